@@ -1,0 +1,36 @@
+# make demo | test | lab | labs: each builds on `make setup`, which makes .venv and is skipped when up to date.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: setup demo test lab labs format clean
+
+setup: .venv/.up-to-date
+
+.venv/.up-to-date: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version)'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+demo: setup
+	$(BIN)/autograder demo
+
+test: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+
+labs: setup
+	$(BIN)/python -m pytest tests/test_editions.py --full-training
+
+lab: setup
+	$(BIN)/autograder release
+	$(BIN)/jupyter lab course/release
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf build .mypy_cache .ruff_cache .pytest_cache .hypothesis

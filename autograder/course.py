@@ -1,0 +1,46 @@
+"""Where a course lies, and how nbgrader is set up for it: one place for the command line and nbgrader_config.py."""
+
+from pathlib import Path
+
+from nbgrader.apps.api import NbGraderAPI
+from traitlets.config import Config
+
+ROOT = Path(__file__).resolve().parent.parent
+COURSE = ROOT / "course"
+SHIPPED = ["minicifar", "course_utils", "solutions", "checks"]  # come with a release, never back with a submission
+
+
+def configure(config: Config, course: Path) -> Config:
+    """Fill nbgrader's configuration for a course folder: source, release, submitted, autograded, feedback."""
+    config.CourseDirectory.course_id = "pruning-labs"
+    config.CourseDirectory.root = str(course)
+    config.CourseDirectory.db_url = f"sqlite:///{course / 'gradebook.db'}"
+    config.CourseDirectory.ignore = [".ipynb_checkpoints", "*.pyc", "__pycache__", *SHIPPED]
+    config.CourseDirectory.max_dir_size = 200_000
+    config.ClearMarkScheme.enforce_metadata = False
+    config.GenerateAssignment.post_convert_hook = "autograder.release.add_support_files"
+    config.Autograde.autograde_preprocessors = [
+        "autograder.grading.GradeExercises",
+        "nbgrader.preprocessors.LimitOutput",
+        "autograder.grading.SaveGrades",
+        "nbgrader.preprocessors.AssignLatePenalties",
+        "nbgrader.preprocessors.CheckCellMetadata",
+    ]
+    return config
+
+
+def nbgrader(course: Path = COURSE) -> NbGraderAPI:
+    """nbgrader's own interface on a course folder."""
+    course.mkdir(parents=True, exist_ok=True)
+    return NbGraderAPI(config=configure(Config(), course.resolve()))
+
+
+class CourseError(Exception):
+    """An nbgrader step failed; the message holds what its log says."""
+
+
+def must(result: dict, what: str) -> dict:
+    """The result of an nbgrader step; CourseError with its log where it failed."""
+    if not result["success"]:
+        raise CourseError(f"{what} failed:\n{result.get('error') or result.get('log')}")
+    return result

@@ -1,0 +1,74 @@
+"""Judge a network that was handed in as an ONNX file: measured beside the baseline, on the same images."""
+
+import functools
+import json
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from course_utils.baseline import baseline
+from course_utils.checking import NotComparable
+from course_utils.onnx_files import Measured, export_onnx, measure_onnx
+from minicifar import MiniCIFAR
+
+THRESHOLDS = Path(__file__).with_name("thresholds.json")
+RAMP = 0.15  # from full marks down to none, as a share of the test images
+
+
+@functools.cache
+def test_images() -> MiniCIFAR:
+    return MiniCIFAR("test")
+
+
+@functools.cache
+def measured_at(path: Path, _changed: float) -> Measured:
+    return measure_onnx(path, test_images())
+
+
+def measured(path: Path | str) -> Measured:
+    """What the file is worth on the test images at hand.
+
+    Raises NotComparable when the file says that it was made with images of another source.
+    """
+    path = Path(path)
+    result = measured_at(path.resolve(), path.stat().st_mtime)
+    if result.fingerprint != test_images().fingerprint:
+        raise NotComparable(
+            f"{path.name} was made with other images ({result.fingerprint}) than those at hand "
+            f"({test_images().fingerprint}), so its accuracy is not comparable. This is not a 0: "
+            "it is graded by hand, or again with the same images."
+        )
+    return result
+
+
+@functools.cache
+def measured_baseline() -> Measured:
+    """The unpruned baseline, exported and measured in the same way."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "baseline.onnx"
+        export_onnx(baseline(test_images()), path, images=test_images())
+        return measure_onnx(path, test_images())
+
+
+def full_marks_drop(name: str, kind: str) -> float:
+    """The largest loss of accuracy (a share) that still gets full marks: the reference's mean plus three σ.
+
+    Recorded over at least 20 seeds by `python -m autograder.thresholds`, one entry an image source: `kind`
+    is "synthetic" or "cifar10" (the official images and copies of them).
+    """
+    entry = json.loads(THRESHOLDS.read_text(encoding="utf-8"))[name][kind]
+    return entry["mean_drop"] + 3 * entry["std_drop"]
+
+
+def ramp(name: str, result: Measured, original: Measured) -> tuple[float, str]:
+    """The share of the points for an accuracy, 1 down to 0 on a line, and the sentence that says so."""
+    kind = "synthetic" if test_images().source.synthetic else "cifar10"
+    assert result.accuracy is not None and original.accuracy is not None
+    full = original.accuracy - full_marks_drop(name, kind)
+    share = min(max((result.accuracy - (full - RAMP)) / RAMP, 0.0), 1.0)
+    message = (
+        f"accuracy {result.accuracy:.1%} (unpruned {original.accuracy:.1%}); "
+        f"full marks from {full:.1%}, none below {full - RAMP:.1%}: {share:.0%} of the points"
+    )
+    if test_images().source.synthetic:
+        message += "\n(measured on synthetic images, not on CIFAR-10)"
+    return share, message

@@ -1,0 +1,288 @@
+"""Run an exercise's tests against an answer and say what was found: the one engine behind `check` and grading.
+
+The tests are plain pytest. A test's first argument is the exercise that it grades, by name; every exercise
+is a fixture whose value is looked up in a mapping from names to answers: a notebook's variables in `check`,
+the reference in the project's own tests, a student's functions when grading.
+"""
+
+import html
+import inspect
+import linecache
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one test found: `earned` of `points`, and a message that is empty when all is well.
+
+    `set_aside`: it could not be judged here (images of another source); a person decides, it is not a 0.
+    """
+
+    test: str
+    points: float
+    earned: float
+    message: str = ""
+    hidden: bool = False
+    set_aside: bool = False
+
+    @property
+    def passed(self) -> bool:
+        return not self.message or self.earned == self.points > 0
+
+    @property
+    def title(self) -> str:
+        name, _, case = self.test.partition("[")
+        words = name.removeprefix("test_").replace("_", " ")
+        return f"{words} ({case[:-1]})" if case else words
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The outcomes of one exercise; shows itself as rich text in a notebook and as plain text elsewhere."""
+
+    exercise: str
+    outcomes: tuple[Outcome, ...]
+
+    @property
+    def points(self) -> float:
+        return sum(outcome.points for outcome in self.outcomes)
+
+    @property
+    def earned(self) -> float:
+        return sum(outcome.earned for outcome in self.outcomes)
+
+    @property
+    def passed(self) -> bool:
+        return all(outcome.passed for outcome in self.outcomes)
+
+    def headline(self) -> str:
+        if self.passed:
+            return f"{self.exercise}: all {len(self.outcomes)} checks pass, {self.earned:g} points."
+        good = sum(outcome.passed for outcome in self.outcomes)
+        return f"{self.exercise}: {good} of {len(self.outcomes)} checks pass, {self.earned:g} of {self.points:g} points."
+
+    def __repr__(self) -> str:
+        lines = [self.headline()]
+        for outcome in self.outcomes:
+            lines.append(f"  {'✓' if outcome.passed else '✗'} {outcome.title}")
+            lines += [f"      {line}" for line in outcome.message.splitlines()]
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        rows = []
+        for outcome in self.outcomes:
+            sign, colour = ("✓", "#1b7f3b") if outcome.passed else ("✗", "#b3261e")
+            message = outcome.message and (
+                '<pre style="margin:2px 0 6px 1.6em; white-space:pre-wrap; background:transparent; '
+                f'border-left:3px solid {colour}; padding-left:8px">{html.escape(outcome.message)}</pre>'
+            )
+            rows.append(
+                f'<div><span style="color:{colour}; font-weight:bold">{sign}</span> '
+                f"{html.escape(outcome.title)}{message}</div>"
+            )
+        colour = "#1b7f3b" if self.passed else "#b3261e"
+        return (
+            f'<div style="border:1px solid {colour}; border-radius:6px; padding:8px 12px; max-width:60em">'
+            f"<b>{html.escape(self.headline())}</b>{''.join(rows)}</div>"
+        )
+
+    def as_data(self) -> dict[str, Any]:
+        return {"exercise": self.exercise, "outcomes": [asdict(outcome) for outcome in self.outcomes]}
+
+    @classmethod
+    def from_data(cls, data: dict[str, Any]) -> "Verdict":
+        return cls(data["exercise"], tuple(Outcome(**outcome) for outcome in data["outcomes"]))
+
+
+def graded_exercise(test: Callable) -> str | None:
+    """The name of a test's first argument: the exercise that it grades."""
+    return next(iter(inspect.signature(test).parameters), None)
+
+
+def answer_fixtures(names: Sequence[str], find: Callable[[str], Any]) -> dict[str, Any]:
+    """One pytest fixture an exercise, whose value is `find(name)`."""
+
+    def fixture(name: str) -> Any:
+        @pytest.fixture(name=name)
+        def answer() -> Any:
+            return find(name)
+
+        return answer
+
+    return {f"answer_{name}": fixture(name) for name in names}
+
+
+class Collector:
+    """A pytest plugin that keeps the tests of one exercise and turns their results into outcomes."""
+
+    def __init__(self, exercise: str, answers: Mapping[str, Any]) -> None:
+        self.exercise, self.answers = exercise, answers
+        self.outcomes: list[Outcome] = []
+        self.problem = ""
+
+    def pytest_configure(self, config: pytest.Config) -> None:
+        config.addinivalue_line("markers", "points(n): how many points the test is worth")
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Function]) -> None:
+        items[:] = [item for item in items if graded_exercise(item.function) == self.exercise]
+
+    @pytest.fixture
+    def award(self, request: pytest.FixtureRequest) -> Callable[[float, str], None]:
+        """`award(share, message)` gives a share (0 to 1) of the test's points and says why."""
+
+        def give(share: float, message: str) -> None:
+            request.node.user_properties.append(("award", (min(max(share, 0.0), 1.0), message)))
+
+        return give
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self, item: pytest.Function, call: pytest.CallInfo) -> Any:
+        report = yield
+        if call.excinfo is not None:
+            self.record(item, 0.0, explain(call.excinfo, self.exercise, item.path), call.excinfo.errisinstance(NotComparable))
+        elif report.when == "call":
+            share, message = dict(item.user_properties).get("award", (1.0, ""))
+            self.record(item, share, message)
+        return report
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            self.problem = str(report.longrepr)
+
+    def record(self, item: pytest.Function, share: float, message: str, set_aside: bool = False) -> None:
+        points = points_of(item)
+        hidden = item.path.name.startswith("hidden_")
+        self.outcomes.append(Outcome(item.name, points, points * share, message, hidden, set_aside))
+
+
+def points_of(item: pytest.Item) -> float:
+    """What `@pytest.mark.points(n)` says; 0 without it."""
+    marker = item.get_closest_marker("points")
+    return float(marker.args[0]) if marker else 0.0
+
+
+def explain(excinfo: pytest.ExceptionInfo, exercise: str, test_file: Path) -> str:
+    """What a person reads when a test fails: the test's own message, or where the answer stopped."""
+    error = excinfo.value
+    if isinstance(error, NotImplementedError):
+        return f"{exercise} is not written yet: replace `raise NotImplementedError()` by your code."
+    if isinstance(error, (AssertionError, pytest.fail.Exception)) and in_test(excinfo, test_file):
+        return str(error)
+    if isinstance(error, (MissingAnswer, NotComparable)):
+        return str(error)
+    where = answer_line(excinfo)
+    return f"{exercise} stopped with {type(error).__name__}: {error}{where}"
+
+
+def in_test(excinfo: pytest.ExceptionInfo, test_file: Path) -> bool:
+    """Whether an assertion was raised by the tests and not by the answer's own `assert`."""
+    last = Path(str(excinfo.traceback[-1].path))
+    return last.parent == test_file.parent or last == Path(__file__).with_name("expect.py")
+
+
+def answer_line(excinfo: pytest.ExceptionInfo) -> str:
+    """The last line of a notebook cell on the way to the error, if there is one."""
+    for entry in reversed(excinfo.traceback):
+        name = entry.frame.raw.f_code.co_filename
+        if "ipykernel" in name or name.startswith("<"):
+            line = linecache.getline(name, entry.lineno + 1).strip()
+            return f"\nin line {entry.lineno + 1} of your cell: {line}" if line else ""
+    return ""
+
+
+class MissingAnswer(Exception):
+    """The notebook has no such name, or the folder no such file (yet)."""
+
+
+class NotComparable(Exception):
+    """A file handed in was made with other images than those at hand: neither right nor wrong."""
+
+
+def find_answer(name: str, answers: Mapping[str, Any], folder: Path) -> Any:
+    """The value of an exercise: a name of the notebook, or for `<file>_onnx` the path of a file handed in."""
+    if name.endswith("_onnx"):
+        path = folder / f"{name.removesuffix('_onnx')}.onnx"
+        if not path.is_file():
+            raise MissingAnswer(f"There is no file {path.name}: run the cell that makes it, and hand the file in too.")
+        return path
+    if name not in answers:
+        raise MissingAnswer(f"There is no `{name}` yet: write it in its cell, and run that cell first.")
+    return answers[name]
+
+
+def run_tests(
+    files: Sequence[Path], exercise: str, answers: Mapping[str, Any], folder: Path | None = None
+) -> Verdict:
+    """Run the tests of `files` that grade `exercise` against `answers` (names → values) → Verdict.
+
+    Files handed in are looked for in `folder` (the current one if not given).
+    Raises LookupError when no test grades the exercise, RuntimeError when a test file cannot be read.
+    """
+    place = folder or Path.cwd()
+
+    def find(name: str) -> Any:
+        return find_answer(name, answers, place)
+
+    collector = Collector(exercise, answers)
+    names = sorted(exercises_of(files))
+    fixtures = ModuleType("answers")
+    vars(fixtures).update(answer_fixtures(names, find))
+    settings = Path(files[0]).with_name("pytest.ini")
+    quiet = ["-p", "no:terminal", "-p", "no:cacheprovider", "-p", "no:faulthandler", "--noconftest"]
+    quiet += ["-c", str(settings), "--rootdir", str(settings.parent), "--capture=sys", "-W", "ignore"]
+    before = sys.dont_write_bytecode
+    sys.dont_write_bytecode = True
+    try:
+        pytest.main([*quiet, *map(str, files)], plugins=[collector, fixtures])
+    finally:
+        sys.dont_write_bytecode = before
+    if collector.problem:
+        raise RuntimeError(collector.problem)
+    if not collector.outcomes:
+        raise LookupError(f"no test grades {exercise!r}; the exercises of this lab are {', '.join(names)}")
+    return Verdict(exercise, tuple(collector.outcomes))
+
+
+def exercises_of(files: Sequence[Path]) -> set[str]:
+    """The exercises that test files grade: the first arguments of their test functions."""
+    import ast
+
+    found = set()
+    for file in files:
+        for node in ast.parse(Path(file).read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_") and node.args.args:
+                found.add(node.args.args[0].arg)
+    return found
+
+
+def visible_tests() -> list[Path]:
+    """The visible test files: `checks/` beside the notebook or the packages, or the project's own."""
+    here = Path(__file__).resolve().parent.parent
+    for folder in (Path.cwd() / "checks", here / "checks", here / "autograder" / "checks"):
+        files = sorted(folder.glob("test_*.py"))
+        if files:
+            return files
+    raise FileNotFoundError(
+        "The folder `checks` is missing: keep the notebook in the folder that it came in, with `checks` beside it."
+    )
+
+
+def check(exercise: str, answers: Mapping[str, Any] | None = None) -> Verdict:
+    """Try an exercise: run its visible tests against what the notebook holds now → Verdict, shown as text.
+
+    `answers` are the notebook's variables (those of the caller if not given).
+    """
+    if answers is None:
+        answers = inspect.stack()[1].frame.f_globals
+    files = [file for file in visible_tests() if exercise in exercises_of([file])]
+    if not files:
+        known = ", ".join(sorted(exercises_of(visible_tests())))
+        raise LookupError(f"There is no exercise {exercise!r}. Exercises that can be checked: {known}")
+    return run_tests(files, exercise, answers)

@@ -1,0 +1,82 @@
+"""Comparisons for tests, with messages for people: what was expected, what came, and the likely mistake."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def show(value: Any) -> str:
+    """A short text of a value: small tensors in full, large ones by shape and first values."""
+    if not isinstance(value, Tensor):
+        text = repr(value)
+        return text if len(text) <= 200 else text[:200] + " …"
+    value = value.detach()
+    flat = value.flatten()
+    numbers = ", ".join(f"{number:.5g}" for number in flat[:8].tolist())
+    if value.ndim <= 1 and flat.numel() <= 8:
+        return f"[{numbers}]"
+    return f"shape {tuple(value.shape)}, first values {numbers}{' …' if flat.numel() > 8 else ''}"
+
+
+def say(hint: str, expected: Any, came: Any) -> str:
+    return f"{hint}\n  expected: {show(expected)}\n  yours:    {show(came)}"
+
+
+def tensor(answer: Any, hint: str) -> Tensor:
+    """`answer` as a tensor; an AssertionError that says what came instead where that is impossible."""
+    assert answer is not None, f"{hint}\n  your function returned None: is the `return` missing?"
+    try:
+        return answer.detach() if isinstance(answer, Tensor) else torch.as_tensor(answer)
+    except (TypeError, ValueError, RuntimeError):
+        raise AssertionError(f"{hint}\n  expected a tensor, yours is {type(answer).__name__}: {show(answer)}") from None
+
+
+def same_shape(answer: Any, shape: Sequence[int], hint: str) -> Tensor:
+    """`answer` as a tensor of exactly this shape."""
+    came = tensor(answer, hint)
+    message = f"{hint}\n  expected shape: {tuple(shape)}\n  your shape:     {tuple(came.shape)}"
+    assert tuple(came.shape) == tuple(shape), message
+    return came
+
+
+def same(answer: Any, expected: Any, hint: str, tolerance: float | None = None) -> None:
+    """Equal shape, and values equal within `tolerance` of the largest expected value.
+
+    Without a tolerance it follows from the coarser dtype of the two: 0 for whole numbers, 1e-5 for float32,
+    1e-10 for float64, 1e-2 for half precision.
+    """
+    wanted = torch.as_tensor(expected).detach()
+    came = same_shape(answer, wanted.shape, hint)
+    if tolerance is None:
+        exact = not (came.is_floating_point() or wanted.is_floating_point())
+        tolerance = 0.0 if exact else max(rounding(came), rounding(wanted))
+    scale = max(1.0, wanted.abs().max().item()) if wanted.numel() and wanted.is_floating_point() else 1.0
+    difference = (came.to(torch.float64) - wanted.to(torch.float64)).abs()
+    assert bool((difference <= tolerance * scale).all()), say(hint, wanted, came)
+
+
+def rounding(values: Tensor) -> float:
+    return {torch.float64: 1e-10, torch.float32: 1e-5, torch.float16: 1e-2, torch.bfloat16: 2e-2}.get(values.dtype, 0.0)
+
+
+def equal(answer: Any, expected: Any, hint: str) -> None:
+    """Equal as Python sees it (numbers, strings, lists, tuples)."""
+    assert answer == expected, say(hint, expected, answer)
+
+
+def raises(error: type[Exception], hint: str, call: Callable, *arguments: Any) -> None:
+    """`call(*arguments)` must raise this kind of error."""
+    try:
+        came = call(*arguments)
+    except error:
+        return
+    raise AssertionError(f"{hint}\n  expected: {error.__name__}\n  yours returned {show(came)}")
+
+
+def unchanged(now: Tensor, before: Tensor, hint: str) -> None:
+    """An argument that must not have been changed in place."""
+    assert now.shape == before.shape and torch.equal(now.detach(), before.detach()), (
+        f"{hint}\n  the argument was changed in place; work on a copy, or use operations that return a new tensor"
+    )

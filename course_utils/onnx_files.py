@@ -1,0 +1,325 @@
+"""ONNX files: how a network is handed in and measured. Nothing that a file says of itself is believed."""
+
+import contextlib
+import io
+import json
+import logging
+import math
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import onnx
+from onnx import TensorProto
+
+from course_utils.checkpoints import atomic
+
+OPSET = 18
+LARGEST_MEGABYTES = 50
+INPUT_SHAPE = (3, 32, 32)
+
+# Operators whose multiply-adds and weights are counted, and which of their inputs are weights.
+_COUNTED = {
+    "Conv": (1, 2),
+    "ConvTranspose": (1, 2),
+    "Gemm": (1, 2),
+    "MatMul": (0, 1),
+    "BatchNormalization": (1, 2, 3, 4),
+    "InstanceNormalization": (1, 2),
+    "LayerNormalization": (1, 2),
+    "GroupNormalization": (1, 2),
+}
+# Operators that multiply by weights, or could hide some, and are not counted: a file with them is refused.
+_REFUSED = {
+    *("If", "Loop", "Scan", "SequenceMap", "Einsum", "RNN", "GRU", "LSTM", "DeformConv", "Attention"),
+    *("QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger"),
+}
+
+
+class OnnxFileError(Exception):
+    """A file that cannot be measured; the message says why in one sentence."""
+
+
+class Measured(NamedTuple):
+    """What `measure_onnx` found.
+
+    parameters: elements of the weights that reach a convolution, linear layer or normalisation.
+    macs: multiply-adds of convolutions and linear layers for one image, bias not counted.
+    accuracy, loss: share of images classified correctly (0 to 1) and mean cross-entropy; None without images.
+    fingerprint: of the images that it was trained on, as the file tells ("" when it does not).
+    megabytes: size of the file, in units of 10^6 bytes.
+    """
+
+    parameters: int
+    macs: int
+    accuracy: float | None
+    loss: float | None
+    fingerprint: str
+    megabytes: float
+
+
+class Operator(NamedTuple):
+    """One counted node of a graph: its multiply-adds for one image, and the names of its constant weights."""
+
+    node: Any
+    macs: int
+    weights: tuple[str, ...]
+
+
+def export_onnx(network: Any, path: str | Path, images: Any = None) -> Path:
+    """Write `network` as one ONNX file with input "images" (N, 3, 32, 32) and output "logits" (N, classes).
+
+    Any batch size N; float32, normalised as the loaders do; batch norms are folded into the convolutions
+    before them. `images` is the data set that the network was trained on: the file carries its fingerprint.
+    The network's modes and device stay as they were. Returns the path.
+    """
+    import torch
+
+    modes = {module: module.training for module in network.modules()}
+    parameter = next(network.parameters())
+    example = torch.zeros(2, *INPUT_SHAPE, dtype=parameter.dtype, device=parameter.device)
+    network.eval()
+    try:
+        with _quiet(), torch.no_grad():
+            program = torch.onnx.export(
+                network,
+                (example,),
+                dynamo=True,
+                opset_version=OPSET,
+                input_names=["images"],
+                output_names=["logits"],
+                dynamic_shapes=({0: torch.export.Dim("batch")},),
+                external_data=False,
+                verbose=False,
+            )
+    finally:
+        for module, training in modes.items():
+            module.training = training
+    assert program is not None
+    model = program.model_proto
+    for node in model.graph.node:
+        del node.metadata_props[:]
+    entries = {"made_by": "pruning-labs", "recipe": json.dumps(getattr(network, "recipe", None))}
+    if images is not None:
+        entries |= {"fingerprint": images.fingerprint, "images": images.source.description}
+    onnx.helper.set_model_props(model, entries)
+    with atomic(path) as temporary:
+        temporary.write_bytes(model.SerializeToString())
+    return Path(path)
+
+
+def measure_onnx(path: str | Path, images: Any = None) -> Measured:
+    """Count the weights and multiply-adds in an ONNX file and, with a data set, run it on the images.
+
+    Batch norms that an export folded away are not there to be counted; one that is left counts its scale,
+    bias, mean and variance. Raises FileNotFoundError, and OnnxFileError for a file that cannot be measured.
+    """
+    model = read_onnx(path)
+    accuracy, loss = run_onnx(path, images) if images is not None else (None, None)
+    operators = counted_operators(model)
+    shapes = _shapes(model)
+    weights = {name for operator in operators for name in operator.weights}
+    return Measured(
+        parameters=sum(math.prod(shapes[name]) for name in weights),
+        macs=sum(operator.macs for operator in operators),
+        accuracy=accuracy,
+        loss=loss,
+        fingerprint={entry.key: entry.value for entry in model.metadata_props}.get("fingerprint", ""),
+        megabytes=Path(path).stat().st_size / 1e6,
+    )
+
+
+def comparable(measured: Measured, images: Any) -> bool:
+    """Whether a file's network was trained on the same images as it is measured on."""
+    return measured.fingerprint == images.fingerprint
+
+
+def read_onnx(path: str | Path) -> onnx.ModelProto:
+    """The graph of an ONNX file, checked. Raises FileNotFoundError or OnnxFileError."""
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no file {path}: run the cell above that exports it first.")
+    megabytes = path.stat().st_size / 1e6
+    if megabytes > LARGEST_MEGABYTES:
+        raise OnnxFileError(
+            f"{path.name} has {megabytes:.0f} MB; at most {LARGEST_MEGABYTES} MB are measured."
+        )
+    try:
+        model = onnx.ModelProto.FromString(path.read_bytes())
+    except Exception:
+        raise OnnxFileError(f"{path.name} is not an ONNX file, or was cut short: export it again.") from None
+    if not model.graph.node or not model.graph.output:
+        raise OnnxFileError(f"{path.name} holds no network: export it again.")
+    if any(_outside(tensor) for tensor in _all_tensors(model.graph)):
+        raise OnnxFileError(
+            f"{path.name} keeps its weights in another file: export it as one file (external_data=False)."
+        )
+    for node in model.graph.node:
+        if node.domain not in ("", "ai.onnx") or node.op_type in _REFUSED or model.functions:
+            name = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
+            raise OnnxFileError(f"{path.name} uses the operator {name}, which the course does not count.")
+    names = {tensor.name for tensor in model.graph.initializer}
+    inputs = [value for value in model.graph.input if value.name not in names]
+    shape = _declared(inputs[0]) if len(inputs) == 1 else None
+    if shape is None or len(shape) != 4 or tuple(shape[1:]) != INPUT_SHAPE:
+        raise OnnxFileError(
+            f"{path.name} must take one input of shape (N, 3, 32, 32); it takes {_say(inputs)}."
+        )
+    if isinstance(shape[0], int):
+        raise OnnxFileError(
+            f"{path.name} takes exactly {shape[0]} images at a time: export it with a dynamic batch size."
+        )
+    if inputs[0].type.tensor_type.elem_type != TensorProto.FLOAT:
+        raise OnnxFileError(f"{path.name} must take float32 images.")
+    if len(model.graph.output) != 1:
+        raise OnnxFileError(
+            f"{path.name} must have one output, the logits; it has {len(model.graph.output)}."
+        )
+    return model
+
+
+def counted_operators(model: onnx.ModelProto) -> list[Operator]:
+    """Every convolution, linear layer and normalisation of a graph, with its multiply-adds for one image.
+
+    A weight is the constant tensor that arrives at the operator, also where it comes through Transpose, Cast
+    or DequantizeLinear. Raises OnnxFileError where sizes are not known or weights depend on the images.
+    """
+    shapes = _shapes(model)
+    constants = {tensor.name for tensor in model.graph.initializer}
+    operators = []
+    for node in model.graph.node:
+        if node.op_type == "Constant" or (node.input and all(not n or n in constants for n in node.input)):
+            constants |= set(node.output)
+            continue
+        if node.op_type not in _COUNTED:
+            continue
+        positions = [p for p in _COUNTED[node.op_type] if p < len(node.input) and node.input[p]]
+        weights = tuple(node.input[p] for p in positions if node.input[p] in constants)
+        if len(weights) < len(positions) and node.op_type != "MatMul":
+            raise OnnxFileError(f"The weights of {node.name or node.op_type} depend on the images.")
+        try:
+            operators.append(Operator(node, _macs(node, shapes), weights))
+        except KeyError as error:
+            raise OnnxFileError(f"The shape of {error} cannot be worked out from the file.") from None
+    return operators
+
+
+def run_onnx(path: str | Path, images: Any) -> tuple[float, float]:
+    """Accuracy (0 to 1) and mean cross-entropy of an ONNX file on a data set, by ONNX Runtime on the CPU."""
+    import onnxruntime
+
+    from minicifar import Loader
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    correct, loss, count = 0, 0.0, 0
+    try:
+        session = onnxruntime.InferenceSession(
+            Path(path).read_bytes(), options, providers=["CPUExecutionProvider"]
+        )
+        name = session.get_inputs()[0].name
+        for batch, labels in Loader(images, batch_size=250):
+            (logits,) = session.run(None, {name: np.ascontiguousarray(batch.numpy(), dtype=np.float32)})
+            wanted = (len(labels), len(images.classes))
+            if getattr(logits, "shape", None) != wanted:
+                raise OnnxFileError(
+                    f"For {wanted[0]} images of {wanted[1]} classes the output must have the shape {wanted}; "
+                    f"it has {getattr(logits, 'shape', None)}."
+                )
+            logits = logits.astype(np.float64)
+            if not np.isfinite(logits).all():
+                raise OnnxFileError("The network's outputs are not all finite numbers.")
+            truth = labels.numpy()
+            correct += int((logits.argmax(1) == truth).sum())
+            logits -= logits.max(1, keepdims=True)
+            log_sums = np.log(np.exp(logits).sum(1))
+            loss += float((log_sums - logits[np.arange(len(truth)), truth]).sum())
+            count += len(truth)
+    except OnnxFileError:
+        raise
+    except Exception as error:
+        raise OnnxFileError(f"ONNX Runtime cannot run the file: {str(error).splitlines()[0]}") from None
+    return correct / count, loss / count
+
+
+def _shapes(model: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
+    """Shapes of all tensors for one image, worked out anew: what the file says about them is thrown away."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    del copy.graph.value_info[:]
+    for value in copy.graph.output:
+        value.type.tensor_type.ClearField("shape")
+    names = {tensor.name for tensor in copy.graph.initializer}
+    for value in copy.graph.input:
+        if value.name not in names:
+            value.type.tensor_type.shape.dim[0].dim_value = 1
+    try:
+        inferred = onnx.shape_inference.infer_shapes(copy, check_type=True, strict_mode=True, data_prop=True)
+    except Exception as error:
+        raise OnnxFileError(f"The graph's shapes do not fit together: {str(error).splitlines()[0]}") from None
+    shapes = {tensor.name: tuple(tensor.dims) for tensor in copy.graph.initializer}
+    for value in [*inferred.graph.input, *inferred.graph.value_info, *inferred.graph.output]:
+        shape = _declared(value)
+        if shape is not None and all(isinstance(size, int) for size in shape):
+            shapes.setdefault(value.name, tuple(int(size) for size in shape))
+    return shapes
+
+
+def _macs(node: Any, shapes: dict[str, tuple[int, ...]]) -> int:
+    """Multiply-adds of one node for one image; 0 for a normalisation."""
+    output, first = shapes[node.output[0]], shapes[node.input[0]]
+    if node.op_type == "Conv":
+        return math.prod(output) * math.prod(shapes[node.input[1]][1:])
+    if node.op_type == "ConvTranspose":
+        return math.prod(first) * math.prod(shapes[node.input[1]][1:])
+    if node.op_type == "MatMul":
+        return math.prod(output) * first[-1]
+    if node.op_type == "Gemm":
+        transposed = any(a.name == "transA" and a.i for a in node.attribute)
+        return math.prod(output) * first[0 if transposed else 1]
+    return 0
+
+
+def _declared(value: Any) -> list[int | str] | None:
+    """Shape that a graph declares for a value, a name or "?" where it is open; None when it says nothing."""
+    if not value.type.HasField("tensor_type") or not value.type.tensor_type.HasField("shape"):
+        return None
+    return [
+        dim.dim_value if dim.HasField("dim_value") else dim.dim_param or "?"
+        for dim in value.type.tensor_type.shape.dim
+    ]
+
+
+def _say(values: Any) -> str:
+    return ", ".join(f"{value.name} {tuple(_declared(value) or '?')}" for value in values) or "none"
+
+
+def _outside(tensor: Any) -> bool:
+    return tensor.data_location == TensorProto.EXTERNAL or len(tensor.external_data) > 0
+
+
+def _all_tensors(graph: Any) -> Iterator[Any]:
+    yield from graph.initializer
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.HasField("t"):
+                yield attribute.t
+            yield from attribute.tensors
+            for inner in [*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])]:
+                yield from _all_tensors(inner)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporter's warnings, log lines and prints away from a student's notebook."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            with contextlib.redirect_stderr(io.StringIO()):
+                yield
+    finally:
+        logging.disable(before)

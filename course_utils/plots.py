@@ -1,0 +1,199 @@
+"""Every figure of the course in one style: each method has one colour throughout.
+
+Each function draws one figure, shows it where a notebook shows figures, and returns it, so that it can be
+saved. A figure made with synthetic images says so.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor, nn
+
+COLOURS = {
+    "original": "#4d4d4d",
+    "L1": "#0072b2",
+    "ThiNet": "#009e73",
+    "Taylor": "#d55e00",
+    "alpha-branch": "#cc79a7",
+    "magnitude": "#e69f00",
+    "AOFP": "#56b4e9",
+    "from scratch": "#999999",
+    "random": "#b8a04a",
+}
+STYLE = {
+    "figure.dpi": 110,
+    "figure.constrained_layout.use": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.25,
+    "axes.titlesize": 11,
+    "legend.frameon": False,
+    "font.size": 10,
+}
+
+
+def colour(label: str) -> str:
+    """The colour of the method that a label begins with ("L1, no retraining" has L1's)."""
+    for method, value in COLOURS.items():
+        if label.startswith(method):
+            return value
+    return COLOURS["original"]
+
+
+def figure(columns: int = 1, width: float = 5.6, height: float = 3.4, **options: Any) -> tuple[Figure, Any]:
+    """A figure with `columns` axes side by side, in the course's style."""
+    with plt.rc_context(STYLE):
+        drawing, axes = plt.subplots(1, columns, figsize=(width * columns, height), **options)
+    return drawing, axes
+
+
+def say_source(drawing: Figure, images: Any) -> None:
+    """Synthetic images are never used silently: a line at the foot of the figure."""
+    if images is not None and images.source.synthetic:
+        drawing.supxlabel("synthetic images, not CIFAR-10", fontsize=8, color="#b3261e", x=0.99, ha="right")
+
+
+def convolutions(network: nn.Module) -> dict[str, nn.Conv2d]:
+    return {name: layer for name, layer in network.named_modules() if isinstance(layer, nn.Conv2d)}
+
+
+def image_grid(images: Any, per_class: int = 8) -> Figure:
+    """The first images of every class of a data set, one row a class."""
+    rows = len(images.classes)
+    with plt.rc_context(STYLE):
+        drawing, axes = plt.subplots(rows, per_class, figsize=(per_class * 0.85, rows * 0.9), squeeze=False)
+    for label, name in enumerate(images.classes):
+        picked = torch.nonzero(images.labels == label).flatten()[:per_class]
+        for column in range(per_class):
+            axes[label, column].set_axis_off()
+            if column < len(picked):
+                axes[label, column].imshow(images.images[picked[column]].permute(1, 2, 0).numpy())
+        axes[label, 0].set_title(name, fontsize=9, loc="left")
+    say_source(drawing, images)
+    return drawing
+
+
+def show_batch(batch: Tensor, titles: Sequence[str] = (), images: Any = None) -> Figure:
+    """Pictures (N, 3, H, W) in one row; floats are stretched to 0…1."""
+    with plt.rc_context(STYLE):
+        drawing, axes = plt.subplots(1, len(batch), figsize=(1.1 * len(batch), 1.4), squeeze=False)
+    for number, (axis, picture) in enumerate(zip(axes[0], batch, strict=True)):
+        picture = picture.detach().float()
+        low, high = picture.min(), picture.max()
+        axis.imshow(((picture - low) / (high - low).clamp_min(1e-8)).permute(1, 2, 0).numpy())
+        axis.set_axis_off()
+        if titles:
+            axis.set_title(titles[number], fontsize=8)
+    say_source(drawing, images)
+    return drawing
+
+
+def filter_ranking(network: nn.Module, score: Callable[[Tensor], Tensor]) -> Figure:
+    """One curve a convolution: its filters' scores in falling order, in units of the layer's mean."""
+    drawing, axis = figure()
+    layers = convolutions(network)
+    shades = plt.get_cmap("viridis")(np.linspace(0, 0.9, len(layers)))
+    for shade, (name, layer) in zip(shades, layers.items(), strict=True):
+        scores = torch.as_tensor(score(layer.weight)).detach().sort(descending=True).values
+        axis.plot(np.linspace(0, 1, len(scores)), scores / scores.mean(), color=shade, label=f"{name} ({len(scores)})")
+    axis.set(xlabel="share of the layer's filters, strongest first", ylabel="score / mean of the layer", ylim=(0, None))
+    axis.set_title("Which layers have filters that stand out?")
+    axis.legend(title="layer (filters)", fontsize=8)
+    return drawing
+
+
+def filter_gallery(weight: Tensor, scores: Tensor, columns: int = 16) -> Figure:
+    """Filters (O, 3, kH, kW) as colour pictures in falling order of their scores."""
+    weight, scores = weight.detach(), torch.as_tensor(scores).detach()
+    order = scores.argsort(descending=True)
+    rows = -(-len(order) // columns)
+    with plt.rc_context(STYLE):
+        drawing, axes = plt.subplots(rows, columns, figsize=(columns * 0.6, rows * 0.8), squeeze=False)
+    reach = weight.abs().max()
+    for axis in axes.flatten():
+        axis.set_axis_off()
+    for axis, j in zip(axes.flatten(), order.tolist(), strict=False):
+        axis.imshow((0.5 + 0.5 * weight[j] / reach).permute(1, 2, 0).numpy())
+        axis.set_title(f"{scores[j]:.1f}", fontsize=7, pad=1)
+    drawing.suptitle("filters of the first layer, strongest first, with their scores", fontsize=10)
+    return drawing
+
+
+def accuracy_against(
+    xs: Sequence[float],
+    curves: Mapping[str, Sequence[float]],
+    xlabel: str,
+    baseline: float | None = None,
+    images: Any = None,
+) -> Figure:
+    """Accuracy curves over a common axis, with the unpruned network and chance as lines."""
+    drawing, axis = figure()
+    for label, accuracies in curves.items():
+        axis.plot(xs, accuracies, "o-", markersize=4, color=colour(label), label=label)
+    if baseline is not None:
+        axis.axhline(baseline, color=COLOURS["original"], linestyle="--", linewidth=1, label="original")
+    if images is not None:
+        axis.axhline(1 / len(images.classes), color="#bbbbbb", linestyle=":", linewidth=1, label="guessing")
+    axis.set(xlabel=xlabel, ylabel="test accuracy", ylim=(0, 1))
+    axis.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    axis.legend()
+    say_source(drawing, images)
+    return drawing
+
+
+def training_curves(
+    histories: Mapping[str, Sequence[Mapping[str, Any]]], baseline: float | None = None, images: Any = None
+) -> Figure:
+    """Loss and accuracy over the epochs; `histories` maps a label to what `train` returned."""
+    drawing, (left, right) = figure(2, width=4.2)
+    for label, history in histories.items():
+        epochs = [row["epoch"] for row in history]
+        left.plot(epochs, [row["loss"] for row in history], color=colour(label), label=label)
+        right.plot(epochs, [row["accuracy"] for row in history], ":", color=colour(label), label=f"{label}, training")
+        if "test_accuracy" in history[-1]:
+            test = [row["test_accuracy"] for row in history]
+            right.plot(epochs, test, color=colour(label), label=f"{label}, test")
+    if baseline is not None:
+        right.axhline(baseline, color=COLOURS["original"], linestyle="--", linewidth=1, label="original, test")
+    left.set(xlabel="epoch", ylabel="training loss", ylim=(0, None))
+    right.set(xlabel="epoch", ylabel="accuracy")
+    right.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    right.legend(fontsize=8)
+    say_source(drawing, images)
+    return drawing
+
+
+def widths(networks: Mapping[str, nn.Module]) -> Figure:
+    """Filters of every convolution, networks side by side; a layer down to one filter is marked red."""
+    drawing, axis = figure()
+    bar = 0.8 / len(networks)
+    for number, (label, network) in enumerate(networks.items()):
+        layers = convolutions(network)
+        heights = [layer.out_channels for layer in layers.values()]
+        colours = ["#b3261e" if height == 1 else COLOURS["original" if number == 0 else "L1"] for height in heights]
+        places = np.arange(len(heights)) + number * bar
+        axis.bar(places, heights, bar * 0.95, color=colours, label=label)
+        for place, height in zip(places, heights, strict=True):
+            axis.text(place, height, str(height), ha="center", va="bottom", fontsize=7)
+        axis.set_xticks(np.arange(len(heights)) + 0.4 - bar / 2, list(layers), fontsize=8)
+    axis.set(ylabel="filters")
+    axis.grid(axis="x", visible=False)
+    axis.legend()
+    return drawing
+
+
+def cost_bars(costs: Mapping[str, Mapping[str, float]]) -> Figure:
+    """One panel a quantity ("parameters", "MACs", …), one bar a layer: `costs[quantity][layer]`."""
+    drawing, axes = figure(len(costs), width=3.6, height=3.0, squeeze=False)
+    for axis, (quantity, layers) in zip(axes[0], costs.items(), strict=True):
+        axis.barh(list(layers), list(layers.values()), color=COLOURS["original"])
+        axis.invert_yaxis()
+        axis.set_title(quantity)
+        axis.tick_params(labelsize=8)
+        axis.grid(axis="y", visible=False)
+    return drawing

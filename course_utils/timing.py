@@ -1,0 +1,87 @@
+"""Time networks fairly: ready to run, waited for, and in turn, so that a busy machine is busy for all of them."""
+
+import contextlib
+import copy
+import statistics
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from course_utils.tables import Table
+
+
+@contextlib.contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Inside the `with`: evaluation mode, no gradients. Afterwards, also after an error, every module is in the
+    mode (train or eval) in which it was found."""
+    found = [(module, module.training) for module in network.modules()]
+    network.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for module, mode in found:
+            module.training = mode
+
+
+def torch_run(network: nn.Module, images: Tensor, device: str = "cpu") -> Callable[[], Any]:
+    """A function that runs `images` (N, C, H, W) once through a copy of `network` on `device`.
+
+    The copy is in evaluation mode. On a GPU the function waits until the result is there: a call only *starts*
+    the work, and a clock that is read at once would time the starting.
+    """
+    ready, batch = copy.deepcopy(network).eval().to(device), images.to(device)
+
+    def run() -> None:
+        with torch.inference_mode():
+            ready(batch)
+        if batch.is_cuda:
+            torch.cuda.synchronize()
+
+    return run
+
+
+def onnx_run(path: str | Path, images: Tensor, threads: int | None = None) -> Callable[[], Any]:
+    """A function that runs `images` (N, C, H, W) once through an ONNX file, with ONNX Runtime on the CPU.
+
+    `threads`: as many as PyTorch uses, if not given.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = threads or torch.get_num_threads()
+    session = onnxruntime.InferenceSession(Path(path).read_bytes(), options, providers=["CPUExecutionProvider"])
+    feed = {session.get_inputs()[0].name: images.numpy()}
+    return lambda: session.run(None, feed)
+
+
+def in_turn(
+    runs: Sequence[Callable[[], Any]], latency: Callable[[Callable[[], Any]], float], rounds: int = 5
+) -> list[tuple[float, ...]]:
+    """`latency(run)` of every run, one after the other, and that `rounds` times → one tuple a round.
+
+    A disturbance that lasts longer than a measurement then meets all runs alike, and ratios within a round are
+    much steadier than the times.
+    """
+    return [tuple(latency(run) for run in runs) for _ in range(rounds)]
+
+
+def ratio(rounds: Sequence[tuple[float, float]]) -> tuple[float, float, float]:
+    """Lowest, median and highest ratio second / first over the rounds of `in_turn`."""
+    ratios = [second / first for first, second in rounds]
+    return min(ratios), statistics.median(ratios), max(ratios)
+
+
+def table(measured: Mapping[str, Sequence[tuple[float, float]]], names: tuple[str, str]) -> Table:
+    """Milliseconds (median over the rounds) of two networks in every setting, and their ratio with its spread."""
+    rows = []
+    for setting, rounds in measured.items():
+        first, second = (1000 * statistics.median(column) for column in zip(*rounds, strict=True))
+        low, middle, high = ratio(rounds)
+        rows.append((setting, f"{first:.2f}", f"{second:.2f}", f"{middle:.2f}", f"{low:.2f} … {high:.2f}"))
+    header = ("milliseconds for one batch", *names, "ratio", "over the rounds")
+    return Table(header, rows, note=f"{torch.get_num_threads()} CPU threads, PyTorch {torch.__version__}")

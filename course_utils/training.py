@@ -1,0 +1,229 @@
+"""The training loop: one progress bar, a history, and runs that can be stopped and resumed."""
+
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from course_utils.checkpoints import atomic
+
+
+class Evaluation(NamedTuple):
+    """Share of images classified correctly (0 to 1), and mean cross-entropy in nats."""
+
+    accuracy: float
+    loss: float
+
+
+def evaluate(network: nn.Module, loader: Any) -> Evaluation:
+    """Accuracy and mean loss of `network` over all batches of `loader`, in eval mode and without gradients.
+
+    Every module's train or eval mode is left as it was found.
+    """
+    device = _device(network)
+    modes = {module: module.training for module in network.modules()}
+    network.eval()
+    correct, loss, count = torch.zeros((), device=device), torch.zeros((), device=device), 0
+    try:
+        with torch.inference_mode():
+            for images, labels in loader:
+                images, labels = images.to(device), labels.to(device)
+                logits = network(images).float()
+                loss += F.cross_entropy(logits, labels, reduction="sum")
+                correct += (logits.argmax(1) == labels).sum()
+                count += len(labels)
+    finally:
+        for module, training in modes.items():
+            module.training = training
+    if not count:
+        raise ValueError("The loader gave no batch, so there is nothing to evaluate.")
+    return Evaluation(correct.item() / count, loss.item() / count)
+
+
+def train(
+    network: nn.Module,
+    loader: Any,
+    epochs: int,
+    *,
+    test: Any = None,
+    lr: float = 0.1,
+    momentum: float = 0.9,
+    weight_decay: float = 5e-4,
+    label_smoothing: float = 0.0,
+    schedule: str = "one-cycle",
+    after_step: Callable[[nn.Module], None] | None = None,
+    resume: str | Path | None = None,
+    progress: bool = True,
+) -> list[dict[str, Any]]:
+    """Train `network` in place with a new SGD optimizer and return the history: one dict an epoch.
+
+    The dicts hold `epoch` (from 1), `loss` and `accuracy` (means over the epoch's training batches),
+    `test_accuracy` if `test` is a loader, `lr` (of the epoch's last step), `seconds`.
+
+    `schedule`: "one-cycle" rises linearly to `lr` over the first quarter of all steps and falls linearly to
+    0; "constant" stays at `lr`. `after_step(network)` is called after every optimizer step: the place to
+    apply masks again. `resume` names a file that is rewritten after every epoch; with the same call a later
+    run goes on from there, and a finished one is only read.
+
+    The kernel's stop button ends it cleanly: the epochs so far are returned, and the network keeps what it
+    has learned. It comes back in eval mode.
+    """
+    if schedule not in ("one-cycle", "constant"):
+        raise ValueError(f'schedule is "one-cycle" or "constant", not {schedule!r}.')
+    device = _device(network)
+    network.to(memory_format=torch.channels_last)
+    optimizer = _optimizer(network, lr, momentum, weight_decay)
+    settings = {
+        "epochs": epochs,
+        "lr": lr,
+        "momentum": momentum,
+        "weight_decay": weight_decay,
+        "label_smoothing": label_smoothing,
+        "schedule": schedule,
+    }
+    precision = _precision(device)
+    scaler = torch.amp.GradScaler(device.type, enabled=precision == torch.float16)
+    steps = len(loader)
+    history: list[dict[str, Any]] = []
+    first_epoch = getattr(loader, "epoch", 0)
+    if resume is not None and Path(resume).exists():
+        history, first_epoch = _restore(Path(resume), network, optimizer, scaler, settings)
+    bar = tqdm(total=epochs * steps, initial=len(history) * steps, disable=not progress, unit="step")
+    start, start_epoch = time.perf_counter(), len(history)
+    try:
+        for epoch in range(len(history), epochs):
+            bar.set_description(f"epoch {epoch + 1}/{epochs}")
+            began = time.perf_counter()
+            loader.epoch = first_epoch + epoch
+            network.train()
+            loss_sum, correct, count = torch.zeros((), device=device), torch.zeros((), device=device), 0
+            for step, (images, labels) in enumerate(loader):
+                images, labels = images.to(device), labels.to(device)
+                rate = lr * _factor(schedule, epoch * steps + step, epochs * steps)
+                for group in optimizer.param_groups:
+                    group["lr"] = rate * group["lr_scale"]
+                with torch.autocast(device.type, dtype=precision, enabled=precision != torch.float32):
+                    logits = network(images)
+                    loss = F.cross_entropy(logits.float(), labels, label_smoothing=label_smoothing)
+                optimizer.zero_grad(set_to_none=True)
+                scaler.scale(loss).backward()
+                scaler.step(optimizer)
+                scaler.update()
+                if after_step is not None:
+                    with torch.no_grad():
+                        after_step(network)
+                loss_sum += loss.detach() * len(labels)
+                correct += (logits.detach().argmax(1) == labels).sum()
+                count += len(labels)
+                bar.update()
+            if not loss_sum.isfinite():
+                bar.write(f"The loss is no longer a number in epoch {epoch + 1}: try a smaller lr.")
+                break
+            entry = {"epoch": epoch + 1, "loss": loss_sum.item() / count, "accuracy": correct.item() / count}
+            if test is not None:
+                entry["test_accuracy"] = evaluate(network, test).accuracy
+            entry |= {"lr": rate, "seconds": time.perf_counter() - began}
+            history.append(entry)
+            if resume is not None:
+                _store(Path(resume), network, optimizer, scaler, settings, history, first_epoch)
+            left = (time.perf_counter() - start) / (epoch + 1 - start_epoch) * (epochs - epoch - 1)
+            bar.set_postfix_str(_summary(entry, left))
+    except KeyboardInterrupt:
+        bar.write(f"Stopped after {len(history)} of {epochs} epochs; the network keeps what it has learned.")
+    finally:
+        bar.close()
+        network.eval()
+    loader.epoch = first_epoch + len(history)
+    return history
+
+
+def _optimizer(network: nn.Module, lr: float, momentum: float, weight_decay: float) -> torch.optim.SGD:
+    """SGD with Nesterov momentum; weight decay acts on weights, not on biases and batch norms."""
+    weights = [p for p in network.parameters() if p.requires_grad and p.ndim > 1]
+    others = [p for p in network.parameters() if p.requires_grad and p.ndim <= 1]
+    groups = [
+        {"params": weights, "weight_decay": weight_decay, "lr_scale": 1.0},
+        {"params": others, "weight_decay": 0.0, "lr_scale": 1.0},
+    ]
+    return torch.optim.SGD(
+        [group for group in groups if group["params"]], lr=lr, momentum=momentum, nesterov=momentum > 0
+    )
+
+
+def _precision(device: torch.device) -> torch.dtype:
+    """The number format of convolutions and linear layers in training; parameters stay as they are."""
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    return torch.float32
+
+
+def _factor(schedule: str, step: int, steps: int) -> float:
+    """The learning rate at `step` of `steps`, as a share of the peak."""
+    if schedule == "constant":
+        return 1.0
+    rise = max(1, round(0.25 * steps))
+    return (step + 1) / rise if step < rise else (steps - step) / (steps - rise + 1)
+
+
+def _store(path, network, optimizer, scaler, settings, history, first_epoch) -> None:
+    """Write everything that the rest of a run depends on."""
+    state = {
+        "network": network.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "scaler": scaler.state_dict(),
+        "settings": settings,
+        "history": history,
+        "first_epoch": first_epoch,
+        "rng": torch.get_rng_state(),
+        "cuda_rng": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
+    with atomic(path) as temporary:
+        torch.save(state, temporary)
+
+
+def _restore(path, network, optimizer, scaler, settings) -> tuple[list[dict[str, Any]], int]:
+    """Put a stored run back in place; returns its history and the loader's epoch at its start."""
+    try:
+        state = torch.load(path, map_location=_device(network), weights_only=True)
+        found = state["settings"]
+    except Exception:
+        raise ValueError(f"{path} cannot be read as a run to resume: delete it to start afresh.") from None
+    changed = [name for name in settings if settings[name] != found.get(name)]
+    if _sizes(state["network"]) != _sizes(network.state_dict()):
+        changed.append("network")
+    if changed:
+        raise ValueError(
+            f"{path} belongs to a run with another {', '.join(changed)}: delete it to start afresh, or use "
+            "another name."
+        )
+    network.load_state_dict(state["network"])
+    optimizer.load_state_dict(state["optimizer"])
+    scaler.load_state_dict(state["scaler"])
+    torch.set_rng_state(state["rng"].cpu())
+    if len(state["cuda_rng"]) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all([rng.cpu() for rng in state["cuda_rng"]])
+    return state["history"], state["first_epoch"]
+
+
+def _sizes(state: dict[str, Tensor]) -> dict[str, torch.Size]:
+    return {name: tensor.shape for name, tensor in state.items()}
+
+
+def _summary(entry: dict[str, Any], left: float) -> str:
+    text = f"loss {entry['loss']:.3f}, accuracy {entry['accuracy']:.1%}"
+    if "test_accuracy" in entry:
+        text += f", test {entry['test_accuracy']:.1%}"
+    if left > 0:
+        text += f", done at {datetime.now() + timedelta(seconds=left):%H:%M}"
+    return text
+
+
+def _device(network: nn.Module) -> torch.device:
+    parameter: Tensor | None = next(network.parameters(), None)
+    return torch.device("cpu") if parameter is None else parameter.device

@@ -1,0 +1,67 @@
+"""Decoded images, kept between runs: `<key>.npy` (memory-mapped when read) beside `<key>.json`.
+
+Both are written under a temporary name and moved into place, the .json last. So a reader sees a complete pair or
+none, and two processes that build the same entry at once do no harm: the later one replaces it by the same bytes.
+"""
+
+import errno
+import json
+import os
+import tempfile
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from minicifar.errors import DiskFull
+
+
+def cache_folder() -> Path:
+    """`minicifar` in $XDG_CACHE_HOME or in ~/.cache."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "minicifar"
+
+
+def load_entry(key: str) -> tuple[np.ndarray, dict[str, Any]] | None:
+    """The array (memory-mapped, read-only) and the notes kept under `key`, or None."""
+    path = cache_folder() / f"{key}.npy"
+    try:
+        notes = json.loads(path.with_suffix(".json").read_text("utf-8"))
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    return (array, notes) if list(array.shape) == notes["shape"] else None
+
+
+def store_entry(key: str, array: np.ndarray, notes: dict[str, Any]) -> None:
+    """Keep `array` and `notes` under `key`.
+
+    Raises DiskFull. Where the folder cannot be written at all, nothing is kept, with a warning.
+    """
+    path = cache_folder() / f"{key}.npy"
+    text = json.dumps(notes | {"shape": list(array.shape)}, indent=1)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write_atomically(path, lambda file: np.save(file, array, allow_pickle=False))
+        _write_atomically(path.with_suffix(".json"), lambda file: file.write(text.encode()))
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFull(
+                f"The disk is full: keeping the decoded images takes {array.nbytes / 1e6:.0f} MB in {path.parent}. "
+                "Make room there, or set XDG_CACHE_HOME to a folder on another disk."
+            ) from error
+        warnings.warn(f"The decoded images are not kept for the next time: {error}.", stacklevel=2)
+
+
+def _write_atomically(path: Path, write: Callable[[BinaryIO], Any]) -> None:
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise

@@ -1,0 +1,218 @@
+"""Where the images come from: a root, the cache, a download; or, when asked for, synthetic ones."""
+
+import hashlib
+import os
+import socket
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from minicifar import synthetic
+from minicifar.cache import cache_folder, load_entry, store_entry
+from minicifar.class_names import CLASS_NAMES, TITLES
+from minicifar.errors import ImagesNotFound
+from minicifar.formats import (
+    OFFICIAL_ARCHIVES,
+    OFFICIAL_FOLDERS,
+    Decoded,
+    class_folder_files,
+    is_archive,
+    read_archive,
+    read_folder,
+)
+
+OFFLINE_CHOICES = (
+    "Without a network there are two choices: set MINICIFAR_ROOT (or root=…) to a folder or archive with the images "
+    "(official batches, or train/<class>/ and test/<class>/ with PNG or JPEG files), or ask for synthetic images with "
+    "synthetic=True or MINICIFAR_SYNTHETIC=1."
+)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Which images these are.
+
+    dataset: "cifar10" or "cifar100". kind: "official", "folders" or "synthetic". description: a sentence for people.
+    fingerprint: a short hash of the content, the same for every copy of the same images.
+    """
+
+    dataset: str
+    kind: str
+    description: str
+    fingerprint: str
+
+    @property
+    def synthetic(self) -> bool:
+        return self.kind == "synthetic"
+
+
+class Images(NamedTuple):
+    """What a source holds: `images` uint8 (N, 3, 32, 32), training images first, ordered by class and position."""
+
+    source: Source
+    images: np.ndarray
+    per_class: dict[str, int]
+
+    def split(self, name: str) -> np.ndarray:
+        """The images of "train" or "test", uint8 (classes, images per class, 3, 32, 32)."""
+        classes = len(CLASS_NAMES[self.source.dataset])
+        border = classes * self.per_class["train"]
+        images = self.images[:border] if name == "train" else self.images[border:]
+        return images.reshape(classes, self.per_class[name], 3, 32, 32)
+
+
+def find_images(dataset: str, root: str | Path | None, synthetic: bool, download: bool) -> Images:
+    """The images of `dataset` ("cifar10" or "cifar100") from the first source that has them.
+
+    `root`, or the environment's MINICIFAR_ROOT; what was downloaded earlier; a download. Synthetic images come only
+    when asked for, by the argument or (unless there is a `root`) by MINICIFAR_SYNTHETIC=1.
+
+    Raises ImagesNotFound, and CutShort, ChecksumWrong or ClassMissing for a source that is damaged.
+    """
+    asked_by_environment = os.environ.get("MINICIFAR_SYNTHETIC", "") not in ("", "0") and root is None
+    if synthetic or asked_by_environment:
+        return _synthetic_images(dataset, "synthetic=True" if synthetic else "MINICIFAR_SYNTHETIC=1")
+    title = TITLES[dataset]
+    if root is not None:
+        if found := _images_in_root(Path(root), dataset):
+            return found
+        raise ImagesNotFound(f"There are no {title} images in {root}. {OFFLINE_CHOICES}")
+    tried = []
+    if place := os.environ.get("MINICIFAR_ROOT"):
+        if found := _images_in_root(Path(place), dataset):
+            return found
+        tried.append(f"MINICIFAR_ROOT ({place}) holds none")
+        warnings.warn(f"MINICIFAR_ROOT ({place}) holds no {title} images: looking elsewhere.", stacklevel=3)
+    else:
+        tried.append("MINICIFAR_ROOT is not set")
+    if found := _from_cache(f"{dataset}-download", dataset, ""):
+        return found
+    tried.append(f"nothing was downloaded to {cache_folder()} earlier")
+    if download:
+        try:
+            return _downloaded_images(dataset)
+        except (OSError, RuntimeError) as error:
+            tried.append(f"the download failed ({error})")
+    else:
+        tried.append("a download was not allowed (download=False)")
+    raise ImagesNotFound(f"No {title} images found: {'; '.join(tried)}. {OFFLINE_CHOICES}")
+
+
+def _images_in_root(root: Path, dataset: str) -> Images | None:
+    for place, files, read in _candidates(root.expanduser().resolve(), dataset):
+        key = _identity(dataset, place, files)
+        if found := _from_cache(key, dataset, place.name):
+            return found
+        if decoded := read(place, dataset):
+            return _keep(key, dataset, decoded, place.name)
+    return None
+
+
+def _candidates(
+    root: Path, dataset: str
+) -> Iterator[tuple[Path, list[Path], Callable[[Path, str], Decoded | None]]]:
+    """Places below `root` that may hold the images, the files that they consist of, and how to read them."""
+    if root.is_file():
+        yield root, [root], read_archive
+    if not root.is_dir():
+        return
+    inside = sorted(root.iterdir())
+    folders = [root, *(path for path in inside if path.is_dir())]
+    for folder in folders:
+        if folder.name == OFFICIAL_FOLDERS[dataset]:
+            yield folder, sorted(folder.iterdir()), read_folder
+    for folder in folders:
+        if files := class_folder_files(folder, dataset):
+            yield folder, files, read_folder
+    others = set(OFFICIAL_ARCHIVES.values()) - {OFFICIAL_ARCHIVES[dataset]}
+    archives = [path for path in inside if is_archive(path) and path.name not in others]
+    for path in sorted(archives, key=lambda path: path.name != OFFICIAL_ARCHIVES[dataset]):
+        yield path, [path], read_archive
+
+
+def _identity(dataset: str, place: Path, files: list[Path]) -> str:
+    """A key that changes when the files at `place` do: from their paths, sizes and times."""
+    digest = hashlib.sha256(str(place).encode())
+    for path in sorted(files):
+        stat = path.stat()
+        digest.update(f"{path.relative_to(place)}|{stat.st_size}|{stat.st_mtime_ns}\n".encode())
+    return f"{dataset}-{digest.hexdigest()[:16]}"
+
+
+def _from_cache(key: str, dataset: str, name: str) -> Images | None:
+    entry = load_entry(key)
+    if entry is None:
+        return None
+    images, notes = entry
+    return Images(
+        _source(dataset, notes["kind"], notes["lossy"], notes["digest"], name), images, notes["per_class"]
+    )
+
+
+def _keep(key: str, dataset: str, decoded: Decoded, name: str) -> Images:
+    store_entry(
+        key,
+        decoded.images,
+        {
+            "kind": decoded.kind,
+            "lossy": decoded.lossy,
+            "digest": decoded.digest,
+            "per_class": decoded.per_class,
+        },
+    )
+    return Images(
+        _source(dataset, decoded.kind, decoded.lossy, decoded.digest, name), decoded.images, decoded.per_class
+    )
+
+
+def _source(dataset: str, kind: str, lossy: bool, digest: str, name: str) -> Source:
+    """The description names a file but not its folder: it is copied into checkpoints and artifacts."""
+    title = TITLES[dataset]
+    if kind == "official":
+        description = f"{title}, the official images" + (f", from {name}." if name else ", downloaded.")
+    else:
+        description = f"{title}, class folders of {'JPEG' if lossy else 'PNG'} files, from {name}"
+        description += ": a lossy copy, so accuracies differ slightly from published ones." if lossy else "."
+    return Source(dataset, kind, description, f"{dataset}-{digest[:12]}")
+
+
+def _downloaded_images(dataset: str) -> Images:
+    from torchvision import datasets  # takes seconds to import
+    from torchvision.datasets.utils import download_url
+
+    official = {"cifar10": datasets.CIFAR10, "cifar100": datasets.CIFAR100}[dataset]
+    cache_folder().mkdir(parents=True, exist_ok=True)
+    patience = socket.getdefaulttimeout()
+    with tempfile.TemporaryDirectory(dir=cache_folder(), prefix="download-") as folder:
+        try:
+            socket.setdefaulttimeout(30)
+            download_url(official.url, folder, official.filename, official.tgz_md5)
+        finally:
+            socket.setdefaulttimeout(patience)
+        decoded = read_archive(Path(folder) / official.filename, dataset)
+    if decoded is None:
+        raise ImagesNotFound(f"The archive at {official.url} holds no {TITLES[dataset]} images.")
+    return _keep(f"{dataset}-download", dataset, decoded, "")
+
+
+def _synthetic_images(dataset: str, asked_by: str) -> Images:
+    classes = len(CLASS_NAMES[dataset])
+    fingerprint = f"synthetic-v{synthetic.VERSION}-seed{synthetic.SEED}-{classes}classes"
+    source = Source(
+        dataset,
+        "synthetic",
+        f"Synthetic images made by minicifar ({asked_by}): patterns drawn from a seed, not {TITLES[dataset]}.",
+        fingerprint,
+    )
+    if entry := load_entry(fingerprint):
+        images, notes = entry
+        return Images(source, images, notes["per_class"])
+    per_class = synthetic.per_class(classes)
+    images = synthetic.draw_images(classes)
+    store_entry(fingerprint, images, {"kind": "synthetic", "per_class": per_class})
+    return Images(source, images, per_class)

@@ -1,0 +1,21 @@
+"""Options of the project's own tests."""
+
+import os
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--full-training", action="store_true", help="run the labs' training cells in full (make labs)")
+
+
+@pytest.fixture(scope="session")
+def images_at_hand() -> str:
+    """Real images if there are any; otherwise the tests opt in to synthetic ones → a sentence on the source."""
+    from minicifar import ImagesNotFound, MiniCIFAR
+
+    try:
+        return str(MiniCIFAR("test", download=False).source.description)
+    except ImagesNotFound:
+        os.environ["MINICIFAR_SYNTHETIC"] = "1"
+        return str(MiniCIFAR("test").source.description)

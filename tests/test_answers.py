@@ -1,0 +1,50 @@
+"""Every test is tested: wrong answers fail with a message that names the mistake, right ones pass."""
+
+import copy
+from collections import Counter
+
+import pytest
+from autograder.answers import Answer, answers
+from autograder.editions import check_files, exercises, lab_names, references
+from course_utils.checking import Verdict, run_tests
+
+BANK = [(lab, answer) for lab in lab_names() for answer in answers(lab)]
+
+
+def judged(lab: str, answer: Answer) -> Verdict:
+    return run_tests(check_files(lab), answer.exercise, {**references(lab), answer.exercise: answer.function})
+
+
+def named(bank: list) -> list:
+    return [pytest.param(lab, answer, id=f"{answer.exercise}-{answer.name}") for lab, answer in bank]
+
+
+@pytest.mark.parametrize(("lab", "answer"), named([pair for pair in BANK if pair[1].says]))
+def test_a_wrong_answer_fails_and_is_told_why(lab: str, answer: Answer) -> None:
+    verdict = judged(lab, answer)
+    messages = "\n".join(outcome.message for outcome in verdict.outcomes if not outcome.passed)
+    assert verdict.earned < verdict.points, "every test passed"
+    assert answer.says in messages
+
+
+@pytest.mark.parametrize(("lab", "answer"), named([pair for pair in BANK if not pair[1].says]))
+def test_a_right_answer_passes(lab: str, answer: Answer) -> None:
+    verdict = judged(lab, answer)
+    assert verdict.passed, str(verdict)
+
+
+@pytest.mark.parametrize("lab", lab_names())
+def test_every_exercise_has_four_wrong_and_two_right_answers(lab: str) -> None:
+    wrong = Counter(answer.exercise for answer in answers(lab) if answer.says)
+    right = Counter(answer.exercise for answer in answers(lab) if not answer.says)
+    for exercise in exercises(lab):
+        if exercise.module:
+            assert wrong[exercise.name] >= 4, exercise.name
+            assert right[exercise.name] >= 2, exercise.name
+
+
+@pytest.mark.parametrize("lab", lab_names())
+def test_the_reference_passes(lab: str) -> None:
+    for name in references(lab):
+        verdict = run_tests(check_files(lab), name, copy.copy(references(lab)))
+        assert verdict.passed, str(verdict)

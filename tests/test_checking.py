@@ -1,0 +1,110 @@
+"""`check`: what a student reads."""
+
+import textwrap
+from pathlib import Path
+
+import pytest
+from autograder.checks import test_lab3_l1_filters as lab3
+from course_utils import checking
+from course_utils.checking import NotComparable, Outcome, Verdict, run_tests
+
+
+@pytest.fixture
+def tests_of(tmp_path: Path):  # type: ignore[no-untyped-def]
+    """Write a test file for the exercise `double`, and judge an answer with it."""
+
+    def judge(body: str, **answers: object) -> Verdict:
+        (tmp_path / "pytest.ini").write_text("[pytest]\n")
+        header = "import pytest\nfrom course_utils import checking, expect\n\n@pytest.mark.points(2)\n"
+        file = tmp_path / f"test_{tmp_path.name}.py"  # pytest keeps modules by name
+        file.write_text(header + textwrap.dedent(body))
+        return run_tests([file], "double", answers, tmp_path)
+
+    return judge
+
+
+def test_a_right_answer_earns_the_points(tests_of) -> None:  # type: ignore[no-untyped-def]
+    verdict = tests_of("def test_it(double):\n    assert double(2) == 4", double=lambda x: 2 * x)
+    assert verdict.passed
+    assert verdict.earned == verdict.points == 2
+
+
+def test_a_wrong_answer_reads_the_tests_message(tests_of) -> None:  # type: ignore[no-untyped-def]
+    body = "def test_it(double):\n    expect.equal(double(2), 4, 'twice, not squared')"
+    verdict = tests_of(body, double=lambda x: x**3)
+    assert verdict.earned == 0
+    assert verdict.outcomes[0].message == "twice, not squared\n  expected: 4\n  yours:    8"
+
+
+def test_a_stub_is_told_from_a_mistake(tests_of) -> None:  # type: ignore[no-untyped-def]
+    def stub(value: int) -> int:
+        raise NotImplementedError
+
+    verdict = tests_of("def test_it(double):\n    assert double(2) == 4", double=stub)
+    assert "not written yet" in verdict.outcomes[0].message
+
+
+def test_a_name_that_is_missing_is_named(tests_of) -> None:  # type: ignore[no-untyped-def]
+    assert "There is no `double` yet" in tests_of("def test_it(double):\n    double(2)").outcomes[0].message
+
+
+def test_an_error_in_the_answer_is_told_with_its_type(tests_of) -> None:  # type: ignore[no-untyped-def]
+    verdict = tests_of("def test_it(double):\n    double(2)", double=lambda x: x / 0)
+    assert verdict.outcomes[0].message.startswith("double stopped with ZeroDivisionError")
+
+
+def test_an_answers_own_assert_is_an_error_of_the_answer(tests_of) -> None:  # type: ignore[no-untyped-def]
+    def strict(value: int) -> int:
+        assert value > 10, "too small"
+        return value
+
+    verdict = tests_of("def test_it(double):\n    double(2)", double=strict)
+    assert verdict.outcomes[0].message.startswith("double stopped with AssertionError")
+
+
+def test_a_part_of_the_points_can_be_awarded(tests_of) -> None:  # type: ignore[no-untyped-def]
+    verdict = tests_of("def test_it(double, award):\n    award(0.25, 'a start')", double=None)
+    assert verdict.earned == 0.5
+    assert not verdict.passed
+    assert verdict.outcomes[0].message == "a start"
+
+
+def test_what_is_not_comparable_is_set_aside(tests_of) -> None:  # type: ignore[no-untyped-def]
+    body = "def test_it(double):\n    raise checking.NotComparable('other images')"
+    outcome = tests_of(body, double=None).outcomes[0]
+    assert outcome.set_aside
+    assert outcome.message == "other images"
+    assert NotComparable.__doc__
+
+
+def test_only_tests_of_the_exercise_run(tests_of) -> None:  # type: ignore[no-untyped-def]
+    body = "def test_it(double):\n    pass\n\n@pytest.mark.points(5)\ndef test_other(triple):\n    pass"
+    assert tests_of(body, double=None).points == 2
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    file = Path(lab3.__file__)
+    verdict = run_tests([file], "lab3_pruned_onnx", {}, tmp_path)
+    assert all("lab3_pruned.onnx" in outcome.message for outcome in verdict.outcomes)
+
+
+def test_check_looks_at_the_callers_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    scope: dict[str, object] = {"check": checking.check, "filter_l1_norms": lambda weight: weight.sum(dim=(1, 2, 3))}
+    exec("verdict = check('filter_l1_norms')", scope)
+    assert "take absolute values first" in repr(scope["verdict"])
+
+
+def test_an_unknown_exercise_is_an_error_that_lists_the_known() -> None:
+    with pytest.raises(LookupError, match="filter_l1_norms"):
+        checking.check("no_such_exercise", {})
+
+
+def test_a_message_is_escaped_in_html() -> None:
+    verdict = Verdict("double", (Outcome("test_it", 1, 0, "<script>alert(1)</script>"),))
+    assert "<script>" not in verdict._repr_html_()
+
+
+def test_a_verdict_survives_the_way_through_data() -> None:
+    verdict = Verdict("double", (Outcome("test_it[3]", 1, 0.5, "half", hidden=True),))
+    assert Verdict.from_data(verdict.as_data()) == verdict
+    assert verdict.outcomes[0].title == "it (3)"

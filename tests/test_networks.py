@@ -1,0 +1,98 @@
+import copy
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from course_utils import networks
+from course_utils.networks import build, parameter_count
+
+BUILDERS = ["vgg_mini", "vgg16", "resnet20", "resnet56", "resnet18"]
+
+
+def images(count: int = 2) -> torch.Tensor:
+    return torch.randn(count, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+
+
+def test_vgg_mini_has_the_size_that_the_labs_say():
+    weights = 9 * (3 * 32 + 32 * 32 + 32 * 64 + 64 * 64 + 64 * 128 + 128 * 128)
+    norms = 2 * (32 + 32 + 64 + 64 + 128 + 128)
+    assert parameter_count(networks.vgg_mini()) == weights + norms + 4 * 128 * 4 + 4 == 289_508
+
+
+def test_vgg_mini_has_the_macs_that_the_labs_say():
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        networks.vgg_mini().eval()(images(1))
+    assert counter.get_total_flops() == 2 * 38_635_520
+
+
+@pytest.mark.parametrize(
+    ("name", "count"),
+    # He et al. 2015: 0.27 M and 0.85 M; the projection shortcuts add 2,752.
+    [("resnet20", 272_474), ("resnet56", 855_770), ("vgg16", 14_724_042), ("resnet18", 11_173_962)],
+)
+def test_published_networks_have_their_published_sizes(name, count):
+    assert parameter_count(getattr(networks, name)()) == count
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+def test_a_recipe_builds_the_same_network_again(name):
+    network = getattr(networks, name)(classes=7, seed=3)
+    again = build(copy.deepcopy(network).recipe)
+    assert again.recipe == network.recipe
+    assert all(torch.equal(a, b) for a, b in zip(again.parameters(), network.parameters(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("name", "widths"), [("vgg_mini", (5, 7, 9)), ("vgg16", range(3, 16)), ("resnet20", (5, 6, 7))]
+)
+def test_any_width_will_do(name, widths):
+    assert getattr(networks, name)(widths=widths, classes=3)(images()).shape == (2, 3)
+
+
+def test_a_channel_of_vgg_mini_owns_four_consecutive_columns():
+    network = networks.vgg_mini().eval()
+    maps = network.features(images())
+    assert maps.shape == (2, 128, 2, 2)
+    assert torch.equal(maps.flatten(1)[:, 4 * 5 : 4 * 6], maps[:, 5].flatten(1))
+
+
+def test_the_seed_decides_the_weights():
+    first, same, other = (networks.vgg_mini(seed=seed).classifier.weight for seed in (1, 1, 2))
+    assert torch.equal(first, same)
+    assert not torch.equal(first, other)
+
+
+def test_building_leaves_the_global_generator_alone():
+    torch.manual_seed(0)
+    expected = torch.rand(3)
+    torch.manual_seed(0)
+    networks.vgg_mini()
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_signals_keep_their_size_at_the_start():
+    network = networks.resnet20()
+    assert 0.1 < network(images(16)).std() < 10
+
+
+def test_an_unknown_builder_is_named():
+    with pytest.raises(ValueError, match=r"no builder 'vgg_maxi'; known are .*vgg_mini"):
+        build({"builder": "vgg_maxi", "arguments": {}})
+
+
+def test_wrong_arguments_are_named():
+    with pytest.raises(ValueError, match="do not fit vgg_mini"):
+        build({"builder": "vgg_mini", "arguments": {"width": 3}})
+
+
+@pytest.mark.parametrize("name", ["vgg_mini", "vgg16", "resnet20"])
+def test_a_wrong_number_of_widths_is_refused(name):
+    with pytest.raises(ValueError, match="widths"):
+        getattr(networks, name)(widths=(3,))
+
+
+def test_the_shortcut_is_a_projection_only_where_the_shape_changes():
+    shortcuts = [m.shortcut for m in networks.resnet20().modules() if isinstance(m, networks.BasicBlock)]
+    assert [isinstance(s, nn.Identity) for s in shortcuts] == [1, 1, 1, 0, 1, 1, 0, 1, 1]
