@@ -46,12 +46,17 @@ def store_entry(key: str, array: np.ndarray, notes: dict[str, Any]) -> None:
         _write_atomically(path, lambda file: np.save(file, array, allow_pickle=False))
         _write_atomically(path.with_suffix(".json"), lambda file: file.write(text.encode()))
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DiskFull(
-                f"The disk is full: keeping the decoded images takes {array.nbytes / 1e6:.0f} MB in {path.parent}. "
-                "Make room there, or set XDG_CACHE_HOME to a folder on another disk."
-            ) from error
+        raise_if_disk_full(error, path.parent)
         warnings.warn(f"The decoded images are not kept for the next time: {error}.", stacklevel=2)
+
+
+def raise_if_disk_full(error: Exception, folder: Path) -> None:
+    """Raises DiskFull when that is what `error` means."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        raise DiskFull(
+            f"The disk is full: {folder} has no room for the images, which take about 200 MB (400 MB while they are "
+            "downloaded). Make room there, or set XDG_CACHE_HOME to a folder on another disk."
+        ) from error
 
 
 def _write_atomically(path: Path, write: Callable[[BinaryIO], Any]) -> None:
@@ -61,6 +66,7 @@ def _write_atomically(path: Path, write: Callable[[BinaryIO], Any]) -> None:
             write(file)
             file.flush()
             os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
         os.replace(temporary, path)
     except BaseException:
         os.unlink(temporary)

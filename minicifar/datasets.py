@@ -24,9 +24,7 @@ def mini_positions(n: int, R: int, split: str, seed: int = 42) -> np.ndarray:
     permutation whose prefix they are. So no image is in both.
     """
     if not 2 <= R <= n:
-        raise OutOfRange(
-            f"R={R} does not fit: the source has {n} training images a class, so choose R from 2 to {n}."
-        )
+        raise OutOfRange(f"R={R} does not fit: the source has {n} training images a class, so choose R from 2 to {n}.")
     order = np.random.RandomState(seed).permutation(n)
     return order[: n // R] if split == "train" else order[n // R :][:VALIDATION_PER_CLASS]
 
@@ -95,7 +93,7 @@ class MiniCIFAR(ImageSet):
 
     split: "train" (5000 // R images a class), "val" (the next 200) or "test" (all test images of the classes).
     root: a folder or archive to read from; otherwise MINICIFAR_ROOT, the cache, a download (see `sources`).
-    synthetic: True for images drawn from a seed. seed: of the choice of images. dataset: "cifar10" or "cifar100".
+    synthetic: True for images drawn from a seed, whose classes have names of their own. seed: of the choice of images. dataset: "cifar10" or "cifar100".
 
     Raises OutOfRange for `n_classes` or `R`, ImagesNotFound, CutShort, ChecksumWrong, ClassMissing, DiskFull.
     """
@@ -124,11 +122,9 @@ class MiniCIFAR(ImageSet):
             images = found.split("test")[:n_classes].copy()
         else:
             images = found.split("train")[:n_classes, positions]
-        fingerprint = f"{found.source.fingerprint}/{n_classes} classes/R={R}" + (
-            f"/seed={seed}" if seed != 42 else ""
-        )
+        fingerprint = f"{found.source.fingerprint}/{n_classes} classes/R={R}" + (f"/seed={seed}" if seed != 42 else "")
         super().__init__(
-            split, images, names[:n_classes], found.source, fingerprint, transform, target_transform
+            split, images, found.classes[:n_classes], found.source, fingerprint, transform, target_transform
         )
 
 
@@ -151,14 +147,13 @@ class CIFAR10(ImageSet):
         target_transform: Callable[[Any], Any] | None = None,
     ):
         _check_choice("split", split, ("train", "val", "trainval", "test"))
-        names = CLASS_NAMES[self.dataset]
         found = find_images(self.dataset, root, synthetic, download)
         if split == "test":
             images = found.split("test").copy()
         else:
             images = found.split("train")[:, full_positions(found.per_class["train"], split)]
-        fingerprint = f"{found.source.fingerprint}/{len(names)} classes"
-        super().__init__(split, images, list(names), found.source, fingerprint, transform, target_transform)
+        fingerprint = f"{found.source.fingerprint}/{len(found.classes)} classes"
+        super().__init__(split, images, list(found.classes), found.source, fingerprint, transform, target_transform)
 
 
 class CIFAR100(CIFAR10):

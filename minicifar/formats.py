@@ -5,6 +5,7 @@ folders `train/<class>/*.png`, `test/<class>/*.jpg` (a folder or a tar archive).
 nothing is ever unpacked to the disk.
 """
 
+import gzip
 import hashlib
 import io
 import pickle
@@ -49,9 +50,7 @@ class Decoded(NamedTuple):
 def read_folder(folder: Path, dataset: str) -> Decoded | None:
     """The images of `dataset` in `folder` (official batches or class folders), or None when it has none."""
     if folder.name == OFFICIAL_FOLDERS[dataset]:
-        return _decode_official(
-            {path.name: path.read_bytes for path in folder.iterdir()}, dataset, folder.name
-        )
+        return _decode_official({path.name: path.read_bytes for path in folder.iterdir()}, dataset, folder.name)
     files: Files = {}
     for path in class_folder_files(folder, dataset):
         files[path.relative_to(folder).as_posix()] = path.read_bytes
@@ -84,7 +83,7 @@ def read_archive(path: Path, dataset: str) -> Decoded | None:
                 official[parts[-1]] = content
             else:
                 folders["/".join(parts[:-3])]["/".join(parts[-3:])] = content
-    except (EOFError, zlib.error, tarfile.TarError, OSError) as error:
+    except (EOFError, zlib.error, tarfile.TarError, gzip.BadGzipFile) as error:
         raise CutShort(
             f"{path.name} cannot be read to its end ({error}): the archive was cut short or damaged. "
             "Copy or download it again."
@@ -128,16 +127,14 @@ def _decode_class_folders(files: Files, dataset: str, where: str) -> Decoded:
         split, label, _ = name.split("/")
         names[split, label].append(name)
     per_class = {
-        split: _equal_counts(
-            {label: len(names[split, label]) for label in CLASS_NAMES[dataset]}, split, where
-        )
+        split: _equal_counts({label: len(names[split, label]) for label in CLASS_NAMES[dataset]}, split, where)
         for split in SPLITS
     }
     ordered = [name for split in SPLITS for label in CLASS_NAMES[dataset] for name in names[split, label]]
     images = np.empty((len(ordered), 3, 32, 32), np.uint8)
     digest = hashlib.sha256()
     lossy = False
-    progress = tqdm(ordered, desc=f"Decoding {TITLES[dataset]}", unit=" images", leave=False, delay=1)
+    progress = tqdm(ordered, desc=f"Decoding {TITLES[dataset]}", unit=" images", leave=False, delay=1, mininterval=0.5)
     for index, name in enumerate(progress):
         content = files[name]()
         images[index] = _decode_image(content, f"{where}: {name}")
@@ -154,9 +151,7 @@ def _decode_image(content: bytes, name: str) -> np.ndarray:
     try:
         with Image.open(io.BytesIO(content)) as image:
             if image.size != (32, 32):
-                raise MiniCIFARError(
-                    f"{name} is {image.width}x{image.height} pixels; the images must be 32x32."
-                )
+                raise MiniCIFARError(f"{name} is {image.width}x{image.height} pixels; the images must be 32x32.")
             return np.asarray(image.convert("RGB")).transpose(2, 0, 1)
     except (OSError, SyntaxError) as error:
         raise CutShort(f"{name} is no complete image ({error}). Copy it again.") from error
@@ -172,11 +167,9 @@ def _decode_official(files: Mapping[str, Callable[[], bytes]], dataset: str, whe
         raise ClassMissing(f"{where} names other classes than those of {TITLES[dataset]}: download it again.")
     images, per_class = [], {}
     for split, listed in (("train", official.train_list), ("test", official.test_list)):
-        batches = [pickle.loads(_verified(files, *entry, where), encoding="latin1") for entry in listed]
+        batches = [pickle.loads(_verified(files, name, md5, where), encoding="latin1") for name, md5 in listed]
         pixels = np.concatenate([batch["data"] for batch in batches]).reshape(-1, 3, 32, 32)
-        labels = np.concatenate(
-            [batch["labels" if "labels" in batch else "fine_labels"] for batch in batches]
-        )
+        labels = np.concatenate([batch["labels" if "labels" in batch else "fine_labels"] for batch in batches])
         counts = np.bincount(labels, minlength=len(classes))
         per_class[split] = _equal_counts(dict(zip(classes, counts.tolist(), strict=True)), split, where)
         images.append(pixels[np.argsort(labels, kind="stable")])

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from minicifar import synthetic
-from minicifar.cache import cache_folder, load_entry, store_entry
+from minicifar.cache import cache_folder, load_entry, raise_if_disk_full, store_entry
 from minicifar.class_names import CLASS_NAMES, TITLES
 from minicifar.errors import ImagesNotFound
 from minicifar.formats import (
@@ -55,15 +55,15 @@ class Images(NamedTuple):
     """What a source holds: `images` uint8 (N, 3, 32, 32), training images first, ordered by class and position."""
 
     source: Source
+    classes: list[str]
     images: np.ndarray
     per_class: dict[str, int]
 
     def split(self, name: str) -> np.ndarray:
         """The images of "train" or "test", uint8 (classes, images per class, 3, 32, 32)."""
-        classes = len(CLASS_NAMES[self.source.dataset])
-        border = classes * self.per_class["train"]
+        border = len(self.classes) * self.per_class["train"]
         images = self.images[:border] if name == "train" else self.images[border:]
-        return images.reshape(classes, self.per_class[name], 3, 32, 32)
+        return images.reshape(len(self.classes), self.per_class[name], 3, 32, 32)
 
 
 def find_images(dataset: str, root: str | Path | None, synthetic: bool, download: bool) -> Images:
@@ -97,6 +97,7 @@ def find_images(dataset: str, root: str | Path | None, synthetic: bool, download
         try:
             return _downloaded_images(dataset)
         except (OSError, RuntimeError) as error:
+            raise_if_disk_full(error, cache_folder())
             tried.append(f"the download failed ({error})")
     else:
         tried.append("a download was not allowed (download=False)")
@@ -113,9 +114,7 @@ def _images_in_root(root: Path, dataset: str) -> Images | None:
     return None
 
 
-def _candidates(
-    root: Path, dataset: str
-) -> Iterator[tuple[Path, list[Path], Callable[[Path, str], Decoded | None]]]:
+def _candidates(root: Path, dataset: str) -> Iterator[tuple[Path, list[Path], Callable[[Path, str], Decoded | None]]]:
     """Places below `root` that may hold the images, the files that they consist of, and how to read them."""
     if root.is_file():
         yield root, [root], read_archive
@@ -149,9 +148,8 @@ def _from_cache(key: str, dataset: str, name: str) -> Images | None:
     if entry is None:
         return None
     images, notes = entry
-    return Images(
-        _source(dataset, notes["kind"], notes["lossy"], notes["digest"], name), images, notes["per_class"]
-    )
+    source = _source(dataset, notes["kind"], notes["lossy"], notes["digest"], name)
+    return Images(source, CLASS_NAMES[dataset], images, notes["per_class"])
 
 
 def _keep(key: str, dataset: str, decoded: Decoded, name: str) -> Images:
@@ -165,9 +163,8 @@ def _keep(key: str, dataset: str, decoded: Decoded, name: str) -> Images:
             "per_class": decoded.per_class,
         },
     )
-    return Images(
-        _source(dataset, decoded.kind, decoded.lossy, decoded.digest, name), decoded.images, decoded.per_class
-    )
+    source = _source(dataset, decoded.kind, decoded.lossy, decoded.digest, name)
+    return Images(source, CLASS_NAMES[dataset], decoded.images, decoded.per_class)
 
 
 def _source(dataset: str, kind: str, lossy: bool, digest: str, name: str) -> Source:
@@ -210,9 +207,8 @@ def _synthetic_images(dataset: str, asked_by: str) -> Images:
         fingerprint,
     )
     if entry := load_entry(fingerprint):
-        images, notes = entry
-        return Images(source, images, notes["per_class"])
-    per_class = synthetic.per_class(classes)
-    images = synthetic.draw_images(classes)
-    store_entry(fingerprint, images, {"kind": "synthetic", "per_class": per_class})
-    return Images(source, images, per_class)
+        images, _ = entry
+    else:
+        images = synthetic.draw_images(classes)
+        store_entry(fingerprint, images, {"kind": "synthetic"})
+    return Images(source, synthetic.class_names(classes), images, synthetic.per_class(classes))
