@@ -12,9 +12,14 @@ from autograder.editions import LabError, lab_names
 from autograder.release import contents, release, write_source
 from autograder.report import as_table, results
 
-app = typer.Typer(help="Release, grade and report the pruning labs; everything is recorded by nbgrader.", no_args_is_help=True)
+app = typer.Typer(
+    help="Release, grade and report the pruning labs; everything is recorded by nbgrader.",
+    no_args_is_help=True,
+)
 console = Console()
-Labs = Annotated[list[str] | None, typer.Argument(help="Labs, by name or by its beginning (lab3); all if none is given.")]
+Labs = Annotated[
+    list[str] | None, typer.Argument(help="Labs, by name or by its beginning (lab3); all if none is given.")
+]
 Course = Annotated[Path, typer.Option(help="The course folder.")]
 
 
@@ -100,7 +105,9 @@ def report(labs: Labs = None, course: Course = COURSE) -> None:
 
 
 @app.command()
-def demo(course: Annotated[Path, typer.Option(help="Where the demo course is made.")] = Path("build/demo")) -> None:
+def demo(
+    course: Annotated[Path, typer.Option(help="Where the demo course is made.")] = Path("build/demo"),
+) -> None:
     """The whole round with a small made-up class: release, hand in, grade, feedback, report."""
     from autograder.demo import run
 

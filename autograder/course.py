@@ -1,5 +1,7 @@
 """Where a course lies, and how nbgrader is set up for it: one place for the command line and nbgrader_config.py."""
 
+import os
+import sys
 from pathlib import Path
 
 from nbgrader.apps.api import NbGraderAPI
@@ -7,11 +9,17 @@ from traitlets.config import Config
 
 ROOT = Path(__file__).resolve().parent.parent
 COURSE = ROOT / "course"
-SHIPPED = ["minicifar", "course_utils", "solutions", "checks"]  # come with a release, never back with a submission
+SHIPPED = [
+    "minicifar",
+    "course_utils",
+    "solutions",
+    "checks",
+]  # come with a release, never back with a submission
 
 
 def configure(config: Config, course: Path) -> Config:
     """Fill nbgrader's configuration for a course folder: source, release, submitted, autograded, feedback."""
+    put_tools_on_path()
     config.CourseDirectory.course_id = "pruning-labs"
     config.CourseDirectory.root = str(course)
     config.CourseDirectory.db_url = f"sqlite:///{course / 'gradebook.db'}"
@@ -27,6 +35,13 @@ def configure(config: Config, course: Path) -> Config:
         "nbgrader.preprocessors.CheckCellMetadata",
     ]
     return config
+
+
+def put_tools_on_path() -> None:
+    """nbgrader starts `alembic` by its name: find it also where the environment has not been activated."""
+    tools = str(Path(sys.executable).parent)
+    if tools not in os.environ.get("PATH", "").split(os.pathsep):
+        os.environ["PATH"] = os.pathsep.join([tools, os.environ.get("PATH", "")])
 
 
 def nbgrader(course: Path = COURSE) -> NbGraderAPI:

@@ -38,7 +38,9 @@ def images_available() -> str:
     except ImagesNotFound as error:
         os.environ["MINICIFAR_SYNTHETIC"] = "1"
         first = str(error).splitlines()[0]
-        return f"{first}\nSo this demo runs on SYNTHETIC images, not on CIFAR-10. {MiniCIFAR('test').source.description}"
+        return (
+            f"{first}\nSo this demo runs on SYNTHETIC images, not on CIFAR-10. {MiniCIFAR('test').source.description}"
+        )
 
 
 def filled_in(released: NotebookNode, lab: str, mistakes: Mapping[str, str | None]) -> NotebookNode:
@@ -71,7 +73,9 @@ def run_until_trained(notebook: NotebookNode, folder: Path) -> None:
     """Run a notebook's code in a folder, up to its last training or exporting cell, as its student did."""
     trial = nbformat.from_dict(notebook)
     last = max((n for n, cell in enumerate(trial.cells) if makes_files(cell)), default=-1)
-    keep = [cell for cell in trial.cells[: last + 1] if cell.cell_type == "code" and not cell.source.startswith("check(")]
+    keep = [
+        cell for cell in trial.cells[: last + 1] if cell.cell_type == "code" and not cell.source.startswith("check(")
+    ]
     trial.cells = [cell for cell in keep if makes_files(cell) or "plots." not in cell.source]
     client = NotebookClient(trial, timeout=None, allow_errors=True, resources={"metadata": {"path": str(folder)}})
     client.execute()
@@ -101,5 +105,3 @@ def run(course: Path, console: Console) -> None:
     console.print(f"student release: {course / 'release'} (one folder and one zip a lab)")
     if failures:
         raise SystemExit(1)
-
-

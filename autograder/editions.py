@@ -7,6 +7,7 @@ An author tags cells of `labs/<lab>.py` (jupytext's py:percent):
   `composite` beside it: a function built on earlier exercises (see grading).
 - `artifact`: `check("<name>_onnx")` for a file that is handed in; becomes a locked check cell.
 - `train`: makes files to hand in; not run again when grading.
+- `slow`: draws something that takes long and that no cell below needs; not run again when grading either.
 - `question`, with `points` and `name`: an open question with a mark scheme, graded by hand.
 """
 
@@ -132,7 +133,12 @@ def exercise_source(function: object) -> str:
     if len(body) < 2 or not isinstance(body[0], ast.Expr):
         raise LabError(f"{function} needs a docstring and a body")
     return "\n".join(
-        [*lines[:first], "    ### BEGIN SOLUTION", *[line for line in lines[first:] if line.strip()], "    ### END SOLUTION"]
+        [
+            *lines[:first],
+            "    ### BEGIN SOLUTION",
+            *[line for line in lines[first:] if line.strip()],
+            "    ### END SOLUTION",
+        ]
     )
 
 

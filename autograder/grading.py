@@ -13,6 +13,7 @@ from autograder.editions import tags
 from autograder.judging import VERDICT
 from course_utils.checking import Verdict
 
+NOT_RUN = {"train", "slow"}  # what training made was handed in and is measured
 JUDGE = "import autograder.judging as _judging; _judging.judge_here({lab!r}, {exercise!r}, globals()); del _judging"
 
 
@@ -35,11 +36,11 @@ def verdict_of(cell: NotebookNode) -> Verdict | None:
 class GradeExercises(Execute):
     """Run the notebook's cells; in place of a check cell, all tests of its exercise, visible and hidden.
 
-    Training cells are not run again: what they made was handed in. Whatever a student's code does to the
+    Training cells and slow pictures are not run again. Whatever a student's code does to the
     kernel is written into the student's own cells, in words, and the batch goes on.
     """
 
-    timeout = Integer(120, help="Seconds for one cell").tag(config=True)
+    timeout = Integer(300, help="Seconds for one cell").tag(config=True)
 
     def preprocess(self, nb: NotebookNode, resources: Any, km: Any = None) -> Any:
         self.lab = resources["nbgrader"]["assignment"]
@@ -48,9 +49,8 @@ class GradeExercises(Execute):
 
     def preprocess_cell(self, cell: NotebookNode, resources: Any, index: int) -> Any:
         exercise = checked_exercise(cell)
-        if cell.cell_type == "code" and "train" in tags(cell):
-            text = "(Not run again when grading: the files that this cell made are measured.)\n"
-            cell.outputs = [new_output("stream", name="stdout", text=text)]
+        if cell.cell_type == "code" and NOT_RUN.intersection(tags(cell)):
+            cell.outputs = [new_output("stream", name="stdout", text="(This cell is not run again when grading.)\n")]
         elif exercise:
             cell.outputs = self.judged(cell, exercise, resources, index)
         elif not self.stopped:

@@ -12,7 +12,6 @@ import nbformat
 from autograder.course import COURSE, ROOT, must, nbgrader
 from autograder.editions import (
     CHECKS,
-
     LabError,
     check_files,
     exercise_source,
@@ -123,9 +122,9 @@ def plain(line: str) -> str:
 
 
 def telling_lines(source: str) -> set[str]:
-    """The lines of a solution that say something (not `else:` or `return result`)."""
+    """The statements of a solution that say something (no `if …:`, no `return result`)."""
     body = source.partition("### BEGIN SOLUTION")[2].partition("### END SOLUTION")[0]
-    return {text for line in body.splitlines() if len(text := plain(line)) > 20}
+    return {text for line in body.splitlines() if len(text := plain(line)) > 20 and text[-1] != ":"}
 
 
 def secrets(lab: str) -> dict[str, set[str]]:
@@ -170,5 +169,3 @@ def contents(archive: Path) -> list[tuple[str, int]]:
     """Names and sizes in bytes of a zip's files."""
     with zipfile.ZipFile(archive) as content:
         return [(entry.filename, entry.file_size) for entry in content.infolist()]
-
-

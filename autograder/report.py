@@ -68,15 +68,23 @@ def as_table(rows: list[Result]) -> Table:
     """student, lab, points, what was missed."""
     table = Table(show_lines=True)
     for header in ("student", "lab", "points", "by hand", "what was missed"):
-        table.add_column(header, justify="right" if header in ("points", "by hand") else "left", no_wrap=header == "student")
+        table.add_column(
+            header,
+            justify="right" if header in ("points", "by hand") else "left",
+            no_wrap=header == "student",
+        )
     for row in rows:
         missed = "\n".join(f"• {line}" for line in row.missed) or "—"
-        table.add_row(row.student, row.lab.split("_")[0], f"{row.points:g} / {row.possible:g}", f"{row.by_hand:g}", missed)
+        table.add_row(
+            row.student,
+            row.lab.split("_")[0],
+            f"{row.points:g} / {row.possible:g}",
+            f"{row.by_hand:g}",
+            missed,
+        )
     return table
 
 
 def feedback_pages(course: Path, lab: str | None = None) -> list[Path]:
     """The HTML pages that were written for students."""
     return sorted((course / "feedback").glob(f"*/{lab or '*'}/*.html"))
-
-

@@ -1,1 +1,1 @@
-"""What students use and are not asked to write: networks, training, checkpoints, ONNX files, plots, checks."""
+"""What students use and are not asked to write: networks, training, files, plots, checks."""

@@ -45,7 +45,7 @@ def measured_baseline() -> Measured:
     """The unpruned baseline, exported and measured in the same way."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "baseline.onnx"
-        export_onnx(baseline(test_images()), path, images=test_images())
+        export_onnx(baseline(MiniCIFAR("train")), path, images=test_images())
         return measure_onnx(path, test_images())
 
 

@@ -79,7 +79,7 @@ class Verdict:
         rows = []
         for outcome in self.outcomes:
             sign, colour = ("✓", "#1b7f3b") if outcome.passed else ("✗", "#b3261e")
-            message = outcome.message and (
+            message: str = outcome.message and (
                 '<pre style="margin:2px 0 6px 1.6em; white-space:pre-wrap; background:transparent; '
                 f'border-left:3px solid {colour}; padding-left:8px">{html.escape(outcome.message)}</pre>'
             )
@@ -146,9 +146,15 @@ class Collector:
     def pytest_runtest_makereport(self, item: pytest.Function, call: pytest.CallInfo) -> Any:
         report = yield
         if call.excinfo is not None:
-            self.record(item, 0.0, explain(call.excinfo, self.exercise, item.path), call.excinfo.errisinstance(NotComparable))
+            self.record(
+                item,
+                0.0,
+                explain(call.excinfo, self.exercise, item.path),
+                call.excinfo.errisinstance(NotComparable),
+            )
         elif report.when == "call":
-            share, message = dict(item.user_properties).get("award", (1.0, ""))
+            awarded: Any = dict(item.user_properties).get("award", (1.0, ""))
+            share, message = awarded
             self.record(item, share, message)
         return report
 
@@ -210,7 +216,9 @@ def find_answer(name: str, answers: Mapping[str, Any], folder: Path) -> Any:
     if name.endswith("_onnx"):
         path = folder / f"{name.removesuffix('_onnx')}.onnx"
         if not path.is_file():
-            raise MissingAnswer(f"There is no file {path.name}: run the cell that makes it, and hand the file in too.")
+            raise MissingAnswer(
+                f"There is no file {path.name}: run the cell that makes it, and hand the file in too."
+            )
         return path
     if name not in answers:
         raise MissingAnswer(f"There is no `{name}` yet: write it in its cell, and run that cell first.")

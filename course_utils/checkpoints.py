@@ -110,8 +110,8 @@ def describe(path: str | Path) -> dict[str, Any]:
         raise CheckpointError(f"{path} has an unreadable description: save the network again.") from None
     if form != FORMAT:
         raise CheckpointError(
-            f"{path} was written in format {form!r} and this version of the course reads {FORMAT}: update the "
-            "course, or save the network again."
+            f"{path} was written in format {form!r} and this version of the course reads {FORMAT}: update "
+            "the course, or save the network again."
         )
     if not isinstance(about.get("recipe"), dict):
         raise CheckpointError(f"{path} has no recipe, so its network cannot be built.")
@@ -182,9 +182,7 @@ def _put(network: nn.Module, name: str, tensor: Tensor) -> None:
     try:
         module = network.get_submodule(owner)
     except AttributeError:
-        raise CheckpointError(
-            f"The recipe's network has no layer {owner!r}, which {name} belongs to."
-        ) from None
+        raise CheckpointError(f"The recipe's network has no layer {owner!r}, which {name} belongs to.") from None
     before = module._parameters.get(leaf, module._buffers.get(leaf))
     if before is not None and before.ndim != tensor.ndim:
         raise CheckpointError(f"{name} has {tensor.ndim} dimensions and the recipe gives {before.ndim}.")
@@ -260,7 +258,6 @@ def _describe_images(images: Any) -> dict[str, Any] | None:
         "kind": images.source.kind,
         "synthetic": images.source.synthetic,
         "classes": list(images.classes),
-        "count": len(images.images),
     }
 
 

@@ -4,15 +4,15 @@ from collections.abc import Callable
 from typing import Any
 
 import ipywidgets as widgets
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from IPython.display import display
 from torch import Tensor, nn
 
 from course_utils import plots
 
 
-def chain_costs(network: nn.Module, kept: list[int]) -> tuple[int, int]:
+def chain_costs(network: Any, kept: list[int]) -> tuple[int, int]:
     """Parameters and MACs of a VGG whose convolutions keep `kept` filters each, without building it."""
     parameters = macs = 0
     side, inputs, layer_number = 32, 3, 0
@@ -29,11 +29,14 @@ def chain_costs(network: nn.Module, kept: list[int]) -> tuple[int, int]:
             side //= 2
     linear = network.classifier
     features = linear.in_features // full * inputs
-    return parameters + features * linear.out_features + linear.out_features, macs + features * linear.out_features
+    return (
+        parameters + features * linear.out_features + linear.out_features,
+        macs + features * linear.out_features,
+    )
 
 
 def keep_ratio_explorer(
-    network: nn.Module, score: Callable[[Tensor], Tensor], choose: Callable[[Tensor, float], Tensor]
+    network: Any, score: Callable[[Tensor], Tensor], choose: Callable[[Tensor, float], Tensor]
 ) -> widgets.Widget:
     """A slider for the keep ratio: filters that would go turn grey, parameters and MACs follow.
 
@@ -66,7 +69,7 @@ def keep_ratio_explorer(
                 axis.set_xlabel(f"{int(stays.sum())} of {len(order)}", fontsize=8)
                 axis.invert_yaxis()
             drawing.suptitle("filters of each convolution by score; grey ones go", fontsize=9)
-            plt.show()
+            display(drawing)
 
     slider.observe(draw, names="value")
     draw()

@@ -8,13 +8,13 @@ from typing import Any, ParamSpec, TypeVar
 import torch
 from torch import Tensor, nn
 
-P = ParamSpec("P")
-N = TypeVar("N", bound=nn.Module)
+_P = ParamSpec("_P")
+_N = TypeVar("_N", bound=nn.Module)
 
 _builders: dict[str, Callable[..., nn.Module]] = {}
 
 
-def builder(function: Callable[P, N]) -> Callable[P, N]:
+def builder(function: Callable[_P, _N]) -> Callable[_P, _N]:
     """Register a function that returns a network, so that `build` and `load_network` find it by its name.
 
     Its arguments must be plain data (numbers, strings, lists). The network gets `network.recipe`, which
@@ -23,7 +23,7 @@ def builder(function: Callable[P, N]) -> Callable[P, N]:
     signature = inspect.signature(function)
 
     @functools.wraps(function)
-    def build_and_stamp(*args: P.args, **kwargs: P.kwargs) -> N:
+    def build_and_stamp(*args: _P.args, **kwargs: _P.kwargs) -> _N:
         bound = signature.bind(*args, **kwargs)
         bound.apply_defaults()
         network = function(*args, **kwargs)
@@ -83,9 +83,7 @@ def vgg16(widths: Sequence[int] | None = None, classes: int = 10, seed: int = 0)
     Images (N, 3, 32, 32) → logits (N, classes); at the end every channel is one number, so that it owns one
     column of the linear layer. 14.72 million parameters. Simonyan & Zisserman 2014, as in Li et al. 2016.
     """
-    sizes = (
-        [64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512] if widths is None else list(widths)
-    )
+    sizes = [64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512] if widths is None else list(widths)
     if len(sizes) != 13:
         raise ValueError(f"vgg16 takes 13 widths, not {len(sizes)}.")
     plan: list[int | str] = []
@@ -155,9 +153,7 @@ class ResNet(nn.Module):
     def __init__(self, widths: Sequence[int], blocks: Sequence[int], classes: int):
         super().__init__()
         if len(widths) != len(blocks):
-            raise ValueError(
-                f"This network has {len(blocks)} stages: give {len(blocks)} widths, not {len(widths)}."
-            )
+            raise ValueError(f"This network has {len(blocks)} stages: give {len(blocks)} widths, not {len(widths)}.")
         self.conv1 = nn.Conv2d(3, widths[0], 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(widths[0])
         self.relu = nn.ReLU()
@@ -189,16 +185,14 @@ class BasicBlock(nn.Module):
         self.relu = nn.ReLU()
         self.shortcut: nn.Module = nn.Identity()
         if stride > 1 or inputs != outputs:
-            self.shortcut = nn.Sequential(
-                nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs)
-            )
+            self.shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
 
     def forward(self, maps: Tensor) -> Tensor:
         inner = self.relu(self.bn1(self.conv1(maps)))
         return self.relu(self.bn2(self.conv2(inner)) + self.shortcut(maps))
 
 
-def _seeded(make: Callable[[], N], seed: int) -> N:
+def _seeded(make: Callable[[], _N], seed: int) -> _N:
     """Make a network and draw its weights from `seed` alone; the global generators stay as they were.
 
     Convolutions: normal with variance 2 / fan-out (He et al. 2015). Linear layers: PyTorch's uniform range.

@@ -1,6 +1,7 @@
 """ONNX files: how a network is handed in and measured. Nothing that a file says of itself is believed."""
 
 import contextlib
+import copy
 import io
 import json
 import logging
@@ -18,6 +19,7 @@ from course_utils.checkpoints import atomic
 
 OPSET = 18
 LARGEST_MEGABYTES = 50
+LARGEST_TENSOR = 20_000_000
 INPUT_SHAPE = (3, 32, 32)
 
 # Operators whose multiply-adds and weights are counted, and which of their inputs are weights.
@@ -31,6 +33,7 @@ _COUNTED = {
     "LayerNormalization": (1, 2),
     "GroupNormalization": (1, 2),
 }
+_FLOATING = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE}
 # Operators that multiply by weights, or could hide some, and are not counted: a file with them is refused.
 _REFUSED = {
     *("If", "Loop", "Scan", "SequenceMap", "Einsum", "RNN", "GRU", "LSTM", "DeformConv", "Attention"),
@@ -45,7 +48,8 @@ class OnnxFileError(Exception):
 class Measured(NamedTuple):
     """What `measure_onnx` found.
 
-    parameters: elements of the weights that reach a convolution, linear layer or normalisation.
+    parameters: elements of the constants that meet the images, above all at convolutions, linear layers and
+    normalisations (biases included).
     macs: multiply-adds of convolutions and linear layers for one image, bias not counted.
     accuracy, loss: share of images classified correctly (0 to 1) and mean cross-entropy; None without images.
     fingerprint: of the images that it was trained on, as the file tells ("" when it does not).
@@ -61,7 +65,7 @@ class Measured(NamedTuple):
 
 
 class Operator(NamedTuple):
-    """One counted node of a graph: its multiply-adds for one image, and the names of its constant weights."""
+    """One node of a graph, its multiply-adds for one image, and the names of the weights there."""
 
     node: Any
     macs: int
@@ -73,30 +77,23 @@ def export_onnx(network: Any, path: str | Path, images: Any = None) -> Path:
 
     Any batch size N; float32, normalised as the loaders do; batch norms are folded into the convolutions
     before them. `images` is the data set that the network was trained on: the file carries its fingerprint.
-    The network's modes and device stay as they were. Returns the path.
+    The network itself is left alone. Returns the path.
     """
     import torch
 
-    modes = {module: module.training for module in network.modules()}
-    parameter = next(network.parameters())
-    example = torch.zeros(2, *INPUT_SHAPE, dtype=parameter.dtype, device=parameter.device)
-    network.eval()
-    try:
-        with _quiet(), torch.no_grad():
-            program = torch.onnx.export(
-                network,
-                (example,),
-                dynamo=True,
-                opset_version=OPSET,
-                input_names=["images"],
-                output_names=["logits"],
-                dynamic_shapes=({0: torch.export.Dim("batch")},),
-                external_data=False,
-                verbose=False,
-            )
-    finally:
-        for module, training in modes.items():
-            module.training = training
+    network = copy.deepcopy(network).cpu().float().eval()
+    with _quiet(), torch.no_grad():
+        program = torch.onnx.export(
+            network,
+            (torch.zeros(2, *INPUT_SHAPE),),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=["images"],
+            output_names=["logits"],
+            dynamic_shapes=({0: torch.export.Dim("batch")},),
+            external_data=False,
+            verbose=False,
+        )
     assert program is not None
     model = program.model_proto
     for node in model.graph.node:
@@ -117,10 +114,10 @@ def measure_onnx(path: str | Path, images: Any = None) -> Measured:
     bias, mean and variance. Raises FileNotFoundError, and OnnxFileError for a file that cannot be measured.
     """
     model = read_onnx(path)
-    accuracy, loss = run_onnx(path, images) if images is not None else (None, None)
     operators = counted_operators(model)
-    shapes = _shapes(model)
+    shapes, _ = _shapes(model)
     weights = {name for operator in operators for name in operator.weights}
+    accuracy, loss = run_onnx(path, images) if images is not None else (None, None)
     return Measured(
         parameters=sum(math.prod(shapes[name]) for name in weights),
         macs=sum(operator.macs for operator in operators),
@@ -143,9 +140,7 @@ def read_onnx(path: str | Path) -> onnx.ModelProto:
         raise FileNotFoundError(f"There is no file {path}: run the cell above that exports it first.")
     megabytes = path.stat().st_size / 1e6
     if megabytes > LARGEST_MEGABYTES:
-        raise OnnxFileError(
-            f"{path.name} has {megabytes:.0f} MB; at most {LARGEST_MEGABYTES} MB are measured."
-        )
+        raise OnnxFileError(f"{path.name} has {megabytes:.0f} MB; at most {LARGEST_MEGABYTES} MB are measured.")
     try:
         model = onnx.ModelProto.FromString(path.read_bytes())
     except Exception:
@@ -164,9 +159,7 @@ def read_onnx(path: str | Path) -> onnx.ModelProto:
     inputs = [value for value in model.graph.input if value.name not in names]
     shape = _declared(inputs[0]) if len(inputs) == 1 else None
     if shape is None or len(shape) != 4 or tuple(shape[1:]) != INPUT_SHAPE:
-        raise OnnxFileError(
-            f"{path.name} must take one input of shape (N, 3, 32, 32); it takes {_say(inputs)}."
-        )
+        raise OnnxFileError(f"{path.name} must take one input of shape (N, 3, 32, 32); it takes {_say(inputs)}.")
     if isinstance(shape[0], int):
         raise OnnxFileError(
             f"{path.name} takes exactly {shape[0]} images at a time: export it with a dynamic batch size."
@@ -174,33 +167,39 @@ def read_onnx(path: str | Path) -> onnx.ModelProto:
     if inputs[0].type.tensor_type.elem_type != TensorProto.FLOAT:
         raise OnnxFileError(f"{path.name} must take float32 images.")
     if len(model.graph.output) != 1:
-        raise OnnxFileError(
-            f"{path.name} must have one output, the logits; it has {len(model.graph.output)}."
-        )
+        raise OnnxFileError(f"{path.name} must have one output, the logits; it has {len(model.graph.output)}.")
     return model
 
 
 def counted_operators(model: onnx.ModelProto) -> list[Operator]:
-    """Every convolution, linear layer and normalisation of a graph, with its multiply-adds for one image.
+    """Every operator at which weights meet the images, with its weights and its multiply-adds for one image.
 
-    A weight is the constant tensor that arrives at the operator, also where it comes through Transpose, Cast
-    or DequantizeLinear. Raises OnnxFileError where sizes are not known or weights depend on the images.
+    A weight is a constant tensor as it arrives, also where it comes through Transpose, Cast or
+    DequantizeLinear. At other operators than convolutions, linear layers and normalisations only
+    floating-point constants of more than one element are weights (PRelu's slopes, say, but no axes and no
+    clipping limits). Raises OnnxFileError where sizes are not known or weights depend on the images.
     """
-    shapes = _shapes(model)
+    shapes, floating = _shapes(model)
     constants = {tensor.name for tensor in model.graph.initializer}
     operators = []
     for node in model.graph.node:
-        if node.op_type == "Constant" or (node.input and all(not n or n in constants for n in node.input)):
+        if all(not name or name in constants for name in node.input):
             constants |= set(node.output)
             continue
-        if node.op_type not in _COUNTED:
-            continue
-        positions = [p for p in _COUNTED[node.op_type] if p < len(node.input) and node.input[p]]
-        weights = tuple(node.input[p] for p in positions if node.input[p] in constants)
-        if len(weights) < len(positions) and node.op_type != "MatMul":
-            raise OnnxFileError(f"The weights of {node.name or node.op_type} depend on the images.")
+        arriving = [name for name in node.input if name in constants]
         try:
-            operators.append(Operator(node, _macs(node, shapes), weights))
+            if node.op_type not in _COUNTED:
+                weights = [name for name in arriving if name in floating and math.prod(shapes[name]) > 1]
+                operators += [Operator(node, 0, tuple(weights))] if weights else []
+                continue
+            weights = [node.input[p] for p in _COUNTED[node.op_type] if p < len(node.input) and node.input[p]]
+            if node.op_type == "MatMul":
+                weights = arriving
+            elif not set(weights) <= constants:
+                raise OnnxFileError(f"The weights of {node.name or node.op_type} depend on the images.")
+            for name in weights:
+                math.prod(shapes[name])
+            operators.append(Operator(node, _macs(node, shapes), tuple(weights)))
         except KeyError as error:
             raise OnnxFileError(f"The shape of {error} cannot be worked out from the file.") from None
     return operators
@@ -216,9 +215,7 @@ def run_onnx(path: str | Path, images: Any) -> tuple[float, float]:
     options.log_severity_level = 4
     correct, loss, count = 0, 0.0, 0
     try:
-        session = onnxruntime.InferenceSession(
-            Path(path).read_bytes(), options, providers=["CPUExecutionProvider"]
-        )
+        session = onnxruntime.InferenceSession(Path(path).read_bytes(), options, providers=["CPUExecutionProvider"])
         name = session.get_inputs()[0].name
         for batch, labels in Loader(images, batch_size=250):
             (logits,) = session.run(None, {name: np.ascontiguousarray(batch.numpy(), dtype=np.float32)})
@@ -244,27 +241,35 @@ def run_onnx(path: str | Path, images: Any) -> tuple[float, float]:
     return correct / count, loss / count
 
 
-def _shapes(model: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
-    """Shapes of all tensors for one image, worked out anew: what the file says about them is thrown away."""
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    del copy.graph.value_info[:]
-    for value in copy.graph.output:
+def _shapes(model: onnx.ModelProto) -> tuple[dict[str, tuple[int, ...]], set[str]]:
+    """Shapes of all tensors for one image, and which of them hold floating-point numbers.
+
+    Both are worked out anew: what the file says about them is thrown away.
+    """
+    bare = onnx.ModelProto()
+    bare.CopyFrom(model)
+    del bare.graph.value_info[:]
+    for value in bare.graph.output:
         value.type.tensor_type.ClearField("shape")
-    names = {tensor.name for tensor in copy.graph.initializer}
-    for value in copy.graph.input:
+    names = {tensor.name for tensor in bare.graph.initializer}
+    for value in bare.graph.input:
         if value.name not in names:
             value.type.tensor_type.shape.dim[0].dim_value = 1
     try:
-        inferred = onnx.shape_inference.infer_shapes(copy, check_type=True, strict_mode=True, data_prop=True)
+        inferred = onnx.shape_inference.infer_shapes(bare, check_type=True, strict_mode=True, data_prop=True)
     except Exception as error:
         raise OnnxFileError(f"The graph's shapes do not fit together: {str(error).splitlines()[0]}") from None
-    shapes = {tensor.name: tuple(tensor.dims) for tensor in copy.graph.initializer}
+    shapes = {tensor.name: tuple(tensor.dims) for tensor in bare.graph.initializer}
+    floating = {tensor.name for tensor in bare.graph.initializer if tensor.data_type in _FLOATING}
     for value in [*inferred.graph.input, *inferred.graph.value_info, *inferred.graph.output]:
         shape = _declared(value)
+        if value.type.tensor_type.elem_type in _FLOATING:
+            floating.add(value.name)
         if shape is not None and all(isinstance(size, int) for size in shape):
             shapes.setdefault(value.name, tuple(int(size) for size in shape))
-    return shapes
+    if max(map(math.prod, shapes.values())) > LARGEST_TENSOR:
+        raise OnnxFileError(f"A tensor of the graph has more than {LARGEST_TENSOR:,} elements for one image.")
+    return shapes, floating
 
 
 def _macs(node: Any, shapes: dict[str, tuple[int, ...]]) -> int:
@@ -287,8 +292,7 @@ def _declared(value: Any) -> list[int | str] | None:
     if not value.type.HasField("tensor_type") or not value.type.tensor_type.HasField("shape"):
         return None
     return [
-        dim.dim_value if dim.HasField("dim_value") else dim.dim_param or "?"
-        for dim in value.type.tensor_type.shape.dim
+        dim.dim_value if dim.HasField("dim_value") else dim.dim_param or "?" for dim in value.type.tensor_type.shape.dim
     ]
 
 

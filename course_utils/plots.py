@@ -1,7 +1,7 @@
 """Every figure of the course in one style: each method has one colour throughout.
 
-Each function draws one figure, shows it where a notebook shows figures, and returns it, so that it can be
-saved. A figure made with synthetic images says so.
+Each function returns one figure: a notebook shows it as a cell's last value, `.savefig(path)` keeps it. A figure
+made with synthetic images says so.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +24,7 @@ COLOURS = {
     "from scratch": "#999999",
     "random": "#b8a04a",
 }
-STYLE = {
+STYLE: Any = {
     "figure.dpi": 110,
     "figure.constrained_layout.use": True,
     "axes.spines.top": False,
@@ -37,6 +37,14 @@ STYLE = {
 }
 
 
+plt.rcParams.update(STYLE)
+
+
+def percent(value: float, _position: int = 0) -> str:
+    """A share as an axis shows it."""
+    return f"{100 * value:.3g}%"
+
+
 def colour(label: str) -> str:
     """The colour of the method that a label begins with ("L1, no retraining" has L1's)."""
     for method, value in COLOURS.items():
@@ -45,11 +53,16 @@ def colour(label: str) -> str:
     return COLOURS["original"]
 
 
-def figure(columns: int = 1, width: float = 5.6, height: float = 3.4, **options: Any) -> tuple[Figure, Any]:
-    """A figure with `columns` axes side by side, in the course's style."""
-    with plt.rc_context(STYLE):
-        drawing, axes = plt.subplots(1, columns, figsize=(width * columns, height), **options)
+def subplots(rows: int, columns: int, size: tuple[float, float], **options: Any) -> tuple[Figure, Any]:
+    """Axes (rows, columns). pyplot forgets the figure, so that a notebook does not show it twice."""
+    drawing, axes = plt.subplots(rows, columns, figsize=size, **options)
+    plt.close(drawing)
     return drawing, axes
+
+
+def figure(columns: int = 1, width: float = 5.6, height: float = 3.4, **options: Any) -> tuple[Figure, Any]:
+    """A figure with `columns` axes side by side."""
+    return subplots(1, columns, (width * columns, height), **options)
 
 
 def say_source(drawing: Figure, images: Any) -> None:
@@ -65,8 +78,7 @@ def convolutions(network: nn.Module) -> dict[str, nn.Conv2d]:
 def image_grid(images: Any, per_class: int = 8) -> Figure:
     """The first images of every class of a data set, one row a class."""
     rows = len(images.classes)
-    with plt.rc_context(STYLE):
-        drawing, axes = plt.subplots(rows, per_class, figsize=(per_class * 0.85, rows * 0.9), squeeze=False)
+    drawing, axes = subplots(rows, per_class, (per_class * 0.85, rows * 0.9), squeeze=False)
     for label, name in enumerate(images.classes):
         picked = torch.nonzero(images.labels == label).flatten()[:per_class]
         for column in range(per_class):
@@ -80,8 +92,7 @@ def image_grid(images: Any, per_class: int = 8) -> Figure:
 
 def show_batch(batch: Tensor, titles: Sequence[str] = (), images: Any = None) -> Figure:
     """Pictures (N, 3, H, W) in one row; floats are stretched to 0…1."""
-    with plt.rc_context(STYLE):
-        drawing, axes = plt.subplots(1, len(batch), figsize=(1.1 * len(batch), 1.4), squeeze=False)
+    drawing, axes = subplots(1, len(batch), (1.1 * len(batch), 1.4), squeeze=False)
     for number, (axis, picture) in enumerate(zip(axes[0], batch, strict=True)):
         picture = picture.detach().float()
         low, high = picture.min(), picture.max()
@@ -112,8 +123,7 @@ def filter_gallery(weight: Tensor, scores: Tensor, columns: int = 16) -> Figure:
     weight, scores = weight.detach(), torch.as_tensor(scores).detach()
     order = scores.argsort(descending=True)
     rows = -(-len(order) // columns)
-    with plt.rc_context(STYLE):
-        drawing, axes = plt.subplots(rows, columns, figsize=(columns * 0.6, rows * 0.8), squeeze=False)
+    drawing, axes = subplots(rows, columns, (columns * 0.6, rows * 0.8), squeeze=False)
     reach = weight.abs().max()
     for axis in axes.flatten():
         axis.set_axis_off()
@@ -140,7 +150,7 @@ def accuracy_against(
     if images is not None:
         axis.axhline(1 / len(images.classes), color="#bbbbbb", linestyle=":", linewidth=1, label="guessing")
     axis.set(xlabel=xlabel, ylabel="test accuracy", ylim=(0, 1))
-    axis.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    axis.yaxis.set_major_formatter(percent)
     axis.legend()
     say_source(drawing, images)
     return drawing
@@ -153,16 +163,16 @@ def training_curves(
     drawing, (left, right) = figure(2, width=4.2)
     for label, history in histories.items():
         epochs = [row["epoch"] for row in history]
-        left.plot(epochs, [row["loss"] for row in history], color=colour(label), label=label)
-        right.plot(epochs, [row["accuracy"] for row in history], ":", color=colour(label), label=f"{label}, training")
+        left.plot(epochs, [row["loss"] for row in history], "o-", markersize=3, color=colour(label), label=label)
+        right.plot(epochs, [row["accuracy"] for row in history], ".:", color=colour(label), label=f"{label}, training")
         if "test_accuracy" in history[-1]:
             test = [row["test_accuracy"] for row in history]
-            right.plot(epochs, test, color=colour(label), label=f"{label}, test")
+            right.plot(epochs, test, "o-", markersize=3, color=colour(label), label=f"{label}, test")
     if baseline is not None:
         right.axhline(baseline, color=COLOURS["original"], linestyle="--", linewidth=1, label="original, test")
     left.set(xlabel="epoch", ylabel="training loss", ylim=(0, None))
     right.set(xlabel="epoch", ylabel="accuracy")
-    right.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    right.yaxis.set_major_formatter(percent)
     right.legend(fontsize=8)
     say_source(drawing, images)
     return drawing
@@ -196,4 +206,75 @@ def cost_bars(costs: Mapping[str, Mapping[str, float]]) -> Figure:
         axis.set_title(quantity)
         axis.tick_params(labelsize=8)
         axis.grid(axis="y", visible=False)
+    return drawing
+
+
+def time_ratios(ratios: Mapping[str, tuple[float, float, float]], macs: float, title: str = "") -> Figure:
+    """Ratios of times (lower quartile, median, upper one) as dots with bars, beside the ratio of MACs as a line."""
+    drawing, axis = figure(height=0.42 * len(ratios) + 1.3)
+    for setting, (low, middle, high) in ratios.items():
+        axis.plot([low, high], [setting, setting], color=COLOURS["original"], linewidth=1.5)
+        axis.plot(middle, setting, "o", color=COLOURS["original"])
+        axis.annotate(f"{middle:.2f}", (middle, setting), (0, 6), textcoords="offset points", ha="center", fontsize=8)
+    axis.axvline(macs, color="#b3261e", linestyle="--", linewidth=1)
+    axis.annotate(
+        f"MACs {macs:.2f} ",
+        (macs, 1.0),
+        xycoords=("data", "axes fraction"),
+        ha="right",
+        va="top",
+        color="#b3261e",
+        fontsize=8,
+    )
+    axis.axvline(1, color=COLOURS["original"], linewidth=0.8)
+    highest = max(high for _, _, high in ratios.values())
+    axis.set(
+        xlabel="ratio to the original", xlim=(0, max(1.1, 1.05 * highest)), ylim=(len(ratios) - 0.5, -0.7), title=title
+    )
+    axis.grid(axis="y", visible=False)
+    return drawing
+
+
+def channel_histograms(pixels: Mapping[str, Tensor], images: Any = None) -> Figure:
+    """One panel a label: how often each value occurs in the red, green and blue of pictures (N, 3, H, W)."""
+    drawing, axes = figure(len(pixels), width=3.6, height=2.8, squeeze=False)
+    for axis, (label, values) in zip(axes[0], pixels.items(), strict=True):
+        for channel, shade in enumerate(("#c0392b", "#2e8b57", "#2f6db5")):
+            axis.hist(values[:, channel].flatten().numpy(), bins=64, histtype="step", color=shade, density=True)
+        axis.set(title=label, xlabel="value", yticks=[])
+    axes[0, 0].set_ylabel("how often")
+    say_source(drawing, images)
+    return drawing
+
+
+def learning_curves(history: Sequence[Mapping[str, Any]], measured_on: str, images: Any = None) -> Figure:
+    """Loss and accuracy of one training run; `measured_on` names the images whose accuracy is `test_accuracy`."""
+    drawing, (left, right) = figure(2, width=4.2)
+    epochs = [row["epoch"] for row in history]
+    left.plot(epochs, [row["loss"] for row in history], "o-", markersize=3, color=COLOURS["original"])
+    left.set(xlabel="epoch", ylabel="training loss", ylim=(0, None))
+    right.plot(epochs, [row["accuracy"] for row in history], ".:", color=COLOURS["original"], label="training")
+    right.plot(epochs, [row["test_accuracy"] for row in history], color=COLOURS["original"], label=measured_on)
+    right.set(xlabel="epoch", ylabel="accuracy")
+    right.yaxis.set_major_formatter(percent)
+    right.legend()
+    say_source(drawing, images)
+    return drawing
+
+
+def confusion(guesses: Tensor, labels: Tensor, classes: Sequence[str], images: Any = None) -> Figure:
+    """How often a class (row) is taken for another (column), in per cent of the row."""
+    counts = torch.zeros(len(classes), len(classes))
+    counts.index_put_((labels, guesses), torch.ones(len(labels)), accumulate=True)
+    shares = 100 * counts / counts.sum(dim=1, keepdim=True).clamp_min(1)
+    drawing, axis = figure(width=4.2, height=3.6)
+    axis.imshow(shares.numpy(), cmap="Blues", vmin=0, vmax=100)
+    for row, line in enumerate(shares.tolist()):
+        for column, share in enumerate(line):
+            axis.text(column, row, f"{share:.0f}", ha="center", va="center", color="white" if share > 60 else "black")
+    axis.set_xticks(range(len(classes)), classes, fontsize=8)
+    axis.set_yticks(range(len(classes)), classes, fontsize=8)
+    axis.set(xlabel="the network says", ylabel="it is", title="per cent of each class")
+    axis.grid(visible=False)
+    say_source(drawing, images)
     return drawing

@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import statistics
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -60,28 +61,35 @@ def onnx_run(path: str | Path, images: Tensor, threads: int | None = None) -> Ca
 
 
 def in_turn(
-    runs: Sequence[Callable[[], Any]], latency: Callable[[Callable[[], Any]], float], rounds: int = 5
+    runs: Sequence[Callable[[], Any]],
+    latency: Callable[[Callable[[], Any]], float],
+    rounds: int = 15,
+    seconds: float = 5.0,
 ) -> list[tuple[float, ...]]:
     """`latency(run)` of every run, one after the other, and that `rounds` times → one tuple a round.
 
     A disturbance that lasts longer than a measurement then meets all runs alike, and ratios within a round are
-    much steadier than the times.
+    much steadier than the times. After `seconds` no further round is begun, but there are three at least.
     """
-    return [tuple(latency(run) for run in runs) for _ in range(rounds)]
+    measured: list[tuple[float, ...]] = []
+    begun = time.perf_counter()
+    while len(measured) < rounds and (len(measured) < 3 or time.perf_counter() - begun < seconds):
+        measured.append(tuple(latency(run) for run in runs))
+    return measured
 
 
-def ratio(rounds: Sequence[tuple[float, float]]) -> tuple[float, float, float]:
-    """Lowest, median and highest ratio second / first over the rounds of `in_turn`."""
-    ratios = [second / first for first, second in rounds]
-    return min(ratios), statistics.median(ratios), max(ratios)
+def ratio(rounds: Sequence[tuple[float, ...]]) -> tuple[float, float, float]:
+    """Lower quartile, median and upper quartile of the ratios second / first over the rounds of `in_turn`."""
+    lower, middle, upper = statistics.quantiles([second / first for first, second in rounds], method="inclusive")
+    return lower, middle, upper
 
 
-def table(measured: Mapping[str, Sequence[tuple[float, float]]], names: tuple[str, str]) -> Table:
-    """Milliseconds (median over the rounds) of two networks in every setting, and their ratio with its spread."""
-    rows = []
+def table(measured: Mapping[str, Sequence[tuple[float, ...]]], names: tuple[str, str]) -> Table:
+    """Milliseconds (median over the rounds) of two networks in every setting, and the quartiles of their ratio."""
+    rows: list[tuple[str, ...]] = []
     for setting, rounds in measured.items():
         first, second = (1000 * statistics.median(column) for column in zip(*rounds, strict=True))
         low, middle, high = ratio(rounds)
         rows.append((setting, f"{first:.2f}", f"{second:.2f}", f"{middle:.2f}", f"{low:.2f} … {high:.2f}"))
-    header = ("milliseconds for one batch", *names, "ratio", "over the rounds")
+    header = ("milliseconds for one batch", *names, "ratio", "half of the rounds")
     return Table(header, rows, note=f"{torch.get_num_threads()} CPU threads, PyTorch {torch.__version__}")

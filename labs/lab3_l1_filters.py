@@ -42,7 +42,6 @@
 import copy
 import math
 
-import matplotlib.pyplot as plt
 import torch
 from torch import Tensor, nn
 
@@ -103,14 +102,14 @@ from solutions.l1 import filter_l1_norms
 # ranking cannot tell them apart.
 
 # %%
-plots.filter_ranking(network, filter_l1_norms);
+plots.filter_ranking(network, filter_l1_norms)
 
 # %% [markdown]
 # And these are the filters of the first layer themselves, strongest first. They look for edges and colours.
 
 # %%
 first = network.features[0]
-plots.filter_gallery(first.weight, filter_l1_norms(first.weight));
+plots.filter_gallery(first.weight, filter_l1_norms(first.weight))
 
 # %% [markdown]
 # ## 2. How many stay?   (15 min)
@@ -263,7 +262,7 @@ print(f"largest difference of the outputs at keep ratio 1: {difference:.1e}")
 # %% [markdown]
 # How far can we go without retraining?
 
-# %%
+# %% tags=["slow"]
 ratios = [1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.625, 0.5, 0.25]
 accuracies = [evaluate(prune_vgg(network, ratio), Loader(test_images, batch_size=500)).accuracy for ratio in ratios]
 plots.accuracy_against(
@@ -272,7 +271,7 @@ plots.accuracy_against(
     xlabel="keep ratio of every layer",
     baseline=before.accuracy,
     images=test_images,
-);
+)
 
 # %% [markdown]
 # ## 6. Retraining   (20 min)
@@ -289,7 +288,7 @@ plots.accuracy_against(
 pruned = prune_vgg(network, keep_ratio=0.625)
 history = train(
     pruned,
-    Loader(train_images, batch_size=64, shuffle=True, augment=True),
+    Loader(train_images, batch_size=64, shuffle=True, augment=True, seed=0),
     epochs=12,
     test=Loader(test_images, batch_size=500),
     lr=0.05,
@@ -302,7 +301,7 @@ export_onnx(pruned, "lab3_pruned.onnx", images=train_images)
 
 # %%
 pruned = load_network("lab3_pruned.safetensors")
-plots.training_curves({"L1": load_history("lab3_pruned.safetensors")}, baseline=before.accuracy, images=test_images);
+plots.training_curves({"L1": load_history("lab3_pruned.safetensors")}, baseline=before.accuracy, images=test_images)
 
 # %% [markdown]
 # What have we gained, and what has it cost? Both networks are exported to ONNX and *measured*: run on the
@@ -315,7 +314,7 @@ tables.comparison(
 )
 
 # %%
-plots.widths({"original": network, "pruned": pruned});
+plots.widths({"original": network, "pruned": pruned})
 
 # %% [markdown]
 # **The network you hand in.** This check shows the very numbers and points that grading will give.
@@ -343,12 +342,11 @@ from solutions.l1 import greedy_l1_norms
 # %%
 second = network.features[3].weight
 inputs = filters_to_keep(filter_l1_norms(first.weight), 0.5)
-plt.figure(figsize=(4.2, 4))
-plt.scatter(filter_l1_norms(second).detach(), greedy_l1_norms(second, inputs).detach(), color=plots.COLOURS["L1"])
-plt.xlabel("L1 norm of the whole filter")
-plt.ylabel("L1 norm over the channels left")
-plt.title("Second layer: do the two rankings agree?")
-plt.show()
+drawing, axis = plots.figure(width=4.2, height=4)
+axis.scatter(filter_l1_norms(second).detach(), greedy_l1_norms(second, inputs).detach(), color=plots.COLOURS["L1"])
+axis.set(xlabel="L1 norm of the whole filter", ylabel="L1 norm over the channels left")
+axis.set_title("Second layer: do the two rankings agree?")
+drawing
 
 # %% [markdown]
 # ## 8. Questions   (15 min)

@@ -111,6 +111,6 @@ def median_latency(run: Callable, clock: Callable, warmup: int, repeats: int) ->
 def design_widths() -> tuple[int, ...]:
     """Widths for `vgg_mini(widths=…)` with at most half of the MACs of `vgg_mini()`, and at least as many parameters.
 
-    Both as measured for one image of 3 × 32 × 32. `vgg_mini` takes 2 to 9 whole numbers, each at least 1.
+    Both as measured for one image of 3 × 32 × 32. `vgg_mini` takes 2 to 9 whole numbers.
     """
     return (16, 16, 32, 32, 64, 64, 128, 128)

@@ -5,9 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def training_step(
-    network: nn.Module, images: Tensor, labels: Tensor, optimizer: torch.optim.Optimizer
-) -> float:
+def training_step(network: nn.Module, images: Tensor, labels: Tensor, optimizer: torch.optim.Optimizer) -> float:
     """One step down the slope of the mean cross-entropy on one batch; returns that loss as a Python number.
 
     `images` (N, 3, H, W) float, `labels` (N,) int64. The network is put into training mode, and is changed in

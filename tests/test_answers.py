@@ -4,6 +4,7 @@ import copy
 from collections import Counter
 
 import pytest
+
 from autograder.answers import Answer, answers
 from autograder.editions import check_files, exercises, lab_names, references
 from course_utils.checking import Verdict, run_tests

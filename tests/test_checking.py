@@ -4,6 +4,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
+
 from autograder.checks import test_lab3_l1_filters as lab3
 from course_utils import checking
 from course_utils.checking import NotComparable, Outcome, Verdict, run_tests
@@ -89,7 +90,10 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 
 def test_check_looks_at_the_callers_variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    scope: dict[str, object] = {"check": checking.check, "filter_l1_norms": lambda weight: weight.sum(dim=(1, 2, 3))}
+    scope: dict[str, object] = {
+        "check": checking.check,
+        "filter_l1_norms": lambda weight: weight.sum(dim=(1, 2, 3)),
+    }
     exec("verdict = check('filter_l1_norms')", scope)
     assert "take absolute values first" in repr(scope["verdict"])
 

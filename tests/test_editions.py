@@ -5,10 +5,11 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from autograder import editions
-from autograder.editions import LabError, exercise_source, missing_names, shorten, source_edition
 from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_notebook
+
+from autograder import editions
+from autograder.editions import LabError, exercise_source, missing_names, shorten, source_edition
 
 LABS = editions.lab_names()
 
@@ -35,7 +36,9 @@ def test_every_lab_has_two_questions_and_an_artifact(lab: str) -> None:
 
 
 @pytest.mark.parametrize("lab", LABS)
-def test_the_source_edition_runs(lab: str, tmp_path: Path, images_at_hand: str, request: pytest.FixtureRequest) -> None:
+def test_the_source_edition_runs(
+    lab: str, tmp_path: Path, images_at_hand: str, request: pytest.FixtureRequest
+) -> None:
     """Top to bottom, with the reference answers: every check passes (training shortened unless --full-training)."""
     full = request.config.getoption("--full-training")
     notebook = source_edition(lab) if full else shorten(source_edition(lab))
@@ -52,7 +55,11 @@ def test_the_source_edition_runs(lab: str, tmp_path: Path, images_at_hand: str, 
 
 def test_a_body_stands_between_solution_marks() -> None:
     source = exercise_source(example)
-    assert source.splitlines()[-3:] == ["    ### BEGIN SOLUTION", "    return value + len(LABS)", "    ### END SOLUTION"]
+    assert source.splitlines()[-3:] == [
+        "    ### BEGIN SOLUTION",
+        "    return value + len(LABS)",
+        "    ### END SOLUTION",
+    ]
 
 
 def example(value: int) -> int:

@@ -5,13 +5,13 @@ import torch
 from torch import nn
 
 from course_utils import baseline as baselines
-from course_utils.checkpoints import save_network
+from course_utils.checkpoints import describe, load_network, save_network
 from course_utils.networks import builder, vgg_mini
 from course_utils.training import Evaluation, evaluate, train
 
 
 class Batches:
-    """A small loader as `minicifar.Loader` is one: bright and dark images, in an order that the epoch decides."""
+    """A small loader as `minicifar.Loader` is one: bright and dark images, in the epoch's own order."""
 
     def __init__(self, count: int = 64, batch_size: int = 16, stop_at: tuple[int, int] | None = None):
         generator = torch.Generator().manual_seed(0)
@@ -214,9 +214,20 @@ def test_training_leaves_the_network_in_eval_mode():
     assert not any(module.training for module in network.modules())
 
 
-def data_set(fingerprint: str = "real", synthetic: bool = False) -> SimpleNamespace:
-    source = SimpleNamespace(kind="folders", description=f"the {fingerprint} images", synthetic=synthetic)
-    return SimpleNamespace(fingerprint=fingerprint, source=source, classes=("a", "b"), images=range(8))
+def data_set(copy: str = "real", synthetic: bool = False, split: str = "train") -> SimpleNamespace:
+    source = SimpleNamespace(dataset="cifar10", kind="folders", description=f"the {copy} images.", synthetic=synthetic)
+    fingerprint = f"{copy}/2 classes/R=5"
+    return SimpleNamespace(fingerprint=fingerprint, source=source, classes=("a", "b"), split=split)
+
+
+@pytest.mark.parametrize("kind", ["cifar10", "synthetic"])
+def test_the_committed_baselines_are_small_and_know_their_images(kind):
+    path = baselines.COMMITTED / f"vgg_mini-{kind}.safetensors"
+    about = describe(path)
+    assert path.stat().st_size < 1.5e6
+    assert about["images"]["synthetic"] == (kind == "synthetic")
+    assert about["notes"]["test_accuracy"] > 0.7
+    assert load_network(path)(torch.zeros(2, 3, 32, 32)).shape == (2, 4)
 
 
 @pytest.fixture
@@ -233,6 +244,11 @@ def test_the_committed_baseline_is_used(committed, capsys):
     assert capsys.readouterr().out == ""
 
 
+def test_a_baseline_is_never_trained_on_test_images(committed):
+    with pytest.raises(ValueError, match="split 'test'"):
+        baselines.baseline(data_set("made", synthetic=True, split="test"))
+
+
 def test_the_committed_baseline_says_when_it_saw_other_images(committed, capsys):
     baselines.baseline(data_set("official"))
     said = capsys.readouterr().out
@@ -240,7 +256,7 @@ def test_the_committed_baseline_says_when_it_saw_other_images(committed, capsys)
 
 
 def test_other_images_get_a_baseline_of_their_own_once(committed, monkeypatch, capsys):
-    calls = []
+    calls: list[str] = []
 
     def pretend(images, name, resume):
         calls.append(name)
@@ -253,4 +269,3 @@ def test_other_images_get_a_baseline_of_their_own_once(committed, monkeypatch, c
     assert calls == ["vgg_mini"]
     assert torch.equal(weights(first), weights(second))
     assert "trained once" in capsys.readouterr().out
-

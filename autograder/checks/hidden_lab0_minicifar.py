@@ -11,7 +11,7 @@ from course_utils import expect
 
 
 @pytest.mark.points(1)
-@pytest.mark.parametrize(("seed", "start"), [(42, [83, 53, 70, 45]), (3, [93, 67, 6, 64])])
+@pytest.mark.parametrize(("seed", "start"), [(42, [83, 53, 70, 45]), (3, [93, 67, 6, 64])], ids=["seed 42", "seed 3"])
 def test_other_seeds_and_a_larger_source(subset_indices, seed, start):
     labels = torch.arange(1000) % 10
     indices = chosen(subset_indices(labels, 4, 20, seed), labels, 80, "4 classes, 20 images each: 80 indices")
@@ -32,7 +32,7 @@ def test_more_images_than_there_are(subset_indices):
 
 
 @pytest.mark.points(1)
-@pytest.mark.parametrize("side", [1, 3])
+@pytest.mark.parametrize("side", [1, 3], ids=["1 by 3", "3 by 3"])
 def test_images_that_are_three_pixels_wide(normalize, side):
     images = torch.arange(2 * 3 * side * 3, dtype=torch.uint8).mul(4).view(2, 3, side, 3)
     mean, std = (0.1, 0.2, 0.3), (0.5, 0.25, 0.2)
@@ -52,10 +52,12 @@ def test_normalizing_leaves_the_images_alone(normalize):
 
 # --- crop_and_flip
 
+SHAPE = "the shape stays, also where images are not square: height and width come from `images`"
+
 
 def cut(images, offsets, flips, padding):
     """What is expected, pixel by pixel."""
-    count, channels, height, width = images.shape
+    count, _, height, width = images.shape
     expected = torch.zeros_like(images)
     for n in range(count):
         for y in range(height):
@@ -68,33 +70,40 @@ def cut(images, offsets, flips, padding):
 
 
 @pytest.mark.points(1)
-@pytest.mark.parametrize(("channels", "height", "width", "padding"), [(3, 4, 6, 2), (1, 7, 5, 3)])
+@pytest.mark.parametrize(
+    ("channels", "height", "width", "padding"), [(3, 4, 6, 2), (1, 7, 5, 3)], ids=["4 by 6", "7 by 5 and grey"]
+)
 def test_images_that_are_not_square(crop_and_flip, channels, height, width, padding):
     images = pictures(6, channels=channels, height=height, width=width)
     generator = torch.Generator().manual_seed(padding)
     offsets = torch.randint(0, 2 * padding + 1, (6, 2), generator=generator)
     offsets[0], offsets[1] = 2 * padding, torch.tensor([0, 2 * padding])
     flips = torch.tensor([False, True, True, False, True, False])
-    hint = f"{height} × {width} images, padding {padding}: crop first, then flip; height and width come from `images`"
-    expect.same(crop_and_flip(images, offsets, flips, padding), cut(images, offsets, flips, padding), hint)
+    windows = cut(images, offsets, flips, padding)
+    answer = expect.same_shape(crop_and_flip(images, offsets, flips, padding), images.shape, SHAPE)
+    for n, expected in enumerate(windows):
+        hint = f"{height} × {width} images, padding {padding}: first the crop, then the flip."
+        hint += f"\n  Image {n} with offset {tuple(offsets[n].tolist())} and flip {bool(flips[n])}:"
+        expect.same(answer[n], expected, hint)
 
 
 @pytest.mark.points(1)
 def test_cropping_keeps_dtype_and_argument(crop_and_flip):
     images = torch.arange(2 * 3 * 4 * 4, dtype=torch.uint8).view(2, 3, 4, 4)
     before, offsets, flips = images.clone(), torch.tensor([[0, 1], [2, 2]]), torch.tensor([True, False])
+    expected = cut(images, offsets, flips, 1)
     answer = expect.same_shape(crop_and_flip(images, offsets, flips, 1), images.shape, "the shape stays")
     expect.unchanged(images, before, "cropping must leave the images that come in as they were")
     expect.equal(answer.dtype, torch.uint8, "bytes come in, bytes go out: the dtype stays")
-    expect.same(answer, cut(images, offsets, flips, 1), "crops of uint8 images; pixels stay exactly what they were")
+    expect.same(answer, expected, "crops of uint8 images; pixels stay exactly what they were")
 
 
 @pytest.mark.points(1)
 def test_no_padding_only_flips(crop_and_flip):
     images, flips = pictures(3, height=4, width=5), torch.tensor([True, False, True])
+    expected = cut(images, torch.zeros(3, 2), flips, 0)
     answer = crop_and_flip(images, torch.zeros(3, 2, dtype=torch.int64), flips, 0)
-    hint = "padding 0 leaves one window, the image itself; images 0 and 2 are flipped"
-    expect.same(answer, cut(images, torch.zeros(3, 2), flips, 0), hint)
+    expect.same(answer, expected, "padding 0 leaves one window, the image itself; images 0 and 2 are flipped")
 
 
 # --- training_step
@@ -123,11 +132,12 @@ def test_frozen_layers_stay(training_step):
     classifier = network.classifier.weight.detach().clone()
     training_step(network, images, labels, torch.optim.SGD(network.classifier.parameters(), lr=0.5))
     expect.unchanged(network.features[0].weight, frozen, "the optimizer holds the classifier only: let it choose")
-    assert not torch.equal(network.classifier.weight, classifier), "the optimizer holds the classifier, and must move it"
+    if torch.equal(network.classifier.weight, classifier):
+        raise AssertionError("the optimizer holds the classifier, and its step must move it")
 
 
 @pytest.mark.points(1)
-@pytest.mark.parametrize(("count", "classes"), [(3, 7), (16, 2)])
+@pytest.mark.parametrize(("count", "classes"), [(3, 7), (16, 2)], ids=["3 images", "16 images"])
 def test_other_batches_and_classes(training_step, count, classes):
     network, images, labels, optimizer = lesson(seed=6, count=count, classes=classes)
     before, expected = by_hand(network, images, labels)
@@ -149,18 +159,16 @@ def test_as_many_images_as_classes(accuracy):
 
 
 @pytest.mark.points(1)
-@pytest.mark.parametrize(("images", "classes"), [(1, 4), (40, 10)])
-def test_negative_logits_and_other_sizes(accuracy, images, classes):
-    labels = torch.arange(images) % classes
-    logits = -5 - pictures(images, channels=1, height=1, width=classes).abs().view(images, classes)
-    logits[torch.arange(images), labels] -= 100
-    right = images // 4
-    logits[torch.arange(right), labels[:right]] += 105
-    came = number(accuracy(logits, labels), "return a Python number")
-    hint = f"{right} of {images} are right: divide by the number of images; logits may all be negative"
-    expect.same(came, right / images, hint, tolerance=1e-6)
-    labels_before = torch.arange(images) % classes
-    expect.unchanged(labels, labels_before, "counting must leave the labels as they were")
+def test_negative_logits_and_other_sizes(accuracy):
+    for images, classes in ((40, 10), (6, 2), (1, 4)):
+        labels = torch.arange(images) % classes
+        logits = -5 - pictures(images, channels=1, height=1, width=classes).abs().view(images, classes)
+        logits[torch.arange(images), labels] -= 100
+        right = images // 4
+        logits[torch.arange(right), labels[:right]] += 105
+        came = number(accuracy(logits, labels), "return a Python number")
+        hint = f"{right} of {images} are right: divide by the number of images; all logits may be negative"
+        expect.same(came, right / images, hint, tolerance=1e-6)
 
 
 @pytest.mark.points(1)

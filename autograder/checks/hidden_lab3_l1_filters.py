@@ -91,10 +91,18 @@ def test_other_feature_map_sizes(narrow_linear, pixels):
 @pytest.mark.points(2)
 @pytest.mark.parametrize("keep_ratio", [0.75, 0.3])
 def test_removing_equals_zeroing_on_another_network(prune_vgg, keep_ratio):
-    network, images = network_with_statistics(widths=(7, 5, 9, 6), classes=4, seed=9), numbers(3, 3, 32, 32, seed=1)
+    network, images = (
+        network_with_statistics(widths=(7, 5, 9, 6), classes=4, seed=9),
+        numbers(3, 3, 32, 32, seed=1),
+    )
     with torch.no_grad():
-        answer, expected = prune_vgg(network, keep_ratio).eval()(images), silenced(network, keep_ratio)(images)
-    hint = "a network with layers of different widths: inputs, batch norm and classifier follow the kept filters"
+        answer, expected = (
+            prune_vgg(network, keep_ratio).eval()(images),
+            silenced(network, keep_ratio)(images),
+        )
+    hint = (
+        "a network with layers of different widths: inputs, batch norm and classifier follow the kept filters"
+    )
     expect.same(answer, expected, hint, tolerance=1e-4)
 
 
