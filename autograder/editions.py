@@ -7,7 +7,7 @@ An author tags cells of `labs/<lab>.py` (jupytext's py:percent):
   `composite` beside it: a function built on earlier exercises (see grading).
 - `artifact`: `check("<name>_onnx")` for a file that is handed in; becomes a locked check cell.
 - `train`: makes files to hand in; not run again when grading.
-- `slow`: draws something that takes long and that no cell below needs; not run again when grading either.
+- `slow`: measures or draws something that takes long, needed by no other cell than slow ones; not run again either.
 - `question`, with `points` and `name`: an open question with a mark scheme, graded by hand.
 """
 

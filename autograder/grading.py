@@ -71,6 +71,7 @@ class GradeExercises(Execute):
         trial.source = JUDGE.format(lab=self.lab, exercise=exercise)
         if not self.stopped:
             self.run(trial, resources, index)
+            self.nb.cells[index] = cell  # nbclient puts what it has run in the cell's place
         verdict = verdict_of(trial)
         if verdict is None:
             return [self.no_verdict(exercise, trial)]

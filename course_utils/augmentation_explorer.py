@@ -13,12 +13,12 @@ from torch import Tensor
 from course_utils import plots
 
 
-def augmentation_explorer(images: Any, crop: Callable[..., Tensor], padding: int = 4) -> widgets.Widget:
+def augmentation_explorer(images: Any, crop: Callable[..., Tensor], padding: int = 4, start: int = 0) -> widgets.Widget:
     """Sliders for the image, the window's row and column, and the flip; what the network would see follows.
 
-    `images` is a data set; `crop(images, offsets, flips, padding)` cuts and mirrors.
+    `images` is a data set, shown from image `start` on; `crop(images, offsets, flips, padding)` cuts and mirrors.
     """
-    number = widgets.IntSlider(value=0, max=len(images.images) - 1, description="image", continuous_update=False)
+    number = widgets.IntSlider(value=start, max=len(images.images) - 1, description="image", continuous_update=False)
     row, column = (
         widgets.IntSlider(value=padding, max=2 * padding, description=name, continuous_update=False)
         for name in ("row", "column")

@@ -254,7 +254,8 @@ def learning_curves(history: Sequence[Mapping[str, Any]], measured_on: str, imag
     left.plot(epochs, [row["loss"] for row in history], "o-", markersize=3, color=COLOURS["original"])
     left.set(xlabel="epoch", ylabel="training loss", ylim=(0, None))
     right.plot(epochs, [row["accuracy"] for row in history], ".:", color=COLOURS["original"], label="training")
-    right.plot(epochs, [row["test_accuracy"] for row in history], color=COLOURS["original"], label=measured_on)
+    shares = [row["test_accuracy"] for row in history]
+    right.plot(epochs, shares, "o-", markersize=3, color=COLOURS["original"], label=measured_on)
     right.set(xlabel="epoch", ylabel="accuracy")
     right.yaxis.set_major_formatter(percent)
     right.legend()

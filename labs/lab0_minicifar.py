@@ -61,7 +61,7 @@ from minicifar import CIFAR10, MEAN, STD, Loader, MiniCIFAR
 
 # %% [markdown]
 # CIFAR-10 is 60,000 colour photographs of 32 × 32 pixels, in ten classes (Krizhevsky 2009). Training on all of
-# them takes a laptop the better part of an hour, and a course on pruning trains *often*: before pruning, after
+# them takes a laptop half an hour and more, and a course on pruning trains *often*: before pruning, after
 # pruning, and once more from scratch to see whether the pruning was worth it.
 #
 # **MiniCIFAR** is small enough to ask such a question ten times in an afternoon: the first four classes, a fifth
@@ -125,7 +125,7 @@ from solutions.images import subset_indices
 # The proof of the pudding: your indices, used on the whole of CIFAR-10, must give MiniCIFAR, image by image. (If
 # your source is another copy of CIFAR-10 than a friend's, you still choose the same photographs.)
 
-# %%
+# %% tags=["slow"]
 everything = CIFAR10("trainval")
 mine = everything.images[subset_indices(everything.labels, n_classes=4, per_class=1000, seed=42)]
 print(
@@ -263,7 +263,7 @@ from solutions.images import crop_and_flip
 
 # %%
 generator = torch.Generator().manual_seed(0)
-eight = train_images.images[1007:1008].expand(8, -1, -1, -1)
+eight = train_images.images[2007:2008].expand(8, -1, -1, -1)
 offsets = torch.randint(0, 9, (8, 2), generator=generator)
 flips = torch.rand(8, generator=generator) < 0.5
 titles = [
@@ -272,10 +272,10 @@ titles = [
 plots.show_batch(crop_and_flip(eight, offsets, flips, padding=4), titles=titles, images=train_images)
 
 # %% [markdown]
-# **Play with it.** Where is the window when the bird's head is cut off? At which offsets is the frame invisible?
+# **Play with it.** How much of the bird can be lost at worst? At which offsets is the frame invisible?
 
 # %%
-augmentation_explorer(train_images, crop_and_flip)
+augmentation_explorer(train_images, crop_and_flip, start=2007)
 
 # %% [markdown]
 # Only *training* images are augmented. A test image is shown as it is, because the result should not depend on
@@ -322,7 +322,7 @@ from solutions.training import training_step
 
 # %%
 network = vgg_mini(seed=0)
-optimizer = torch.optim.SGD(network.parameters(), lr=0.02, momentum=0.9)
+optimizer = torch.optim.SGD(network.parameters(), lr=0.005, momentum=0.9)
 batches = Loader(train_images, batch_size=64, shuffle=True, augment=True)
 losses = [training_step(network, images, labels, optimizer) for images, labels in islice(batches, 40)]
 
@@ -382,8 +382,8 @@ print(
 network = vgg_mini(seed=0)
 history = train(
     network,
-    Loader(train_images, batch_size=64, shuffle=True, augment=True),
-    epochs=15,
+    Loader(train_images, batch_size=64, shuffle=True, augment=True, seed=0),
+    epochs=12,
     test=Loader(val_images, batch_size=400),
     lr=0.1,
 )
@@ -395,9 +395,10 @@ network = load_network("lab0_baseline.safetensors")
 plots.learning_curves(load_history("lab0_baseline.safetensors"), "validation", images=train_images)
 
 # %% [markdown]
-# Two things to see: the loss wiggles while the learning rate is high and settles when it falls; and the training
-# accuracy is *not* far above the validation accuracy, as one might fear with so many weights. That is the
-# augmentation: train once more with `augment=False`, and watch the two curves part.
+# Two things to see. The validation accuracy jumps about while the learning rate is high, and settles as it falls.
+# And the training accuracy stays close to it, although there are weights enough to learn every image by heart. That
+# is the augmentation: train once more with `augment=False` (under another file name), and the training accuracy goes
+# to 100 %, while the validation accuracy stops a few points lower than before.
 #
 # You have made your choices. Now, once, the test images:
 
@@ -437,7 +438,7 @@ plots.confusion(guesses, val_images.labels, val_images.classes, images=val_image
 certainty = logits.softmax(dim=1).max(dim=1).values
 worst = torch.where(guesses == val_images.labels, 0.0, certainty).argsort(descending=True)[:8]
 titles = [
-    f"{val_images.classes[val_images.labels[n]]}\nnot {val_images.classes[guesses[n]]}\n({certainty[n]:.0%} sure)"
+    f"says {val_images.classes[guesses[n]]}\n({certainty[n]:.0%} sure)\nis {val_images.classes[val_images.labels[n]]}"
     for n in worst.tolist()
 ]
 plots.show_batch(val_images.images[worst], titles=titles, images=val_images)

@@ -379,7 +379,7 @@ from solutions.costs import median_latency
 # at a time and with 64. Before you run it: with half the channels on both sides of nearly every layer, what is
 # the ratio of MACs? What do you expect for the times?
 
-# %%
+# %% tags=["slow"]
 half = vgg_mini(widths=(16, 16, 32, 32, 64, 64))
 export_onnx(half, "lab1_half.onnx")
 networks, files = (original, half), ("lab1_original.onnx", "lab1_half.onnx")
@@ -401,7 +401,7 @@ for batch in (1, 64):
         times[f"GPU, batch {batch}"] = timing.in_turn(on_gpu, latency)
 timing.table(times, ("original", "half the widths"))
 
-# %%
+# %% tags=["slow"]
 macs_ratio = count_macs(half, IMAGE) / count_macs(original, IMAGE)
 ratios = {setting: timing.ratio(rounds) for setting, rounds in times.items()}
 plots.time_ratios(ratios, macs_ratio, title="Half the widths: time in relation to the original")

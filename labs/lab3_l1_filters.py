@@ -307,7 +307,7 @@ plots.training_curves({"L1": load_history("lab3_pruned.safetensors")}, baseline=
 # What have we gained, and what has it cost? Both networks are exported to ONNX and *measured*: run on the
 # test images, parameters and MACs counted from the file.
 
-# %%
+# %% tags=["slow"]
 export_onnx(network, "lab3_original.onnx", images=train_images)
 tables.comparison(
     measure_onnx("lab3_original.onnx", test_images), measure_onnx("lab3_pruned.onnx", test_images), images=test_images
