@@ -3,16 +3,19 @@
 import os
 import shutil
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
 from nbformat import NotebookNode
+from nbformat.v4 import new_notebook
 from rich.console import Console
 
-from autograder.__main__ import grade_lab
+from autograder.__main__ import grade_lab, progress
 from autograder.answers import answers
-from autograder.editions import exercise_source, exercises, lab_names, reference, tags
+from autograder.editions import exercise_source, exercises, lab_names, reference, shorten, tags
+from autograder.grading import QUIET
 from autograder.release import release
 from autograder.report import as_table, feedback_pages, results
 
@@ -60,25 +63,33 @@ def filled_in(released: NotebookNode, lab: str, mistakes: Mapping[str, str | Non
     return released
 
 
-def hand_in(student: str, lab: str, mistakes: Mapping[str, str | None], course: Path) -> None:
-    """Make a student's submission: the filled-in notebook, and the files that its training cells made."""
+def hand_in(student: str, lab: str, mistakes: Mapping[str, str | None], course: Path) -> str:
+    """Make a student's submission: the filled-in notebook, and the files that its training cells make.
+
+    Who has everything right also trains to the end; the others stop after one epoch. Returns what was done.
+    """
     folder = course / "submitted" / student / lab
     folder.mkdir(parents=True)
     notebook = filled_in(nbformat.read(course / "release" / lab / f"{lab}.ipynb", as_version=4), lab, mistakes)
     nbformat.write(notebook, folder / f"{lab}.ipynb")
-    run_until_trained(notebook, folder)
+    run_until_trained(shorten(notebook) if mistakes else notebook, folder)
+    return f"{student} has handed in {lab}" + (" (trained for one epoch only)" if mistakes else "")
 
 
 def run_until_trained(notebook: NotebookNode, folder: Path) -> None:
-    """Run a notebook's code in a folder, up to its last training or exporting cell, as its student did."""
-    trial = nbformat.from_dict(notebook)
-    last = max((n for n, cell in enumerate(trial.cells) if makes_files(cell)), default=-1)
-    keep = [
-        cell for cell in trial.cells[: last + 1] if cell.cell_type == "code" and not cell.source.startswith("check(")
-    ]
-    trial.cells = [cell for cell in keep if makes_files(cell) or "plots." not in cell.source]
-    client = NotebookClient(trial, timeout=None, allow_errors=True, resources={"metadata": {"path": str(folder)}})
-    client.execute()
+    """Run a notebook's code in a folder up to its last training or exporting cell, as its student did."""
+    last = max((n for n, cell in enumerate(notebook.cells) if makes_files(cell)), default=-1)
+    needed = [cell for cell in notebook.cells[: last + 1] if cell.cell_type == "code" and not decorative(cell)]
+    trial = new_notebook(cells=needed, metadata=notebook.metadata)
+    place = {"metadata": {"path": str(folder)}}
+    client = NotebookClient(trial, timeout=None, allow_errors=True, resources=place, extra_arguments=QUIET)
+    client.execute(env={**os.environ, "OMP_NUM_THREADS": "1"})
+
+
+def decorative(cell: NotebookNode) -> bool:
+    """Checks, pictures and slow measurements, which leave nothing behind that is handed in."""
+    shows = ("check(", "plots.", "explorer(")
+    return not makes_files(cell) and ("slow" in tags(cell) or any(word in cell.source for word in shows))
 
 
 def makes_files(cell: NotebookNode) -> bool:
@@ -92,10 +103,12 @@ def run(course: Path, console: Console) -> None:
     labs = [lab for lab in lab_names() if any(lab in handed_in for handed_in in CLASS.values())]
     for lab in labs:
         console.print(f"releasing {lab}: {release(lab, course).name}")
-    for student, handed_in in CLASS.items():
-        for lab, mistakes in handed_in.items():
-            console.print(f"{student} works on {lab} …")
-            hand_in(student, lab, mistakes, course)
+    work = [(student, lab, mistakes) for student, handed in CLASS.items() for lab, mistakes in handed.items()]
+    with ThreadPoolExecutor(os.cpu_count()) as pool, progress() as bar:
+        task = bar.add_task("the class works", total=len(work))
+        for done in as_completed([pool.submit(hand_in, *one, course) for one in work]):
+            console.print(done.result())
+            bar.advance(task)
     failures = [failure for lab in labs for failure in grade_lab(lab, course)]
     console.print(as_table(results(course)))
     for failure in failures:

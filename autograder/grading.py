@@ -7,13 +7,14 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_output
 from nbgrader.preprocessors import Execute, SaveAutoGrades
 from nbgrader.utils import is_grade
-from traitlets import Integer
+from traitlets import Integer, List
 
 from autograder.editions import tags
 from autograder.judging import VERDICT
 from course_utils.checking import Verdict
 
 NOT_RUN = {"train", "slow"}  # what training made was handed in and is measured
+QUIET = ["--IPKernelApp.log_level=40"]  # a kernel on this machine need not warn that it is not encrypted
 JUDGE = "import autograder.judging as _judging; _judging.judge_here({lab!r}, {exercise!r}, globals()); del _judging"
 
 
@@ -41,6 +42,7 @@ class GradeExercises(Execute):
     """
 
     timeout = Integer(300, help="Seconds for one cell").tag(config=True)
+    extra_arguments = List(QUIET).tag(config=True)
 
     def preprocess(self, nb: NotebookNode, resources: Any, km: Any = None) -> Any:
         self.lab = resources["nbgrader"]["assignment"]

@@ -66,7 +66,9 @@ class Verdict:
         if self.passed:
             return f"{self.exercise}: all {len(self.outcomes)} checks pass, {self.earned:g} points."
         good = sum(outcome.passed for outcome in self.outcomes)
-        return f"{self.exercise}: {good} of {len(self.outcomes)} checks pass, {self.earned:g} of {self.points:g} points."
+        return (
+            f"{self.exercise}: {good} of {len(self.outcomes)} checks pass, {self.earned:g} of {self.points:g} points."
+        )
 
     def __repr__(self) -> str:
         lines = [self.headline()]
@@ -216,18 +218,14 @@ def find_answer(name: str, answers: Mapping[str, Any], folder: Path) -> Any:
     if name.endswith("_onnx"):
         path = folder / f"{name.removesuffix('_onnx')}.onnx"
         if not path.is_file():
-            raise MissingAnswer(
-                f"There is no file {path.name}: run the cell that makes it, and hand the file in too."
-            )
+            raise MissingAnswer(f"There is no file {path.name}: run the cell that makes it, and hand the file in too.")
         return path
     if name not in answers:
         raise MissingAnswer(f"There is no `{name}` yet: write it in its cell, and run that cell first.")
     return answers[name]
 
 
-def run_tests(
-    files: Sequence[Path], exercise: str, answers: Mapping[str, Any], folder: Path | None = None
-) -> Verdict:
+def run_tests(files: Sequence[Path], exercise: str, answers: Mapping[str, Any], folder: Path | None = None) -> Verdict:
     """Run the tests of `files` that grade `exercise` against `answers` (names → values) → Verdict.
 
     Files handed in are looked for in `folder` (the current one if not given).
@@ -244,7 +242,7 @@ def run_tests(
     vars(fixtures).update(answer_fixtures(names, find))
     settings = Path(files[0]).with_name("pytest.ini")
     quiet = ["-p", "no:terminal", "-p", "no:cacheprovider", "-p", "no:faulthandler", "--noconftest"]
-    quiet += ["-c", str(settings), "--rootdir", str(settings.parent), "--capture=sys", "-W", "ignore"]
+    quiet += ["-c", str(settings), "--rootdir", str(settings.parent), "--capture=sys", "--assert=plain", "-W", "ignore"]
     before = sys.dont_write_bytecode
     sys.dont_write_bytecode = True
     try:

@@ -30,9 +30,7 @@ def tensor(answer: Any, hint: str) -> Tensor:
     try:
         return answer.detach() if isinstance(answer, Tensor) else torch.as_tensor(answer)
     except (TypeError, ValueError, RuntimeError):
-        raise AssertionError(
-            f"{hint}\n  expected a tensor, yours is {type(answer).__name__}: {show(answer)}"
-        ) from None
+        raise AssertionError(f"{hint}\n  expected a tensor, yours is {type(answer).__name__}: {show(answer)}") from None
 
 
 def same_shape(answer: Any, shape: Sequence[int], hint: str) -> Tensor:
@@ -60,9 +58,7 @@ def same(answer: Any, expected: Any, hint: str, tolerance: float | None = None) 
 
 
 def rounding(values: Tensor) -> float:
-    return {torch.float64: 1e-10, torch.float32: 1e-5, torch.float16: 1e-2, torch.bfloat16: 2e-2}.get(
-        values.dtype, 0.0
-    )
+    return {torch.float64: 1e-10, torch.float32: 1e-5, torch.float16: 1e-2, torch.bfloat16: 2e-2}.get(values.dtype, 0.0)
 
 
 def equal(answer: Any, expected: Any, hint: str) -> None:

@@ -19,13 +19,10 @@ class Table:
 
     def __repr__(self) -> str:
         widths = [
-            max(len(str(line[column])) for line in [self.header, *self.rows])
-            for column in range(len(self.header))
+            max(len(str(line[column])) for line in [self.header, *self.rows]) for column in range(len(self.header))
         ]
         lines = [
-            "  ".join(
-                f"{cell:<{widths[0]}}" if not n else f"{cell:>{widths[n]}}" for n, cell in enumerate(line)
-            )
+            "  ".join(f"{cell:<{widths[0]}}" if not n else f"{cell:>{widths[n]}}" for n, cell in enumerate(line))
             for line in [self.header, *self.rows]
         ]
         return "\n".join([*lines, *([self.note] if self.note else [])])
@@ -62,12 +59,6 @@ def comparison(original: Any, pruned: Any, images: Any = None) -> Table:
     )
     if original.accuracy is not None and pruned.accuracy is not None:
         change = 100 * (pruned.accuracy - original.accuracy)
-        rows.append(
-            Row("accuracy", f"{original.accuracy:.1%}", f"{pruned.accuracy:.1%}", f"{change:+.1f} points")
-        )
-    note = (
-        "measured on synthetic images, not on CIFAR-10"
-        if images is not None and images.source.synthetic
-        else ""
-    )
+        rows.append(Row("accuracy", f"{original.accuracy:.1%}", f"{pruned.accuracy:.1%}", f"{change:+.1f} points"))
+    note = "measured on synthetic images, not on CIFAR-10" if images is not None and images.source.synthetic else ""
     return Table(("", "original", "pruned", "ratio"), list(rows), note)

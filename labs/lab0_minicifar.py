@@ -146,7 +146,7 @@ del everything, mine
 # training images in a drawer, and gives a new image the label of the one that looks most like it, pixel by pixel.
 
 
-# %%
+# %% tags=["slow"]
 def label_of_the_nearest(pictures):
     """For every picture, the label of the training image that differs least from it."""
     drawer = train_images.images.float().flatten(1)
@@ -215,7 +215,8 @@ for channel, name in enumerate(["red", "green", "blue"]):
 # And why is the standard deviation nearer to 1.25 than to 1? Because of a small slip that half the world has copied:
 # $\sigma = 0.20$ is the *average over images of each image's own* standard deviation; over all pixels together it
 # is about 0.25. Does it matter? No: the first layer's weights make up for any factor, as long as it is always the
-# same one. We keep the numbers that everybody uses, so that results can be compared.
+# same one. We keep the numbers that everybody uses, so that results can be compared. (All of this is about the
+# photographs; synthetic images have statistics of their own.)
 #
 # The course's `Loader` does the same as your function, batch by batch. Let us make sure:
 
@@ -320,7 +321,7 @@ from solutions.training import training_step
 # Now it runs: your step, forty times. Every point is one batch of 64 images. A network that knows nothing and says
 # "25 % each" has a loss of $\ln 4 \approx 1.39$; a fresh one is a little worse, for it is *confidently* ignorant.
 
-# %%
+# %% tags=["slow"]
 network = vgg_mini(seed=0)
 optimizer = torch.optim.SGD(network.parameters(), lr=0.005, momentum=0.9)
 batches = Loader(train_images, batch_size=64, shuffle=True, augment=True)
@@ -358,7 +359,7 @@ from solutions.training import accuracy
 # %% [markdown]
 # For a judgement the network goes into *evaluation mode*, and nobody needs gradients:
 
-# %%
+# %% tags=["slow"]
 network.eval()
 with torch.no_grad():
     logits = network(normalize(val_images.images, MEAN, STD))
@@ -402,7 +403,7 @@ plots.learning_curves(load_history("lab0_baseline.safetensors"), "validation", i
 #
 # You have made your choices. Now, once, the test images:
 
-# %%
+# %% tags=["slow"]
 result = evaluate(network, Loader(test_images, batch_size=500))
 spread = math.sqrt(result.accuracy * (1 - result.accuracy) / len(test_images))
 print(f"{result.accuracy:.1%} of {len(test_images)} test images, give or take {spread:.1%} for the luck of the draw")
@@ -424,18 +425,17 @@ check("lab0_baseline_onnx")
 # One number hides a lot. Which classes are mixed up? (We look at validation images; the test images have done their
 # work.)
 
-# %%
+# %% tags=["slow"]
 with torch.no_grad():
     logits = torch.cat([network(images) for images, _ in Loader(val_images, batch_size=200)])
-guesses = logits.argmax(dim=1)
+certainty, guesses = logits.softmax(dim=1).max(dim=1)
 plots.confusion(guesses, val_images.labels, val_images.classes, images=val_images)
 
 # %% [markdown]
 # And these are its worst mistakes: the images where it was wrong and *most certain* of it. Can you tell what it
 # saw? Would you have known better?
 
-# %%
-certainty = logits.softmax(dim=1).max(dim=1).values
+# %% tags=["slow"]
 worst = torch.where(guesses == val_images.labels, 0.0, certainty).argsort(descending=True)[:8]
 titles = [
     f"says {val_images.classes[guesses[n]]}\n({certainty[n]:.0%} sure)\nis {val_images.classes[val_images.labels[n]]}"

@@ -6,9 +6,7 @@ import pytest
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(
-        "--full-training", action="store_true", help="run the labs' training cells in full (make labs)"
-    )
+    parser.addoption("--full-training", action="store_true", help="run the labs' training cells in full (make labs)")
 
 
 @pytest.fixture(scope="session")

@@ -36,9 +36,7 @@ def test_every_lab_has_two_questions_and_an_artifact(lab: str) -> None:
 
 
 @pytest.mark.parametrize("lab", LABS)
-def test_the_source_edition_runs(
-    lab: str, tmp_path: Path, images_at_hand: str, request: pytest.FixtureRequest
-) -> None:
+def test_the_source_edition_runs(lab: str, tmp_path: Path, images_at_hand: str, request: pytest.FixtureRequest) -> None:
     """Top to bottom, with the reference answers: every check passes (training shortened unless --full-training)."""
     full = request.config.getoption("--full-training")
     notebook = source_edition(lab) if full else shorten(source_edition(lab))

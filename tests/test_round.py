@@ -33,12 +33,8 @@ def course(tmp_path_factory: pytest.TempPathFactory, images_at_hand: str) -> Pat
         target.mkdir(parents=True)
         notebook = filled_in(nbformat.read(released, as_version=4), LAB, mistakes)
         if student == "mistaken":
-            first = next(
-                n for n, cell in enumerate(notebook.cells) if checked_exercise(cell) == "narrow_conv"
-            )
-            notebook.cells[
-                first
-            ].source = "check = lambda name: 'all is well'  # a locked cell that was changed"
+            first = next(n for n, cell in enumerate(notebook.cells) if checked_exercise(cell) == "narrow_conv")
+            notebook.cells[first].source = "check = lambda name: 'all is well'  # a locked cell that was changed"
         nbformat.write(notebook, target / f"{LAB}.ipynb")
     for student in MISTAKES:
         must(nbgrader(folder).autograde(LAB, student), student)
@@ -118,9 +114,7 @@ def test_a_student_can_check_from_the_released_folder(course: Path) -> None:
     folder = course / "release" / LAB
     code = "from course_utils.checking import check; print(check('narrow_conv', {'narrow_conv': lambda *a: None}))"
     environment = {**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=folder, env=environment, capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, env=environment, capture_output=True, text=True)
     assert "narrow_conv: 0 of 4 checks pass" in done.stdout, done.stderr
 
 

@@ -138,9 +138,7 @@ def a_mask(scores, keep_ratio):
 
 @wrong("narrow_conv", says="stride, padding")
 def forgets_stride_and_padding(conv, outputs, inputs):
-    narrow = nn.Conv2d(len(inputs), len(outputs), conv.kernel_size, bias=conv.bias is not None).to(
-        conv.weight
-    )
+    narrow = nn.Conv2d(len(inputs), len(outputs), conv.kernel_size, bias=conv.bias is not None).to(conv.weight)
     narrow.weight.data = conv.weight.data[outputs][:, inputs].clone()
     if conv.bias is not None:
         narrow.bias.data = conv.bias.data[outputs].clone()
@@ -266,9 +264,7 @@ def forgets_the_shift(norm, channels):
 @wrong("narrow_batchnorm", says="eps")
 def forgets_eps(norm, channels):
     narrow = nn.BatchNorm2d(len(channels))
-    narrow.load_state_dict(
-        {key: value[channels] if value.ndim else value for key, value in norm.state_dict().items()}
-    )
+    narrow.load_state_dict({key: value[channels] if value.ndim else value for key, value in norm.state_dict().items()})
     return narrow
 
 
@@ -487,9 +483,7 @@ def a_new_sequential(network, keep_ratio):
         else:
             layers.append(copy.deepcopy(layer))
     pruned.features = nn.Sequential(*layers)
-    pruned.classifier = narrow_linear(
-        network.classifier, torch.tensor(kept), network.classifier.in_features // full
-    )
+    pruned.classifier = narrow_linear(network.classifier, torch.tensor(kept), network.classifier.in_features // full)
     return pruned
 
 

@@ -100,9 +100,7 @@ def test_removing_equals_zeroing_on_another_network(prune_vgg, keep_ratio):
             prune_vgg(network, keep_ratio).eval()(images),
             silenced(network, keep_ratio)(images),
         )
-    hint = (
-        "a network with layers of different widths: inputs, batch norm and classifier follow the kept filters"
-    )
+    hint = "a network with layers of different widths: inputs, batch norm and classifier follow the kept filters"
     expect.same(answer, expected, hint, tolerance=1e-4)
 
 

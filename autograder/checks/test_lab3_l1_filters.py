@@ -45,9 +45,7 @@ def network_with_statistics(widths=(6, 8, 8, 5), classes=3, seed=0):
 @pytest.mark.points(1)
 def test_one_score_per_filter(filter_l1_norms):
     weight = numbers(5, 3, 2, 4)
-    expect.same_shape(
-        filter_l1_norms(weight), (5,), "one score per filter: sum over every axis but the first"
-    )
+    expect.same_shape(filter_l1_norms(weight), (5,), "one score per filter: sum over every axis but the first")
 
 
 @pytest.mark.points(1)
@@ -62,21 +60,15 @@ def test_sign_does_not_matter(filter_l1_norms):
 
 @pytest.mark.points(1)
 def test_the_highest_scores_stay(filters_to_keep):
-    kept = expect.tensor(
-        filters_to_keep(torch.tensor([0.1, 4.0, 0.2, 3.0]), 0.5), "return the indices that stay"
-    )
+    kept = expect.tensor(filters_to_keep(torch.tensor([0.1, 4.0, 0.2, 3.0]), 0.5), "return the indices that stay")
     hint = "the filters with the HIGHEST scores stay, the lowest are removed; return their indices"
     expect.equal(sorted(kept.tolist()), [1, 3], hint)
 
 
 @pytest.mark.points(1)
 def test_the_order_is_kept(filters_to_keep):
-    kept = expect.tensor(
-        filters_to_keep(torch.tensor([3.0, 1.0, 2.0, 4.0]), 0.75), "return the indices that stay"
-    )
-    hint = (
-        "indices in increasing order, please: topk and argsort order by score, so sort the indices once more"
-    )
+    kept = expect.tensor(filters_to_keep(torch.tensor([3.0, 1.0, 2.0, 4.0]), 0.75), "return the indices that stay")
+    hint = "indices in increasing order, please: topk and argsort order by score, so sort the indices once more"
     expect.equal(kept.tolist(), [0, 2, 3], hint)
 
 
@@ -91,9 +83,7 @@ def test_how_many_stay(filters_to_keep, filters, keep_ratio, stay):
 @pytest.mark.points(1)
 def test_one_filter_always_stays(filters_to_keep):
     kept = expect.tensor(filters_to_keep(torch.tensor([1.0, 3.0, 2.0]), 0.0), "at least one filter stays")
-    expect.equal(
-        kept.tolist(), [1], "at least one filter stays, even at keep ratio 0: an empty layer cuts the network"
-    )
+    expect.equal(kept.tolist(), [1], "at least one filter stays, even at keep ratio 0: an empty layer cuts the network")
 
 
 # --- narrow_conv
@@ -105,9 +95,7 @@ def test_weight_of_the_filters_that_stay(narrow_conv):
     narrow = narrow_conv(layer, outputs, inputs)
     hint = "weight[outputs] picks the filters (axis 0), [:, inputs] the input channels (axis 1)"
     expect.same(narrow.weight, layer.weight[outputs][:, inputs], hint)
-    expect.equal(
-        (narrow.in_channels, narrow.out_channels), (2, 3), "in_channels and out_channels say the new widths"
-    )
+    expect.equal((narrow.in_channels, narrow.out_channels), (2, 3), "in_channels and out_channels say the new widths")
 
 
 @pytest.mark.points(1)
@@ -117,9 +105,7 @@ def test_bias_is_narrowed(narrow_conv):
     assert narrow.bias is not None, "the layer has a bias, the narrow one has none: pass bias=… on"
     expect.same(narrow.bias, layer.bias[outputs], "the bias has one entry per filter: pick it with `outputs`")
     without = narrow_conv(conv(4, 5, bias=False), outputs, torch.arange(4))
-    assert without.bias is None, (
-        "the layer has no bias, so the narrow one must have none: a new random bias came in"
-    )
+    assert without.bias is None, "the layer has no bias, so the narrow one must have none: a new random bias came in"
 
 
 @pytest.mark.points(1)
@@ -138,9 +124,7 @@ def test_the_old_layer_is_not_changed(narrow_conv):
     narrow = narrow_conv(layer, torch.arange(5), torch.arange(4))
     assert narrow is not layer, "return a new layer, not the old one"
     narrow.weight.data.zero_()
-    expect.unchanged(
-        layer.weight, before, "the narrow layer shares its memory with the old one: clone what you pick"
-    )
+    expect.unchanged(layer.weight, before, "the narrow layer shares its memory with the old one: clone what you pick")
 
 
 # --- narrow_batchnorm
@@ -191,9 +175,7 @@ def test_the_bias_of_the_outputs_stays(narrow_linear):
 def test_nothing_changes_at_keep_ratio_1(prune_vgg):
     network, images = network_with_statistics(), numbers(4, 3, 32, 32, seed=3)
     with torch.no_grad():
-        expect.same(
-            prune_vgg(network, 1.0).eval()(images), network(images), "at keep ratio 1 nothing may change"
-        )
+        expect.same(prune_vgg(network, 1.0).eval()(images), network(images), "at keep ratio 1 nothing may change")
 
 
 @pytest.mark.points(1)
@@ -263,9 +245,7 @@ def test_enough_parameters_are_gone(lab3_pruned_onnx):
 @pytest.mark.points(4)
 def test_accuracy_after_retraining(lab3_pruned_onnx, award):
     measured, original = artifacts.measured(lab3_pruned_onnx), artifacts.measured_baseline()
-    assert measured.parameters <= 0.45 * original.parameters, (
-        "accuracy counts once 55 % of the parameters are gone"
-    )
+    assert measured.parameters <= 0.45 * original.parameters, "accuracy counts once 55 % of the parameters are gone"
     award(*artifacts.ramp("lab3_pruned", measured, original))
 
 
