@@ -1,5 +1,8 @@
 """The command line: `autograder release | grade | report | demo` (and `source`, for authors)."""
 
+import os
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Annotated
 
@@ -66,20 +69,33 @@ def submitted(course: Path, lab: str) -> list[str]:
     return sorted(path.parent.name for path in (course / "submitted").glob(f"*/{lab}") if path.is_dir())
 
 
+def one_thread() -> None:
+    """A worker's share of the machine: with more threads than cores, PyTorch's threads wait for each other."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def grade_student(lab: str, student: str, course: Path, force: bool) -> str | None:
+    """Grade one submission and write its feedback → a sentence if that failed."""
+    api = nbgrader(course)
+    try:
+        must(api.autograde(lab, student, force=force), f"grading {student}")
+        must(api.generate_feedback(lab, student, force=force), f"feedback for {student}")
+    except CourseError as error:
+        return str(error)
+    return None
+
+
 def grade_lab(lab: str, course: Path, force: bool = False) -> list[str]:
-    """Grade and write feedback for everybody who handed in a lab → sentences about what failed."""
-    api, failures = nbgrader(course), []
-    with progress() as bar:
-        students = submitted(course, lab)
+    """Grade everybody who handed in a lab, on all cores → sentences about what failed."""
+    students, failures = submitted(course, lab), []
+    workers = ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn"), initializer=one_thread)
+    with workers as pool, progress() as bar:
         task = bar.add_task(f"grading {lab}", total=len(students))
-        for student in students:
-            bar.update(task, description=f"{lab}: {student}")
-            try:
-                must(api.autograde(lab, student, force=force), f"grading {student}")
-                must(api.generate_feedback(lab, student, force=force), f"feedback for {student}")
-            except CourseError as error:
-                failures.append(str(error))
-            bar.advance(task)
+        jobs = {pool.submit(grade_student, lab, student, course, force): student for student in students}
+        for job in as_completed(jobs):
+            bar.update(task, advance=1, description=f"{lab}: {jobs[job]}")
+            if failure := job.result():
+                failures.append(failure)
     return failures
 
 

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 from pathlib import Path
 
 from nbgrader.apps.api import NbGraderAPI
@@ -46,6 +47,7 @@ def put_tools_on_path() -> None:
 
 def nbgrader(course: Path = COURSE) -> NbGraderAPI:
     """nbgrader's own interface on a course folder."""
+    warnings.filterwarnings("ignore", module="nbgrader")  # SQLAlchemy's remarks on nbgrader's own queries
     course.mkdir(parents=True, exist_ok=True)
     return NbGraderAPI(config=configure(Config(), course.resolve()))
 

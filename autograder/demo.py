@@ -22,7 +22,8 @@ from autograder.report import as_table, feedback_pages, results
 # student → lab → exercise → the wrong answer (by its name in the bank) that this student gives;
 # None: the stub is left as it is. Every other exercise gets the reference answer.
 CLASS: Mapping[str, Mapping[str, Mapping[str, str | None]]] = {
-    "all-right": {"lab0_minicifar": {}, "lab1_costs": {}, "lab3_l1_filters": {}},
+    "all-right": {"lab1_costs": {}, "lab3_l1_filters": {}},
+    "one-epoch": {"lab0_minicifar": {}},
     "unfinished": {"lab3_l1_filters": {"narrow_linear": None, "prune_vgg": None, "greedy_l1_norms": None}},
     "sign-counts": {
         "lab3_l1_filters": {"filter_l1_norms": "the_sign_counts", "greedy_l1_norms": "the_sign_counts_again"}
@@ -66,14 +67,15 @@ def filled_in(released: NotebookNode, lab: str, mistakes: Mapping[str, str | Non
 def hand_in(student: str, lab: str, mistakes: Mapping[str, str | None], course: Path) -> str:
     """Make a student's submission: the filled-in notebook, and the files that its training cells make.
 
-    Who has everything right also trains to the end; the others stop after one epoch. Returns what was done.
+    Only "all-right" trains to the end, everybody else stops after one epoch. Returns what was done.
     """
+    short = student != "all-right"
     folder = course / "submitted" / student / lab
     folder.mkdir(parents=True)
     notebook = filled_in(nbformat.read(course / "release" / lab / f"{lab}.ipynb", as_version=4), lab, mistakes)
     nbformat.write(notebook, folder / f"{lab}.ipynb")
-    run_until_trained(shorten(notebook) if mistakes else notebook, folder)
-    return f"{student} has handed in {lab}" + (" (trained for one epoch only)" if mistakes else "")
+    run_until_trained(shorten(notebook) if short else notebook, folder)
+    return f"{student} has handed in {lab}" + (" (trained for one epoch only)" if short else "")
 
 
 def run_until_trained(notebook: NotebookNode, folder: Path) -> None:

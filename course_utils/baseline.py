@@ -37,7 +37,7 @@ def baseline(images: Any, name: str = "vgg_mini") -> nn.Module:
                 f"{images.source.description.rstrip('.')}. Accuracies differ slightly."
             )
         return load_network(committed)
-    cached = _cache_folder() / f"{name}-{_key(images)}.safetensors"
+    cached = cache_folder() / f"{name}-{_key(images)}.safetensors"
     if cached.exists():
         try:
             return load_network(cached)
@@ -105,7 +105,8 @@ def _key(images: Any) -> str:
     return hashlib.sha256(f"{images.fingerprint} {images.split}".encode()).hexdigest()[:16]
 
 
-def _cache_folder() -> Path:
+def cache_folder() -> Path:
+    """`pruning-labs` in $XDG_CACHE_HOME or in ~/.cache."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pruning-labs"
 
 

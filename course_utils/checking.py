@@ -167,7 +167,7 @@ class Collector:
     def record(self, item: pytest.Function, share: float, message: str, set_aside: bool = False) -> None:
         points = points_of(item)
         hidden = item.path.name.startswith("hidden_")
-        self.outcomes.append(Outcome(item.name, points, points * share, message, hidden, set_aside))
+        self.outcomes.append(Outcome(item.name, points, round(points * share, 2), message, hidden, set_aside))
 
 
 def points_of(item: pytest.Item) -> float:

@@ -157,19 +157,28 @@ def accuracy_against(
 
 
 def training_curves(
-    histories: Mapping[str, Sequence[Mapping[str, Any]]], baseline: float | None = None, images: Any = None
+    histories: Mapping[str, Sequence[Mapping[str, Any]]],
+    measured_on: str = "test",
+    baseline: float | None = None,
+    images: Any = None,
 ) -> Figure:
-    """Loss and accuracy over the epochs; `histories` maps a label to what `train` returned."""
+    """Loss and accuracy over the epochs; `histories` maps a label to what `train` returned.
+
+    `measured_on` names the images whose accuracy the histories hold as `test_accuracy`; `baseline` is the
+    unpruned network's accuracy on them.
+    """
     drawing, (left, right) = figure(2, width=4.2)
     for label, history in histories.items():
         epochs = [row["epoch"] for row in history]
-        left.plot(epochs, [row["loss"] for row in history], "o-", markersize=3, color=colour(label), label=label)
-        right.plot(epochs, [row["accuracy"] for row in history], ".:", color=colour(label), label=f"{label}, training")
+        style: Any = {"color": colour(label), "markersize": 3}
+        left.plot(epochs, [row["loss"] for row in history], "o-", label=label, **style)
+        right.plot(epochs, [row["accuracy"] for row in history], ".:", label=f"{label}, training", **style)
         if "test_accuracy" in history[-1]:
-            test = [row["test_accuracy"] for row in history]
-            right.plot(epochs, test, "o-", markersize=3, color=colour(label), label=f"{label}, test")
+            shares = [row["test_accuracy"] for row in history]
+            right.plot(epochs, shares, "o-", label=f"{label}, {measured_on}", **style)
     if baseline is not None:
-        right.axhline(baseline, color=COLOURS["original"], linestyle="--", linewidth=1, label="original, test")
+        line = {"color": COLOURS["original"], "linestyle": "--", "linewidth": 1}
+        right.axhline(baseline, label=f"original, {measured_on}", **line)
     left.set(xlabel="epoch", ylabel="training loss", ylim=(0, None))
     right.set(xlabel="epoch", ylabel="accuracy")
     right.yaxis.set_major_formatter(percent)
@@ -243,22 +252,6 @@ def channel_histograms(pixels: Mapping[str, Tensor], images: Any = None) -> Figu
             axis.hist(values[:, channel].flatten().numpy(), bins=64, histtype="step", color=shade, density=True)
         axis.set(title=label, xlabel="value", yticks=[])
     axes[0, 0].set_ylabel("how often")
-    say_source(drawing, images)
-    return drawing
-
-
-def learning_curves(history: Sequence[Mapping[str, Any]], measured_on: str, images: Any = None) -> Figure:
-    """Loss and accuracy of one training run; `measured_on` names the images whose accuracy is `test_accuracy`."""
-    drawing, (left, right) = figure(2, width=4.2)
-    epochs = [row["epoch"] for row in history]
-    left.plot(epochs, [row["loss"] for row in history], "o-", markersize=3, color=COLOURS["original"])
-    left.set(xlabel="epoch", ylabel="training loss", ylim=(0, None))
-    right.plot(epochs, [row["accuracy"] for row in history], ".:", color=COLOURS["original"], label="training")
-    shares = [row["test_accuracy"] for row in history]
-    right.plot(epochs, shares, "o-", markersize=3, color=COLOURS["original"], label=measured_on)
-    right.set(xlabel="epoch", ylabel="accuracy")
-    right.yaxis.set_major_formatter(percent)
-    right.legend()
     say_source(drawing, images)
     return drawing
 

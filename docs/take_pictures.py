@@ -13,8 +13,9 @@ import urllib.request
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from autograder.release import release
 from playwright.sync_api import Page, sync_playwright
+
+from autograder.release import release
 
 PICTURES = Path(__file__).parent / "pictures"
 LAB = "lab3_l1_filters"
@@ -77,7 +78,7 @@ def take(page: Page) -> None:
     page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=90_000)
     page.wait_for_timeout(4_000)
     run_cell(page, "import copy")
-    run_cell(page, "train_images, test_images")
+    run_cell(page, "train_images, val_images")
     page.get_by_role("button", name="No", exact=True).click()
     type_last_line(page, "filter_l1_norms", "return weight.sum(dim=(1, 2, 3))", replaces=2)
     run_cell(page, "def filter_l1_norms(")

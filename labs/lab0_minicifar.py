@@ -393,7 +393,7 @@ export_onnx(network, "lab0_baseline.onnx", images=train_images)
 
 # %%
 network = load_network("lab0_baseline.safetensors")
-plots.learning_curves(load_history("lab0_baseline.safetensors"), "validation", images=train_images)
+plots.training_curves({"original": load_history("lab0_baseline.safetensors")}, "validation", images=train_images)
 
 # %% [markdown]
 # Two things to see. The validation accuracy jumps about while the learning rate is high, and settles as it falls.

@@ -58,7 +58,7 @@ from minicifar import Loader, MiniCIFAR
 # with the course.
 
 # %%
-train_images, test_images = MiniCIFAR("train"), MiniCIFAR("test")
+train_images, val_images, test_images = MiniCIFAR("train"), MiniCIFAR("val"), MiniCIFAR("test")
 print(train_images.source.description)
 network = baseline(train_images)
 before = evaluate(network, Loader(test_images))
@@ -282,7 +282,7 @@ plots.accuracy_against(
 # The cell below trains for about half a minute, and saves the network (for you, with its architecture) and an
 # ONNX file (for grading). **Hand in both files together with this notebook.** Cells like this one are not run
 # again when your work is graded: the file is measured instead. You may change everything in it, as long as
-# the network keeps at most 45 % of the parameters.
+# the network keeps at most 45 % of the parameters. (While you make choices, look at the *validation* images.)
 
 # %% tags=["train"]
 pruned = prune_vgg(network, keep_ratio=0.625)
@@ -290,7 +290,7 @@ history = train(
     pruned,
     Loader(train_images, batch_size=64, shuffle=True, augment=True, seed=0),
     epochs=12,
-    test=Loader(test_images, batch_size=500),
+    test=Loader(val_images, batch_size=400),
     lr=0.05,
 )
 save_network(pruned, "lab3_pruned.safetensors", history=history, images=train_images)
@@ -301,7 +301,10 @@ export_onnx(pruned, "lab3_pruned.onnx", images=train_images)
 
 # %%
 pruned = load_network("lab3_pruned.safetensors")
-plots.training_curves({"L1": load_history("lab3_pruned.safetensors")}, baseline=before.accuracy, images=test_images)
+unpruned = evaluate(network, Loader(val_images, batch_size=400)).accuracy
+plots.training_curves(
+    {"L1": load_history("lab3_pruned.safetensors")}, "validation", baseline=unpruned, images=val_images
+)
 
 # %% [markdown]
 # What have we gained, and what has it cost? Both networks are exported to ONNX and *measured*: run on the

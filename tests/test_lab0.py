@@ -139,7 +139,7 @@ def test_figures_of_the_lab(few: MiniCIFAR, tmp_path) -> None:
     history = [{"epoch": 1, "loss": 1.2, "accuracy": 0.4, "test_accuracy": 0.5}]
     drawings = [
         plots.channel_histograms({"bytes": few.images, "normalised": normalize(few.images, MEAN, STD)}, images=few),
-        plots.learning_curves(history, "validation", images=few),
+        plots.training_curves({"original": history}, "validation", images=few),
         plots.confusion(few.labels.roll(3), few.labels, few.classes, images=few),
     ]
     for number, drawing in enumerate(drawings):
