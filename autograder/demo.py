@@ -48,11 +48,13 @@ def images_available() -> str:
 
 
 def filled_in(released: NotebookNode, lab: str, mistakes: Mapping[str, str | None]) -> NotebookNode:
-    """A released notebook with answers typed into its stubs."""
+    """A released notebook with answers typed into its stubs; who makes no mistakes also answers the questions."""
     bank = {(answer.exercise, answer.name): answer for answer in answers(lab)}
     functions = {exercise.name: exercise for exercise in exercises(lab) if exercise.module}
     for cell in released.cells:
-        name = cell.metadata.get("nbgrader", {}).get("grade_id")
+        name = cell.metadata.get("nbgrader", {}).get("grade_id", "")
+        if name.startswith("answer-") and not mistakes:
+            cell.source = "An answer in the student's own words, which waits for a person to read it."
         if name not in functions or (name in mistakes and mistakes[name] is None):
             continue
         mistake = mistakes.get(name)

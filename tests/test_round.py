@@ -75,7 +75,8 @@ def test_a_locked_check_cell_that_was_changed_is_judged_all_the_same(course: Pat
 
 
 def test_open_questions_wait_for_a_person(course: Path) -> None:
-    assert result(course, "all-right").by_hand == 0, "nobody answered: nbgrader gives 0 without asking"
+    assert result(course, "all-right").by_hand == 4
+    assert result(course, "mistaken").by_hand == 0, "an answer that was left empty needs no reading"
 
 
 def test_the_gradebook_and_the_verdicts_agree(course: Path) -> None:

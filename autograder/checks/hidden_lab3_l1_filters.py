@@ -10,7 +10,7 @@ from course_utils import expect
 
 
 @pytest.mark.points(1)
-@pytest.mark.parametrize("shape", [(7, 3, 5, 5), (2, 9, 1, 3)])
+@pytest.mark.parametrize("shape", [(7, 3, 5, 5), (2, 9, 1, 3)], ids=["7 filters of 3x5x5", "2 filters of 9x1x3"])
 def test_norms_of_layers_that_are_not_square(filter_l1_norms, shape):
     weight = numbers(*shape, seed=2)
     expected = [sum(abs(v) for v in weight[j].flatten().tolist()) for j in range(shape[0])]

@@ -73,7 +73,9 @@ def test_the_order_is_kept(filters_to_keep):
 
 
 @pytest.mark.points(1)
-@pytest.mark.parametrize(("filters", "keep_ratio", "stay"), [(8, 0.625, 5), (10, 0.25, 3), (3, 0.5, 2)])
+@pytest.mark.parametrize(
+    ("filters", "keep_ratio", "stay"), [(8, 0.625, 5), (10, 0.25, 3), (3, 0.5, 2)], ids=["5 of 8", "3 of 10", "2 of 3"]
+)
 def test_how_many_stay(filters_to_keep, filters, keep_ratio, stay):
     kept = filters_to_keep(numbers(filters).abs(), keep_ratio)
     hint = f"of {filters} filters at keep ratio {keep_ratio}, floor((1 - keep_ratio) * {filters} + 1e-9) are removed"

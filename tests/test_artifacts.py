@@ -1,0 +1,67 @@
+"""How a network that was handed in is judged."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from course_utils import artifacts
+from course_utils.checking import NotComparable
+from course_utils.onnx_files import Measured
+
+
+def network(accuracy: float, fingerprint: str = "here") -> Measured:
+    return Measured(1000, 2000, accuracy, 0.5, fingerprint, 0.1)
+
+
+@pytest.fixture
+def images(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> SimpleNamespace:
+    """Images and a threshold of their own: full marks down to a loss of 0.01 + 3 * 0.01."""
+    source = SimpleNamespace(synthetic=False, dataset="cifar10")
+    images = SimpleNamespace(fingerprint="here", source=source)
+    record = tmp_path / "thresholds.json"
+    record.write_text('{"pruned": {"cifar10": {"mean_drop": 0.01, "std_drop": 0.01}}}')
+    monkeypatch.setattr(artifacts, "test_images", lambda: images)
+    monkeypatch.setattr(artifacts, "THRESHOLDS", record)
+    return images
+
+
+@pytest.mark.parametrize(("accuracy", "share"), [(0.90, 1), (0.86, 1), (0.785, 0.5), (0.71, 0), (0.25, 0)])
+def test_points_fall_on_a_line(images: SimpleNamespace, accuracy: float, share: float) -> None:
+    earned, _ = artifacts.ramp("pruned", network(accuracy), network(0.9))
+    assert earned == pytest.approx(share)
+
+
+def test_the_sentence_says_both_ends_of_the_line(images: SimpleNamespace) -> None:
+    _, message = artifacts.ramp("pruned", network(0.8), network(0.9))
+    assert "full marks from 86.0%, none below 71.0%" in message
+
+
+def test_synthetic_images_are_said(images: SimpleNamespace) -> None:
+    images.source.synthetic = True
+    artifacts.THRESHOLDS.write_text('{"pruned": {"synthetic": {"mean_drop": 0, "std_drop": 0}}}')
+    assert "synthetic images" in artifacts.ramp("pruned", network(0.8), network(0.9))[1]
+
+
+def test_without_a_threshold_a_person_decides(images: SimpleNamespace) -> None:
+    with pytest.raises(NotComparable, match="a person grades"):
+        artifacts.ramp("unheard of", network(0.8), network(0.9))
+
+
+def test_other_images_are_not_comparable(
+    images: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "pruned.onnx"
+    file.touch()
+    monkeypatch.setattr(artifacts, "measured_at", lambda path, changed: network(0.3, "elsewhere"))
+    with pytest.raises(NotComparable, match="not a 0"):
+        artifacts.measured(file)
+
+
+def test_the_recorded_thresholds_come_from_20_seeds() -> None:
+    import json
+
+    record = json.loads(artifacts.THRESHOLDS.read_text())
+    for name in ("lab0_baseline", "lab3_pruned"):
+        for kind in ("cifar10", "synthetic"):
+            assert record[name][kind]["seeds"] >= 20
