@@ -241,13 +241,8 @@ def run_tests(files: Sequence[Path], exercise: str, answers: Mapping[str, Any], 
     fixtures = ModuleType("answers")
     vars(fixtures).update(answer_fixtures(names, find))
     settings = Path(files[0]).with_name("pytest.ini")
-    unused = (
-        "terminal",
-        "cacheprovider",
-        "faulthandler",
-        "unraisableexception",
-        "threadexception",
-    )  # the last two are slow
+    unused = ["terminal", "cacheprovider", "faulthandler"]
+    unused += ["unraisableexception", "threadexception"]  # they collect garbage for most of a check's time
     quiet = [*(word for plugin in unused for word in ("-p", f"no:{plugin}")), "--noconftest"]
     quiet += ["-c", str(settings), "--rootdir", str(settings.parent), "--capture=sys", "--assert=plain", "-W", "ignore"]
     before = sys.dont_write_bytecode

@@ -1,0 +1,45 @@
+"""What a student's folder holds, without building it."""
+
+import ast
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from autograder.editions import lab_names
+from autograder.release import STUDENT_FILES, support_files
+
+PACKAGE_OF = {"PIL": "pillow", "IPython": "ipython"}
+OURS = {"minicifar", "course_utils", "solutions"}
+
+
+def imported(path: Path) -> set[str]:
+    """The top-level names of everything that a file imports."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module.split(".")[0])
+    return names
+
+
+@pytest.mark.parametrize("lab", lab_names())
+def test_the_requirements_name_every_package_that_is_imported(lab: str) -> None:
+    listed = set(re.findall(r"^[a-z]+", (STUDENT_FILES / "requirements.txt").read_text(), re.MULTILINE))
+    files = [path for path in support_files(lab).values() if path.suffix == ".py"]
+    needed = set().union(*map(imported, files)) - set(sys.stdlib_module_names) - OURS
+    assert {PACKAGE_OF.get(name, name) for name in needed} <= listed
+
+
+@pytest.mark.parametrize("lab", lab_names())
+def test_nothing_shipped_imports_the_autograder(lab: str) -> None:
+    for path in support_files(lab).values():
+        if path.suffix == ".py":
+            assert "autograder" not in imported(path), path.name
+
+
+@pytest.mark.parametrize("lab", lab_names())
+def test_no_lab_ships_its_own_solutions(lab: str) -> None:
+    assert not [name for name in support_files(lab) if name.startswith("solutions/")]
