@@ -79,7 +79,9 @@ def take(page: Page) -> None:
     page.wait_for_timeout(4_000)
     run_cell(page, "import copy")
     run_cell(page, "train_images, val_images")
-    page.get_by_role("button", name="No", exact=True).click()
+    news = page.get_by_role("button", name="No", exact=True)  # JupyterLab asks once whether it may fetch news
+    if news.count():
+        news.click()
     type_last_line(page, "filter_l1_norms", "return weight.sum(dim=(1, 2, 3))", replaces=2)
     run_cell(page, "def filter_l1_norms(")
     run_cell(page, 'check("filter_l1_norms")')
