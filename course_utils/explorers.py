@@ -46,7 +46,13 @@ def keep_ratio_explorer(
     scores = [torch.as_tensor(score(layer.weight)).detach() for layer in layers.values()]
     whole = chain_costs(network, [len(values) for values in scores])
     slider = widgets.FloatSlider(
-        value=0.625, min=0.05, max=1.0, step=0.025, description="keep ratio", continuous_update=False
+        value=0.625,
+        min=0.05,
+        max=1.0,
+        step=0.025,
+        description="keep ratio",
+        readout_format=".3f",
+        continuous_update=False,
     )
     picture, numbers = widgets.Output(), widgets.HTML()
 
