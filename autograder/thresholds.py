@@ -3,12 +3,14 @@
     python -m autograder.thresholds lab3_l1_filters --seeds 20
 
 Runs on the images at hand (real or synthetic), and writes `course_utils/thresholds.json`. Every finished seed is
-kept in `build/thresholds/`, so a run that was stopped goes on where it was.
+kept in `build/thresholds/`, so a run that was stopped goes on where it was; another recipe starts anew.
 """
 
+import hashlib
 import json
 import re
 import statistics
+from contextlib import chdir
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
@@ -19,6 +21,7 @@ from tqdm import tqdm
 from autograder.course import ROOT
 from autograder.editions import LabError, exercises, read_lab, tags
 from course_utils.artifacts import THRESHOLDS, measured_baseline, test_images
+from course_utils.baseline import image_kind
 from course_utils.checkpoints import atomic
 from course_utils.onnx_files import measure_onnx
 
@@ -45,16 +48,9 @@ def artifact(lab: str) -> str:
 
 def accuracy_of_seed(lab: str, seed: int, scope: dict[str, Any], training: str) -> float:
     """Train with this seed in a folder of its own, and measure the file that comes out."""
-    import os
-
-    here = Path.cwd()
-    with TemporaryDirectory() as folder:
-        os.chdir(folder)
-        try:
-            exec(training.replace("seed=0", f"seed={seed}"), scope)
-            accuracy = measure_onnx(f"{artifact(lab)}.onnx", test_images()).accuracy
-        finally:
-            os.chdir(here)
+    with TemporaryDirectory() as folder, chdir(folder):
+        exec(training.replace("seed=0", f"seed={seed}"), scope)
+        accuracy = measure_onnx(f"{artifact(lab)}.onnx", test_images()).accuracy
     assert accuracy is not None
     return accuracy
 
@@ -62,11 +58,12 @@ def accuracy_of_seed(lab: str, seed: int, scope: dict[str, Any], training: str) 
 def main(lab: str, seeds: Annotated[int, typer.Option(help="How many seeds.")] = 20) -> None:
     """Record the reference's mean and standard deviation for one lab's artifact, on the images at hand."""
     images = test_images()
-    kind = "synthetic" if images.source.synthetic else "cifar10"
-    kept = ROOT / "build" / "thresholds" / f"{lab}-{images.fingerprint.replace('/', '-').replace(' ', '-')}.json"
-    accuracies: dict[str, float] = json.loads(kept.read_text()) if kept.exists() else {}
+    kind = image_kind(images)
     before, training = recipe(lab)
     training = re.sub(r"test=Loader\([^)]*\),?", "", training)
+    made_by = hashlib.sha256(f"{images.fingerprint}\n{before}\n{training}".encode()).hexdigest()[:12]
+    kept = ROOT / "build" / "thresholds" / f"{lab}-{kind}-{made_by}.json"
+    accuracies: dict[str, float] = json.loads(kept.read_text()) if kept.exists() else {}
     scope: dict[str, Any] = {"__name__": "recipe"}
     exec(before, scope)
     for seed in tqdm(range(1, seeds + 1), desc=f"{lab} on {kind} images"):

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from course_utils.baseline import baseline, cache_folder
+from course_utils.baseline import baseline, cache_folder, image_kind
 from course_utils.checking import NotComparable
 from course_utils.checkpoints import atomic
 from course_utils.onnx_files import Measured, export_onnx, measure_onnx
@@ -67,7 +67,7 @@ def full_marks_drop(name: str) -> float:
     Recorded over at least 20 seeds by `python -m autograder.thresholds`, for synthetic images and for CIFAR-10
     (the official images or a copy of them). Raises NotComparable where nothing is recorded.
     """
-    kind = "synthetic" if test_images().source.synthetic else test_images().source.dataset
+    kind = image_kind(test_images())
     entry = json.loads(THRESHOLDS.read_text(encoding="utf-8")).get(name, {}).get(kind)
     if entry is None:
         raise NotComparable(f"No threshold is recorded for {name} on {kind} images, so a person grades its accuracy.")

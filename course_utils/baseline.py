@@ -28,7 +28,7 @@ def baseline(images: Any, name: str = "vgg_mini") -> nn.Module:
     `vgg_mini` comes with the course. Anything else is trained now and kept in the user's cache folder
     (`pruning-labs` under XDG_CACHE_HOME or ~/.cache); stopped half-way, it goes on where it was.
     """
-    committed = COMMITTED / f"{name}-{_kind(images)}.safetensors"
+    committed = COMMITTED / f"{name}-{image_kind(images)}.safetensors"
     if committed.exists() and _fits(committed, images):
         trained_on = describe(committed)["images"]
         if trained_on["fingerprint"] != images.fingerprint:
@@ -60,7 +60,7 @@ def make_committed(kinds: Sequence[str], name: str = "vgg_mini") -> None:
 
     for synthetic in [kind == "synthetic" for kind in kinds]:
         images, unseen = (MiniCIFAR(split, synthetic=synthetic) for split in ("train", "test"))
-        path = COMMITTED / f"{name}-{_kind(images)}.safetensors"
+        path = COMMITTED / f"{name}-{image_kind(images)}.safetensors"
         print(f"{path.name}: training on {images.source.description}")
         network, history = _train(images, name)
         found = evaluate(network, Loader(unseen, batch_size=500))
@@ -83,7 +83,8 @@ def _train(images: Any, name: str, resume: Path | None = None) -> tuple[nn.Modul
     return network.cpu(), history
 
 
-def _kind(images: Any) -> str:
+def image_kind(images: Any) -> str:
+    """ "synthetic", or the data set that the images are or are a copy of: what baselines and thresholds go by."""
     return "synthetic" if images.source.synthetic else images.source.dataset
 
 

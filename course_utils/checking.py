@@ -124,8 +124,8 @@ def answer_fixtures(names: Sequence[str], find: Callable[[str], Any]) -> dict[st
 class Collector:
     """A pytest plugin that keeps the tests of one exercise and turns their results into outcomes."""
 
-    def __init__(self, exercise: str, answers: Mapping[str, Any]) -> None:
-        self.exercise, self.answers = exercise, answers
+    def __init__(self, exercise: str) -> None:
+        self.exercise = exercise
         self.outcomes: list[Outcome] = []
         self.problem = ""
 
@@ -236,7 +236,7 @@ def run_tests(files: Sequence[Path], exercise: str, answers: Mapping[str, Any], 
     def find(name: str) -> Any:
         return find_answer(name, answers, place)
 
-    collector = Collector(exercise, answers)
+    collector = Collector(exercise)
     names = sorted(exercises_of(files))
     fixtures = ModuleType("answers")
     vars(fixtures).update(answer_fixtures(names, find))
