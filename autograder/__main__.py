@@ -1,19 +1,20 @@
 """The command line: `autograder release | grade | report | demo` (and `source`, for authors)."""
 
-import os
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from autograder.course import COURSE, CourseError, must, nbgrader
+from autograder.batch import Options, grade_lab, progress
+from autograder.course import COURSE, CourseError
 from autograder.editions import LabError, lab_names
+from autograder.engine import limits_from
 from autograder.release import contents, release, write_source
 from autograder.report import as_table, results
+from autograder.reports import write_reports
+from autograder.sandbox import Limits, SandboxError
 
 app = typer.Typer(
     help="Release, grade and report the pruning labs; everything is recorded by nbgrader.",
@@ -24,6 +25,14 @@ Labs = Annotated[
     list[str] | None, typer.Argument(help="Labs, by name or by its beginning (lab3); all if none is given.")
 ]
 Course = Annotated[Path, typer.Option(help="The course folder.")]
+
+
+class Late(StrEnum):
+    grade, skip, zero = "grade", "skip", "zero"
+
+
+class Isolated(StrEnum):
+    bubblewrap, process = "bubblewrap", "process"
 
 
 def chosen(names: list[str] | None) -> list[str]:
@@ -39,11 +48,6 @@ def chosen(names: list[str] | None) -> list[str]:
     return found
 
 
-def progress() -> Progress:
-    columns = (TextColumn("{task.description:<44}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=console)
-
-
 @app.command()
 def source(labs: Labs = None, course: Course = COURSE) -> None:
     """Build the source editions that `nbgrader generate_assignment` starts from."""
@@ -54,7 +58,7 @@ def source(labs: Labs = None, course: Course = COURSE) -> None:
 @app.command("release")
 def release_labs(labs: Labs = None, course: Course = COURSE) -> None:
     """Build the student editions: a folder and a zip a lab, proved to hold no answers."""
-    with progress() as bar:
+    with progress(console) as bar:
         task = bar.add_task("releasing", total=len(chosen(labs)))
         for lab in chosen(labs):
             bar.update(task, description=f"releasing {lab}")
@@ -64,49 +68,38 @@ def release_labs(labs: Labs = None, course: Course = COURSE) -> None:
             console.print(f"{archive}: {len(contents(archive))} files, {size:.1f} MB, no answers inside")
 
 
-def submitted(course: Path, lab: str) -> list[str]:
-    """The students who handed in a lab."""
-    return sorted(path.parent.name for path in (course / "submitted").glob(f"*/{lab}") if path.is_dir())
-
-
-def one_thread() -> None:
-    """A worker's share of the machine: with more threads than cores, PyTorch's threads wait for each other."""
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-
-
-def grade_student(lab: str, student: str, course: Path, force: bool) -> str | None:
-    """Grade one submission and write its feedback → a sentence if that failed."""
-    api = nbgrader(course)
+def limits_of(named: list[str] | None) -> Limits:
+    """Limits from `name=number` on the command line."""
     try:
-        must(api.autograde(lab, student, force=force), f"grading {student}")
-        must(api.generate_feedback(lab, student, force=force), f"feedback for {student}")
-    except CourseError as error:
-        return str(error)
-    return None
-
-
-def grade_lab(lab: str, course: Path, force: bool = False) -> list[str]:
-    """Grade everybody who handed in a lab, on all cores → sentences about what failed."""
-    students, failures = submitted(course, lab), []
-    workers = ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn"), initializer=one_thread)
-    with workers as pool, progress() as bar:
-        task = bar.add_task(f"grading {lab}", total=len(students))
-        jobs = {pool.submit(grade_student, lab, student, course, force): student for student in students}
-        for job in as_completed(jobs):
-            bar.update(task, advance=1, description=f"{lab}: {jobs[job]}")
-            if failure := job.result():
-                failures.append(failure)
-    return failures
+        return limits_from({name: float(value) for name, _, value in (text.partition("=") for text in named or [])})
+    except ValueError as error:
+        raise typer.BadParameter(f"{error} (write --limit cell_seconds=60)") from None
 
 
 @app.command()
 def grade(
     labs: Labs = None,
     course: Course = COURSE,
+    only: Annotated[list[str] | None, typer.Option(help="This student only; may be given several times.")] = None,
     force: Annotated[bool, typer.Option(help="Grade again what has been graded.")] = False,
+    late: Annotated[
+        Late, typer.Option(help="What comes late: grade it, skip it, or grade it with zero points.")
+    ] = Late.grade,
+    isolation: Annotated[
+        Isolated, typer.Option(help="process: no sandbox; only if you trust every student.")
+    ] = Isolated.bubblewrap,
+    limit: Annotated[list[str] | None, typer.Option(help="A limit, e.g. cell_seconds=60; may be repeated.")] = None,
+    scheduler: Annotated[str | None, typer.Option(help="The address of a Dask scheduler, tcp://…:8786.")] = None,
+    workers: Annotated[int | None, typer.Option(help="How many at a time; all cores if not given.")] = None,
 ) -> None:
-    """Grade what was handed in (course/submitted/<student>/<lab>/), and write the feedback pages."""
-    failures = [failure for lab in chosen(labs) for failure in grade_lab(lab, course, force)]
+    """Grade what was handed in (course/submitted/<student>/<lab>/), write feedback pages and reports.
+
+    It can be stopped at any time; given again, it goes on where it was.
+    """
+    options = Options(limits_of(limit), isolation.value, only or (), force, late.value, scheduler, workers)
+    if isolation is Isolated.process:
+        console.print("No sandbox: students' code runs with your own rights, and the report says so.", style="red")
+    failures = [failure for lab in chosen(labs) for failure in grade_lab(lab, course, options, console)]
     report(labs, course)
     for failure in failures:
         console.print(failure, style="red")
@@ -115,9 +108,13 @@ def grade(
 
 @app.command()
 def report(labs: Labs = None, course: Course = COURSE) -> None:
-    """Print the table: student, lab, points, what was missed."""
+    """Print the table, and write the reports: a page, CSV, Gradescope, Moodle, Canvas (course/reports/<lab>/)."""
     wanted = chosen(labs)
-    console.print(as_table([result for result in results(course) if result.lab in wanted]))
+    found = [result for result in results(course) if result.lab in wanted]
+    console.print(as_table(found))
+    for lab in wanted:
+        if any(result.lab == lab for result in found):
+            console.print(f"report: {write_reports(course, lab)}")
 
 
 @app.command()
@@ -133,7 +130,7 @@ def demo(
 def main() -> None:
     try:
         app()
-    except (LabError, CourseError, FileNotFoundError) as error:
+    except (LabError, CourseError, SandboxError, FileNotFoundError) as error:
         console.print(str(error), style="red")
         raise SystemExit(1) from None
 

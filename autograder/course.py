@@ -28,6 +28,11 @@ def configure(config: Config, course: Path) -> Config:
     config.CourseDirectory.max_dir_size = 200_000
     config.ClearMarkScheme.enforce_metadata = False
     config.GenerateAssignment.post_convert_hook = "autograder.release.add_support_files"
+    config.Autograde.exporter_class = "autograder.grading.SubmissionExporter"
+    config.Autograde.sanitize_preprocessors = [
+        "nbgrader.preprocessors.OverwriteCells",
+        "nbgrader.preprocessors.CheckCellMetadata",
+    ]
     config.Autograde.autograde_preprocessors = [
         "autograder.grading.GradeExercises",
         "nbgrader.preprocessors.LimitOutput",
@@ -45,11 +50,14 @@ def put_tools_on_path() -> None:
         os.environ["PATH"] = os.pathsep.join([tools, os.environ.get("PATH", "")])
 
 
-def nbgrader(course: Path = COURSE) -> NbGraderAPI:
-    """nbgrader's own interface on a course folder."""
+def nbgrader(course: Path = COURSE, late_zero: bool = False) -> NbGraderAPI:
+    """nbgrader's own interface on a course folder. `late_zero`: what was handed in late earns nothing."""
     warnings.filterwarnings("ignore", module="nbgrader")  # SQLAlchemy's remarks on nbgrader's own queries
     course.mkdir(parents=True, exist_ok=True)
-    return NbGraderAPI(config=configure(Config(), course.resolve()))
+    config = configure(Config(), course.resolve())
+    if late_zero:
+        config.LateSubmissionPlugin.penalty_method = "zero"
+    return NbGraderAPI(config=config)
 
 
 class CourseError(Exception):

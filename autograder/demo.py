@@ -12,12 +12,13 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_notebook
 from rich.console import Console
 
-from autograder.__main__ import grade_lab, progress
 from autograder.answers import answers
+from autograder.batch import grade_lab, progress
 from autograder.editions import exercise_source, exercises, lab_names, reference, shorten, tags
-from autograder.grading import QUIET
 from autograder.release import release
 from autograder.report import as_table, feedback_pages, results
+
+QUIET = ["--IPKernelApp.log_level=40"]  # a kernel on this machine need not warn that it is not encrypted
 
 # student → lab → exercise → the wrong answer (by its name in the bank) that this student gives;
 # None: the stub is left as it is. Every other exercise gets the reference answer.
@@ -108,12 +109,12 @@ def run(course: Path, console: Console) -> None:
     for lab in labs:
         console.print(f"releasing {lab}: {release(lab, course).name}")
     work = [(student, lab, mistakes) for student, handed in CLASS.items() for lab, mistakes in handed.items()]
-    with ThreadPoolExecutor(os.cpu_count()) as pool, progress() as bar:
+    with ThreadPoolExecutor(os.cpu_count()) as pool, progress(console) as bar:
         task = bar.add_task("the class works", total=len(work))
         for done in as_completed([pool.submit(hand_in, *one, course) for one in work]):
             console.print(done.result())
             bar.advance(task)
-    failures = [failure for lab in labs for failure in grade_lab(lab, course)]
+    failures = [failure for lab in labs for failure in grade_lab(lab, course, console=console)]
     console.print(as_table(results(course)))
     for failure in failures:
         console.print(failure, style="red")

@@ -1,93 +1,103 @@
-"""nbgrader's autograde step with the course's tests: a replacement of its `Execute` preprocessor."""
+"""nbgrader's autograde step with the course's engine: how it reads a submission, judges it and saves the points."""
 
+import atexit
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
-from nbclient.exceptions import CellTimeoutError, DeadKernelError
+import nbformat
+from nbconvert.exporters import NotebookExporter
 from nbformat import NotebookNode
-from nbformat.v4 import new_output
-from nbgrader.preprocessors import Execute, SaveAutoGrades
-from nbgrader.utils import is_grade
-from traitlets import Integer, List
+from nbgrader.preprocessors import NbGraderPreprocessor, SaveAutoGrades
+from traitlets import Dict, Enum
 
-from autograder.editions import tags
-from autograder.judging import VERDICT
-from course_utils.checking import Verdict
+from autograder.engine import Grader, checked_exercise, limits_from, verdict_of
+from autograder.submissions import NOTES, read_file, read_submission, restored
 
-NOT_RUN = {"train", "slow"}  # what training made was handed in and is measured
-QUIET = ["--IPKernelApp.log_level=40"]  # a kernel on this machine need not warn that it is not encrypted
-JUDGE = "import autograder.judging as _judging; _judging.judge_here({lab!r}, {exercise!r}, globals()); del _judging"
+JUDGED: dict[tuple[str, str], NotebookNode] = {}  # (lab, student) → what `autograder grade` has judged already
+
+_graders: list[Grader] = []
 
 
-def checked_exercise(cell: NotebookNode) -> str | None:
-    """The exercise that a locked check cell grades, or None."""
-    grade_id = cell.metadata.get("nbgrader", {}).get("grade_id", "")
-    if cell.cell_type == "code" and is_grade(cell) and grade_id.startswith("check-"):
-        return grade_id.removeprefix("check-")
-    return None
+def grader(settings: dict[str, Any], isolation: Any) -> Grader:
+    """The one grader of this process, made when it is first needed."""
+    limits = limits_from(settings)
+    if not _graders or (_graders[0].limits, _graders[0].isolation) != (limits, isolation):
+        while _graders:
+            _graders.pop().close()
+        _graders.append(Grader(limits, isolation))
+        atexit.register(_graders[0].close)
+    return _graders[0]
 
 
-def verdict_of(cell: NotebookNode) -> Verdict | None:
-    """The verdict that grading left in a check cell's outputs."""
-    for output in cell.get("outputs", []):
-        if VERDICT in output.get("data", {}):
-            return Verdict.from_data(output["data"][VERDICT])
-    return None
+def released_notebook(coursedir: Any, lab: str) -> NotebookNode:
+    """The lab as students got it. Raises FileNotFoundError with a sentence."""
+    path = Path(coursedir.format_path(coursedir.release_directory, ".", lab)) / f"{lab}.ipynb"
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{lab} has not been released from this course folder: `autograder release {lab}` first."
+        )
+    return nbformat.read(path, as_version=4)
 
 
-class GradeExercises(Execute):
-    """Run the notebook's cells; in place of a check cell, all tests of its exercise, visible and hidden.
+class SubmissionExporter(NotebookExporter):
+    """Reads what a student handed in as a notebook in the lab's form, whatever it is.
 
-    Training cells and slow pictures are not run again. Whatever a student's code does to the
-    kernel is written into the student's own cells, in words, and the batch goes on.
+    nbgrader would copy the other files too, and follow links while it does: nothing is copied, since the engine
+    reads the submission itself.
     """
 
-    timeout = Integer(300, help="Seconds for one cell").tag(config=True)
-    extra_arguments = List(QUIET).tag(config=True)
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        converter: Any = self.parent
+        if converter is not None:
+            converter.coursedir.ignore = ["*"]
 
-    def preprocess(self, nb: NotebookNode, resources: Any, km: Any = None) -> Any:
-        self.lab = resources["nbgrader"]["assignment"]
-        self.stopped = ""
-        return super().preprocess(nb, resources, km)
-
-    def preprocess_cell(self, cell: NotebookNode, resources: Any, index: int) -> Any:
-        exercise = checked_exercise(cell)
-        if cell.cell_type == "code" and NOT_RUN.intersection(tags(cell)):
-            cell.outputs = [new_output("stream", name="stdout", text="(This cell is not run again when grading.)\n")]
-        elif exercise:
-            cell.outputs = self.judged(cell, exercise, resources, index)
-        elif not self.stopped:
-            self.run(cell, resources, index)
-        return cell, resources
-
-    def run(self, cell: NotebookNode, resources: Any, index: int) -> None:
+    def from_filename(self, filename: str, resources: Any = None, **options: Any) -> Any:
+        converter: Any = self.parent
+        if not getattr(converter, "_sanitizing", False):
+            return super().from_filename(filename, resources, **options)
+        path = Path(filename)
         try:
-            super().preprocess_cell(cell, resources, index)
-        except DeadKernelError:
-            self.stopped = "The kernel died in an earlier cell (out of memory, or the code ended the process)."
-        except CellTimeoutError:
-            self.stopped = f"An earlier cell ran for more than {self.timeout} s and could not be interrupted."
+            text, problem = read_file(path), ""
+        except OSError as error:
+            text, problem = None, str(error)
+        notebook = restored(released_notebook(converter.coursedir, resources["nbgrader"]["assignment"]), text)
+        if problem:
+            notebook.metadata[NOTES]["remarks"] = [problem]
+        resources["metadata"] = {
+            "name": path.stem,
+            "path": str(path.parent),
+            "modified_date": datetime.now().isoformat(),
+        }
+        return self.from_notebook_node(notebook, resources, **options)
 
-    def judged(self, cell: NotebookNode, exercise: str, resources: Any, index: int) -> list[NotebookNode]:
-        """The outputs of a check cell: the verdict for people and for reports, and the points for nbgrader."""
-        trial = NotebookNode(cell_type="code", metadata={}, outputs=[], source="", execution_count=None)
-        trial.source = JUDGE.format(lab=self.lab, exercise=exercise)
-        if not self.stopped:
-            self.run(trial, resources, index)
-            self.nb.cells[index] = cell  # nbclient puts what it has run in the cell's place
-        verdict = verdict_of(trial)
-        if verdict is None:
-            return [self.no_verdict(exercise, trial)]
-        earned = min(verdict.earned, float(cell.metadata.nbgrader.points))
-        data = {"text/html": verdict._repr_html_(), "text/plain": repr(verdict), VERDICT: verdict.as_data()}
-        points = new_output("execute_result", {"text/plain": repr(earned)}, execution_count=index)
-        return [new_output("display_data", data), points]
 
-    def no_verdict(self, exercise: str, trial: NotebookNode) -> NotebookNode:
-        errors = [output for output in trial.outputs if output.output_type == "error"]
-        reason = self.stopped or (f"{errors[0].ename}: {errors[0].evalue}" if errors else "The tests gave no result.")
-        if errors and errors[0].ename == "CellTimeoutError":
-            reason = f"{exercise} ran for more than {self.timeout} s: an endless loop?"
-        return new_output("error", ename="NotGraded", evalue=reason, traceback=[f"{exercise} earns 0 points. {reason}"])
+class GradeExercises(NbGraderPreprocessor):
+    """In place of nbgrader's Execute: cells run in a sandbox, exercises are judged outside of it."""
+
+    isolation = Enum(
+        ["bubblewrap", "process"], "bubblewrap", help="process: no sandbox at all; only for students whom you trust"
+    ).tag(config=True)
+    limits = Dict({}, help="What a submission may use, e.g. {'cell_seconds': 60}; see autograder.sandbox.Limits").tag(
+        config=True
+    )
+
+    def preprocess(self, nb: NotebookNode, resources: Any) -> Any:
+        lab, student = resources["nbgrader"]["assignment"], resources["nbgrader"]["student"]
+        exporter: Any = self.parent
+        coursedir = exporter.parent.coursedir
+        graded = JUDGED.get((lab, student))
+        if graded is None:
+            folder = Path(coursedir.format_path(coursedir.submitted_directory, student, lab))
+            engine = grader(self.limits, self.isolation)
+            graded = engine.grade(lab, released_notebook(coursedir, lab), read_submission(folder))
+        by_id = {cell.id: cell for cell in graded.cells}
+        for cell in nb.cells:
+            if cell.cell_type == "code" and cell.id in by_id:
+                cell.outputs, cell.execution_count = by_id[cell.id].outputs, by_id[cell.id].execution_count
+        nb.metadata[NOTES] = graded.metadata[NOTES]
+        return nb, resources
 
 
 class SaveGrades(SaveAutoGrades):
@@ -100,3 +110,6 @@ class SaveGrades(SaveAutoGrades):
             keys = (cell.metadata.nbgrader.grade_id, self.notebook_id, self.assignment_id, self.student_id)
             self.gradebook.find_grade(*keys).needs_manual_grade = True
             self.gradebook.db.commit()
+
+
+__all__ = ["GradeExercises", "SaveGrades", "SubmissionExporter", "checked_exercise", "verdict_of"]

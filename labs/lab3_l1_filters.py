@@ -61,9 +61,11 @@ from minicifar import Loader, MiniCIFAR
 train_images, val_images, test_images = MiniCIFAR("train"), MiniCIFAR("val"), MiniCIFAR("test")
 print(train_images.source.description)
 network = baseline(train_images)
+network
+
+# %% tags=["slow"]
 before = evaluate(network, Loader(test_images))
 print(f"accuracy on {len(test_images)} test images: {before.accuracy:.1%}")
-network
 
 # %% [markdown]
 # ## 1. Which filters matter least?   (10 min)

@@ -11,7 +11,7 @@ import pytest
 from autograder.course import ROOT, must, nbgrader
 from autograder.demo import filled_in
 from autograder.editions import points
-from autograder.grading import checked_exercise, verdict_of
+from autograder.engine import checked_exercise, verdict_of
 from autograder.release import answers_in, contents, release, support_files
 from autograder.report import Result, feedback_pages, results
 

@@ -1,0 +1,292 @@
+"""Grade a whole class: judged on all cores or on a cluster, recorded by nbgrader one by one, resumable at any point.
+
+`course/judged/<lab>/<student>.json` keeps what was judged, under a key of everything that it depends on. A
+student is done when the same key has been recorded in the gradebook. Whatever is missing is done when the same
+command is given again.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from autograder import confinement, sandbox
+from autograder.course import CourseError, must, nbgrader
+from autograder.editions import check_files
+from autograder.engine import Grader
+from autograder.sandbox import Isolation, Limits
+from autograder.submissions import Submission, read_submission, take_in
+from course_utils.checkpoints import atomic
+
+ATTEMPTS = 2  # at a submission whose worker died, which no submission should be able to bring about
+
+
+@dataclass
+class Options:
+    """How a class is graded. `late`: grade | skip | zero; `only`: some students; `force`: also who is done."""
+
+    limits: Limits = field(default_factory=Limits)
+    isolation: Isolation = "bubblewrap"
+    only: Sequence[str] = ()
+    force: bool = False
+    late: str = "grade"
+    scheduler: str | None = None
+    workers: int | None = None
+
+
+class EndTime(ProgressColumn):
+    """When a task will be done, by the clock."""
+
+    def render(self, task: Task) -> Text:
+        if task.time_remaining is None:
+            return Text("until …")
+        return Text(f"until {datetime.now() + timedelta(seconds=task.time_remaining):%H:%M}")
+
+
+def progress(console: Console | None = None) -> Progress:
+    columns = (
+        TextColumn("{task.description:<44}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        EndTime(),
+    )
+    return Progress(*columns, console=console)
+
+
+# --- who
+
+
+def submitted(course: Path, lab: str) -> list[str]:
+    """The students who handed in a lab."""
+    return sorted(path.parent.name for path in (course / "submitted").glob(f"*/{lab}") if path.is_dir())
+
+
+def chosen_students(course: Path, lab: str, only: Sequence[str]) -> list[str]:
+    """Those to grade. Raises CourseError for a name that handed in nothing."""
+    students = submitted(course, lab)
+    if missing := sorted(set(only) - set(students)):
+        raise CourseError(
+            f"{', '.join(missing)} handed in nothing for {lab}; there are {', '.join(students) or 'none'}."
+        )
+    return [student for student in students if not only or student in only]
+
+
+def seconds_late(course: Path, lab: str, student: str) -> float:
+    """How long after the due date (nbgrader's, of the assignment) a submission's timestamp.txt lies; 0 without either."""
+    from nbgrader.api import Gradebook, MissingEntry
+    from nbgrader.utils import parse_utc
+
+    path = course / "submitted" / student / lab / "timestamp.txt"
+    try:
+        with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as book:
+            due = book.find_assignment(lab).duedate
+        handed_in = parse_utc(path.read_text(encoding="utf-8").strip())
+    except (MissingEntry, OSError, ValueError):
+        return 0.0
+    return max(0.0, (handed_in - due).total_seconds()) if due else 0.0
+
+
+# --- what has been done
+
+
+def key_of(submission: Submission, released: str, lab: str, options: Options) -> str:
+    """A digest of all that a verdict depends on: the files handed in, the lab, its tests, the way it is graded."""
+    digest = hashlib.sha256()
+    parts = [
+        ("released", released.encode()),
+        ("how", repr((options.limits, options.isolation, options.late == "zero", submission.remarks)).encode()),
+    ]
+    parts += [(path.name, path.read_bytes()) for path in check_files(lab)]
+    for name, data in [*parts, *sorted(submission.files.items())]:
+        digest.update(f"{name}\n{len(data)}\n".encode())
+        digest.update(data)
+    return digest.hexdigest()
+
+
+def judged_path(course: Path, lab: str, student: str) -> Path:
+    return course / "judged" / lab / f"{student}.json"
+
+
+def read_judged(course: Path, lab: str, student: str) -> dict[str, Any]:
+    """What is kept of a student: key, notebook (as JSON text), recorded; an empty dict if nothing is, or is readable."""
+    try:
+        return json.loads(judged_path(course, lab, student).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+
+
+def write_judged(course: Path, lab: str, student: str, kept: dict[str, Any]) -> None:
+    with atomic(judged_path(course, lab, student)) as temporary:
+        temporary.write_text(json.dumps(kept), encoding="utf-8")
+
+
+# --- in a worker
+
+_here = threading.local()
+
+
+def start_worker() -> None:
+    """End with the process that started this one, also when that was killed."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    with contextlib.suppress(AttributeError, OSError):
+        confinement.libc().prctl(confinement.SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+
+
+def judge_submission(
+    lab: str, released: str, files: dict[str, bytes], remarks: list[str], limits: dict[str, Any], isolation: Isolation
+) -> str:
+    """Judge a submission in this worker's sandbox → the graded notebook as JSON. Depends on its arguments only."""
+    grader = getattr(_here, "grader", None)
+    if grader is None or (asdict(grader.limits), grader.isolation) != (limits, isolation):
+        if grader is not None:
+            grader.close()
+        grader = _here.grader = Grader(Limits(**limits), isolation)
+    graded = grader.grade(lab, nbformat.reads(released, as_version=4), Submission(files, remarks))
+    return nbformat.writes(graded)
+
+
+def write_feedback(course: Path, lab: str, student: str) -> None:
+    """The student's feedback page. Raises CourseError."""
+    must(nbgrader(course).generate_feedback(lab, student, force=True), f"feedback for {student}")
+
+
+@contextlib.contextmanager
+def workers(options: Options) -> Iterator[Executor]:
+    """Where submissions are judged: processes on this machine, or the workers of a Dask cluster."""
+    if options.scheduler:
+        from distributed import Client
+
+        with Client(options.scheduler) as client:
+            yield client.get_executor(pure=False)
+        return
+    count = options.workers or os.cpu_count()
+    pool = ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=start_worker)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+# --- the whole
+
+
+def grade_lab(lab: str, course: Path, options: Options | None = None, console: Console | None = None) -> list[str]:
+    """Grade everybody who handed in a lab and is not done → sentences about what could not be done.
+
+    Raises CourseError, SandboxError.
+    """
+    options = options or Options()
+    if options.isolation == "bubblewrap" and not options.scheduler:
+        sandbox.bubblewrap()
+    path = course / "release" / lab / f"{lab}.ipynb"
+    if not path.is_file():
+        raise CourseError(f"{lab} has not been released from {course}: `autograder release {lab}` first.")
+    released = path.read_text(encoding="utf-8")
+    students, told = chosen_students(course, lab, options.only), []
+    waiting: dict[str, tuple[Submission, str]] = {}
+    with progress(console) as bar:
+        task = bar.add_task(f"grading {lab}", total=len(students))
+        for student in students:
+            if options.late == "skip" and (late := seconds_late(course, lab, student)):
+                told.append(f"{student} handed in {lab} {late / 3600:.1f} hours late and was not graded (--late skip).")
+                bar.advance(task)
+                continue
+            take_in(course / "submitted" / student / lab, lab)
+            submission = read_submission(course / "submitted" / student / lab)
+            key = key_of(submission, released, lab, options)
+            kept = read_judged(course, lab, student)
+            if not options.force and kept.get("key") == key:
+                if not kept.get("recorded"):
+                    told += record(course, lab, student, kept, options)
+                if not (course / "feedback" / student / lab / f"{lab}.html").is_file():
+                    write_feedback(course, lab, student)
+                bar.advance(task)
+            else:
+                waiting[student] = (submission, key)
+        told += judge_all(lab, course, released, waiting, options, bar, task)
+    return told
+
+
+def judge_all(
+    lab: str,
+    course: Path,
+    released: str,
+    waiting: dict[str, tuple[Submission, str]],
+    options: Options,
+    bar: Any,
+    task: Any,
+) -> list[str]:
+    """Judge, record and give feedback to all who wait; a worker that dies costs nobody anything but time."""
+    told: list[str] = []
+    attempts = dict.fromkeys(waiting, 0)
+    while attempts:
+        with workers(options) as pool:
+            jobs: dict[Future, str] = {}
+            pages: list[Future] = []
+            for student in attempts:
+                submission, _ = waiting[student]
+                how = (asdict(options.limits), options.isolation)
+                jobs[pool.submit(judge_submission, lab, released, submission.files, submission.remarks, *how)] = student
+            broken = False
+            for job in as_completed(jobs):
+                student = jobs[job]
+                try:
+                    notebook = job.result()
+                except BrokenProcessPool:
+                    broken = True
+                    continue
+                except Exception as error:
+                    told.append(f"{student} was not graded: {type(error).__name__}: {error}")
+                else:
+                    kept = {"key": waiting[student][1], "notebook": notebook, "recorded": False}
+                    write_judged(course, lab, student, kept)
+                    failed = record(course, lab, student, kept, options)
+                    told += failed
+                    if not failed and not options.scheduler and not broken:
+                        with contextlib.suppress(BrokenProcessPool):
+                            pages.append(pool.submit(write_feedback, course, lab, student))
+                    elif not failed:
+                        write_feedback(course, lab, student)
+                del attempts[student]
+                bar.update(task, advance=1, description=f"{lab}: {student}")
+            for page in pages:
+                with contextlib.suppress(BrokenProcessPool):
+                    page.result()
+        for student in list(attempts):
+            attempts[student] += 1
+            if attempts[student] >= ATTEMPTS:
+                told.append(f"{student} was not graded: the worker died {ATTEMPTS} times.")
+                del attempts[student]
+    return told
+
+
+def record(course: Path, lab: str, student: str, kept: dict[str, Any], options: Options) -> list[str]:
+    """Let nbgrader record what was judged → a sentence if that failed. Doing it twice is doing it once."""
+    from autograder import grading
+
+    api = nbgrader(course, late_zero=options.late == "zero")
+    grading.JUDGED[lab, student] = nbformat.reads(kept["notebook"], as_version=4)
+    try:
+        must(api.autograde(lab, student, force=True), f"recording {student}")
+    except CourseError as error:
+        return [str(error)]
+    finally:
+        del grading.JUDGED[lab, student]
+    write_judged(course, lab, student, {**kept, "recorded": True})
+    return []
