@@ -231,4 +231,5 @@ def set_limits(memory: int, settings: dict[str, Any]) -> None:
         wanted[resource.RLIMIT_NPROC] = settings["processes"] + 8
     for limit, value in wanted.items():
         with contextlib.suppress(ValueError, OSError):
-            resource.setrlimit(limit, (value, value))
+            later = 5 if limit == resource.RLIMIT_CPU and value >= 0 else 0  # first a signal that says why
+            resource.setrlimit(limit, (value, value + later))

@@ -87,7 +87,7 @@ class Judge:
             binds = [word for name in ("minicifar", "course_utils", "solutions", "labs", "autograder")
                      for word in ("--ro-bind", str(sandbox.ROOT / name), str(sandbox.ROOT / name))]  # fmt: skip
             binds += sandbox.image_binds(write=True)
-            command = sandbox.sandboxed(command, binds, variables, privileges=False)
+            command = sandbox.sandboxed(command, binds, variables, disk=1_000_000_000)
         with open(Path(self.folder.name) / "log", "wb") as log:
             self.process = subprocess.Popen(
                 command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=log, stderr=log,

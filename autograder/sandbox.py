@@ -8,6 +8,7 @@ gradebook), the course folder, other processes, any network.
 import contextlib
 import json
 import os
+import select
 import shutil
 import signal
 import site
@@ -31,6 +32,7 @@ ROOT = Path(__file__).resolve().parent.parent
 Isolation = Literal["bubblewrap", "process"]
 START_SECONDS = 300.0  # for a warm process to import everything, on a crowded machine with a cold disk
 WATCH_SECONDS = 0.04
+LAST_SECONDS = 0.05  # for a submission to end by itself when nobody talks to it any more
 
 NO_BUBBLEWRAP = """Grading runs code that strangers wrote, so it needs a sandbox, and there is none: {reason}
 Install bubblewrap (Debian, Ubuntu: `sudo apt install bubblewrap`; Fedora: `sudo dnf install bubblewrap`).
@@ -128,8 +130,13 @@ def environment(sandboxed: bool, packages: Path | str) -> dict[str, str]:
     return {**told, "HOME": tempfile.gettempdir(), "XDG_CACHE_HOME": caches}
 
 
-def sandboxed(command: list[str], binds: Iterable[str], variables: Mapping[str, str], privileges: bool) -> list[str]:
-    """A command inside bubblewrap. `privileges`: it may make namespaces for its own children (never users')."""
+def sandboxed(
+    command: list[str], binds: Iterable[str], variables: Mapping[str, str], disk: int, privileges: bool = False
+) -> list[str]:
+    """A command inside bubblewrap, with `disk` bytes of memory to write files to.
+
+    `privileges`: it may make namespaces for its own children (never namespaces of users).
+    """
     arguments = [
         bubblewrap(),
         "--unshare-all",
@@ -155,18 +162,9 @@ def sandboxed(command: list[str], binds: Iterable[str], variables: Mapping[str, 
     for name, value in variables.items():
         arguments += ["--setenv", name, value]
     arguments += [*system_binds(), *binds, "--proc", "/proc", "--dev", "/dev"]
-    arguments += [
-        "--tmpfs",
-        "/tmp",
-        "--tmpfs",
-        confinement.WORK,
-        "--chdir",
-        "/tmp",
-        "--remount-ro",
-        "/dev",
-        "--remount-ro",
-        "/",
-    ]
+    for place in ("/tmp", "/dev/shm", confinement.WORK):
+        arguments += ["--size", str(disk), "--tmpfs", place]
+    arguments += ["--chdir", "/tmp", "--remount-ro", "/dev", "--remount-ro", "/"]
     return [*arguments, "--", *command]
 
 
@@ -217,7 +215,8 @@ class Warm:
         if self.isolation == "bubblewrap":
             binds = ["--ro-bind", str(packages), "/course", "--ro-bind", str(self.folder / "passwd"), "/etc/passwd"]
             binds += image_binds(write=False)
-            command = sandboxed(command, binds, environment(True, "/course"), privileges=self.shared)
+            disk = self.limits.disk_megabytes * 1_000_000
+            command = sandboxed(command, binds, environment(True, "/course"), disk, self.shared)
         variables = environment(False, packages)
         with open(self.folder / "log", "wb") as log:
             self.process = subprocess.Popen(
@@ -321,13 +320,12 @@ class Warm:
         channel, self.channel = self.channel, None
         channel.close()
         self.watch.join()
-        status = None
-        with contextlib.suppress(EOFError, TimeoutError, OSError, ValueError):
-            status = json.loads(channels.receive(self.control, 0.05)[0])["ended"]
-        if status is None:
+        if not select.select([self.control], [], [], LAST_SECONDS)[0]:
             self.stop("")
-            with contextlib.suppress(EOFError, TimeoutError, OSError, ValueError):
-                status = json.loads(channels.receive(self.control, 20)[0])["ended"]
+        try:
+            status = json.loads(channels.receive(self.control, START_SECONDS)[0])["ended"]
+        except (EOFError, TimeoutError):
+            status = None
         self.stop("")
         if status is None or not self.shared:
             self.close()

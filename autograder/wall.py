@@ -340,6 +340,8 @@ class Wall:
         return {"kind": "handle", "type": getattr(value, "__name__", None) or type(value).__name__}, None
 
     def tensor_state(self, tensor: Tensor) -> dict[str, Any]:
+        if type(tensor) not in (Tensor, nn.Parameter):
+            tensor = torch.Tensor.as_subclass(tensor, Tensor)  # what it is, not what its class says
         return {
             "kind": "tensor",
             "storage": self.reference(tensor.untyped_storage()),

@@ -1,0 +1,198 @@
+"""The batch: stopped and started again, a part of the class, what comes late, a cluster that loses a worker."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import nbformat
+import psutil
+import pytest
+from nbgrader.api import Gradebook
+
+from autograder import batch
+from autograder.batch import Options, grade_lab, read_judged
+from autograder.course import ROOT, CourseError
+from autograder.demo import filled_in
+from autograder.editions import points
+from autograder.release import release
+from autograder.report import results
+
+LAB = "lab3_l1_filters"
+STUDENTS = [f"student{number}" for number in range(5)]
+WRONG = "the_sign_counts"
+
+
+def hand_in(course: Path, students: list[str]) -> None:
+    """A notebook of imports, exercises and checks; every second student gets filter_l1_norms wrong."""
+    released = course / "release" / LAB / f"{LAB}.ipynb"
+    for number, student in enumerate(students):
+        notebook = filled_in(
+            nbformat.read(released, as_version=4), LAB, {"filter_l1_norms": WRONG} if number % 2 else {}
+        )
+        folder = course / "submitted" / student / LAB
+        folder.mkdir(parents=True)
+        nbformat.write(notebook, folder / f"{LAB}.ipynb")
+
+
+@pytest.fixture(scope="module")
+def released(tmp_path_factory: pytest.TempPathFactory, images_at_hand: str) -> Path:
+    """A course with the lab released, its notebook cut down to what takes no time."""
+    course = tmp_path_factory.mktemp("released")
+    release(LAB, course)
+    path = course / "release" / LAB / f"{LAB}.ipynb"
+    notebook = nbformat.read(path, as_version=4)
+    imports = next(cell for cell in notebook.cells if cell.cell_type == "code")
+    notebook.cells = [imports] + [cell for cell in notebook.cells if "nbgrader" in cell.metadata]
+    nbformat.write(notebook, path)
+    return course
+
+
+@pytest.fixture
+def course(released: Path, tmp_path: Path) -> Path:
+    """A copy of that course with a class that has handed in."""
+    import shutil
+
+    folder = tmp_path / "course"
+    shutil.copytree(released, folder)
+    hand_in(folder, STUDENTS)
+    return folder
+
+
+def grades(course: Path) -> dict[str, float]:
+    return {result.student: result.points for result in results(course, LAB)}
+
+
+def expected(students: list[str]) -> dict[str, float]:
+    worth = points(LAB)
+    full = sum(worth.values()) - worth["lab3_pruned_onnx"]
+    return {student: full for number, student in enumerate(students) if number % 2 == 0}
+
+
+def run_command(course: Path, *arguments: str) -> subprocess.Popen:
+    command = [sys.executable, "-m", "autograder", "grade", LAB, "--course", str(course), *arguments]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.fixture
+def no_process_left() -> Iterator[None]:
+    yield
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        left = [one for one in psutil.Process().children(recursive=True) if "bwrap" in one.name()]
+        if not left:
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"left behind: {left}")
+
+
+def test_a_batch_that_is_killed_again_and_again_ends_with_the_same_gradebook(course: Path, bubblewrap: str) -> None:
+    """`kill -9` as soon as one more student has been judged, until nothing is left to do."""
+    undisturbed = course.parent / "undisturbed"
+    import shutil
+
+    shutil.copytree(course, undisturbed)
+    assert grade_lab(LAB, undisturbed) == []
+    kills = 0
+    while True:
+        judged = len(list((course / "judged" / LAB).glob("*.json")))
+        running = run_command(course, "--workers", "1")
+        while running.poll() is None and len(list((course / "judged" / LAB).glob("*.json"))) == judged:
+            time.sleep(0.02)
+        if running.poll() is not None:
+            break
+        running.send_signal(signal.SIGKILL)
+        running.wait()
+        kills += 1
+    assert kills >= 3
+    assert grades(course) == grades(undisturbed)
+    assert all(read_judged(course, LAB, student)["recorded"] for student in STUDENTS)
+    assert len(list((course / "feedback").glob(f"*/{LAB}/{LAB}.html"))) == len(STUDENTS)
+
+
+def test_what_is_done_is_not_done_again(course: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert grade_lab(LAB, course) == []
+    monkeypatch.setattr(batch, "judge_all", lambda *given: [f"judged again: {sorted(given[3])}"])
+    assert grade_lab(LAB, course) == ["judged again: []"]
+    assert grade_lab(LAB, course, Options(force=True)) == [f"judged again: {STUDENTS}"]
+    path = course / "submitted" / STUDENTS[2] / LAB / f"{LAB}.ipynb"
+    path.write_text(path.read_text() + "\n")
+    assert grade_lab(LAB, course) == [f"judged again: {STUDENTS[2:3]}"]
+
+
+def test_only_some_students(course: Path) -> None:
+    assert grade_lab(LAB, course, Options(only=[STUDENTS[1]])) == []
+    assert list(grades(course)) == [STUDENTS[1]]
+    with pytest.raises(CourseError, match="nobody handed in nothing"):
+        grade_lab(LAB, course, Options(only=["nobody"]))
+
+
+def test_a_mistake_costs_its_points_and_no_more(course: Path) -> None:
+    grade_lab(LAB, course, Options(only=STUDENTS[:2]))
+    found = grades(course)
+    assert found[STUDENTS[0]] == expected(STUDENTS)[STUDENTS[0]]
+    assert 0 < found[STUDENTS[1]] < found[STUDENTS[0]]
+
+
+@pytest.fixture
+def late(course: Path) -> Path:
+    """The first student is a day late, the second in time."""
+    due = datetime(2026, 1, 10, 12)
+    with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as book:
+        book.update_or_create_assignment(LAB, duedate=due)
+    for student, handed_in in ((STUDENTS[0], due + timedelta(days=1)), (STUDENTS[1], due - timedelta(days=1))):
+        (course / "submitted" / student / LAB / "timestamp.txt").write_text(f"{handed_in:%Y-%m-%d %H:%M:%S} UTC")
+    return course
+
+
+def test_late_ones_are_graded_as_all_others_by_default(late: Path) -> None:
+    assert grade_lab(LAB, late, Options(only=STUDENTS[:2])) == []
+    assert grades(late)[STUDENTS[0]] == expected(STUDENTS)[STUDENTS[0]]
+
+
+def test_late_ones_can_be_left_out_and_are_named(late: Path) -> None:
+    (told,) = grade_lab(LAB, late, Options(only=STUDENTS[:2], late="skip"))
+    assert told.startswith("student0 handed in lab3_l1_filters 24.0 hours late")
+    assert list(grades(late)) == [STUDENTS[1]]
+
+
+def test_late_ones_can_be_given_nothing(late: Path) -> None:
+    assert grade_lab(LAB, late, Options(only=STUDENTS[:2], late="zero")) == []
+    assert grades(late)[STUDENTS[0]] == 0
+    assert grades(late)[STUDENTS[1]] > 0
+
+
+def test_a_cluster_that_loses_a_worker_grades_everybody(course: Path, bubblewrap: str) -> None:
+    """Two workers in processes of their own; one is killed as soon as the first result is there."""
+    from distributed import LocalCluster
+
+    with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
+        import threading
+
+        def kill_one() -> None:
+            while not list((course / "judged" / LAB).glob("*.json")):
+                time.sleep(0.02)
+            os.kill(next(iter(cluster.workers.values())).pid, signal.SIGKILL)
+
+        killer = threading.Thread(target=kill_one)
+        killer.start()
+        assert grade_lab(LAB, course, Options(scheduler=cluster.scheduler_address)) == []
+        killer.join()
+    found = grades(course)
+    assert sorted(found) == STUDENTS
+    assert {student: found[student] for student in expected(STUDENTS)} == expected(STUDENTS)
+
+
+def test_without_a_sandbox_only_on_request_and_with_a_warning(course: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(Exception, match="apt install bubblewrap"):
+        grade_lab(LAB, course)
+    monkeypatch.undo()
+    assert grade_lab(LAB, course, Options(only=STUDENTS[:1], isolation="process")) == []
+    assert grades(course)[STUDENTS[0]] == expected(STUDENTS)[STUDENTS[0]]
+    notebook = nbformat.reads(read_judged(course, LAB, STUDENTS[0])["notebook"], as_version=4)
+    assert notebook.metadata["pruning_labs"]["isolation"] == "process"
