@@ -12,17 +12,26 @@ import os
 import signal
 import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
-from multiprocessing import get_context
+from multiprocessing import get_context, util
 from pathlib import Path
 from typing import Any
 
 import nbformat
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.text import Text
 
 from autograder import confinement, sandbox
@@ -32,8 +41,6 @@ from autograder.engine import Grader
 from autograder.sandbox import Isolation, Limits
 from autograder.submissions import Submission, read_submission, take_in
 from course_utils.checkpoints import atomic
-
-ATTEMPTS = 2  # at a submission whose worker died, which no submission should be able to bring about
 
 
 @dataclass
@@ -146,6 +153,14 @@ def start_worker() -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     with contextlib.suppress(AttributeError, OSError):
         confinement.libc().prctl(confinement.SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    util.Finalize(None, close_grader, exitpriority=1)
+
+
+def close_grader() -> None:
+    """End this worker's sandboxes, if it has any."""
+    if hasattr(_here, "grader"):
+        _here.grader.close()
+        del _here.grader
 
 
 def judge_submission(
@@ -154,8 +169,7 @@ def judge_submission(
     """Judge a submission in this worker's sandbox → the graded notebook as JSON. Depends on its arguments only."""
     grader = getattr(_here, "grader", None)
     if grader is None or (asdict(grader.limits), grader.isolation) != (limits, isolation):
-        if grader is not None:
-            grader.close()
+        close_grader()
         grader = _here.grader = Grader(Limits(**limits), isolation)
     graded = grader.grade(lab, nbformat.reads(released, as_version=4), Submission(files, remarks))
     return nbformat.writes(graded)
@@ -164,6 +178,20 @@ def judge_submission(
 def write_feedback(course: Path, lab: str, student: str) -> None:
     """The student's feedback page. Raises CourseError."""
     must(nbgrader(course).generate_feedback(lab, student, force=True), f"feedback for {student}")
+
+
+def missing_feedback(course: Path, lab: str, student: str) -> list[str]:
+    """Write the feedback page of a student who is graded and has none → a sentence if that failed."""
+    if not read_judged(course, lab, student).get("recorded"):
+        return []
+    page = course / "feedback" / student / lab / f"{lab}.html"
+    if page.is_file() and page.stat().st_mtime >= judged_path(course, lab, student).stat().st_mtime:
+        return []
+    try:
+        write_feedback(course, lab, student)
+    except CourseError as error:
+        return [str(error)]
+    return []
 
 
 @contextlib.contextmanager
@@ -199,7 +227,7 @@ def grade_lab(lab: str, course: Path, options: Options | None = None, console: C
         raise CourseError(f"{lab} has not been released from {course}: `autograder release {lab}` first.")
     released = path.read_text(encoding="utf-8")
     students, told = chosen_students(course, lab, options.only), []
-    waiting: dict[str, tuple[Submission, str]] = {}
+    keys: dict[str, str] = {}
     with progress(console) as bar:
         task = bar.add_task(f"grading {lab}", total=len(students))
         for student in students:
@@ -214,66 +242,63 @@ def grade_lab(lab: str, course: Path, options: Options | None = None, console: C
             if not options.force and kept.get("key") == key:
                 if not kept.get("recorded"):
                     told += record(course, lab, student, kept, options)
-                if not (course / "feedback" / student / lab / f"{lab}.html").is_file():
-                    write_feedback(course, lab, student)
+                told += missing_feedback(course, lab, student)
                 bar.advance(task)
             else:
-                waiting[student] = (submission, key)
-        told += judge_all(lab, course, released, waiting, options, bar, task)
+                keys[student] = key
+        told += judge_all(lab, course, released, keys, options, bar, task)
     return told
 
 
 def judge_all(
-    lab: str,
-    course: Path,
-    released: str,
-    waiting: dict[str, tuple[Submission, str]],
-    options: Options,
-    bar: Any,
-    task: Any,
+    lab: str, course: Path, released: str, keys: dict[str, str], options: Options, bar: Progress, task: TaskID
 ) -> list[str]:
-    """Judge, record and give feedback to all who wait; a worker that dies costs nobody anything but time."""
+    """Judge, record and give feedback to all students in `keys`; a worker that dies costs nobody anything but time."""
     told: list[str] = []
-    attempts = dict.fromkeys(waiting, 0)
-    while attempts:
-        with workers(options) as pool:
-            jobs: dict[Future, str] = {}
-            pages: list[Future] = []
-            for student in attempts:
-                submission, _ = waiting[student]
-                how = (asdict(options.limits), options.isolation)
-                jobs[pool.submit(judge_submission, lab, released, submission.files, submission.remarks, *how)] = student
-            broken = False
-            for job in as_completed(jobs):
-                student = jobs[job]
-                try:
-                    notebook = job.result()
-                except BrokenProcessPool:
-                    broken = True
-                    continue
-                except Exception as error:
-                    told.append(f"{student} was not graded: {type(error).__name__}: {error}")
-                else:
-                    kept = {"key": waiting[student][1], "notebook": notebook, "recorded": False}
-                    write_judged(course, lab, student, kept)
-                    failed = record(course, lab, student, kept, options)
-                    told += failed
-                    if not failed and not options.scheduler and not broken:
-                        with contextlib.suppress(BrokenProcessPool):
+    rounds = [(list(keys), 2 * (options.workers or os.cpu_count() or 1))]
+    while rounds:
+        students, width = rounds.pop()
+        waiting = list(students)
+        jobs: dict[Future, str] = {}
+        pages: list[Future] = []
+        try:
+            with workers(options) as pool:
+                while waiting or jobs:
+                    while waiting and len(jobs) < width:  # no more than are needed are read and held in memory
+                        student = waiting.pop(0)
+                        submission = read_submission(course / "submitted" / student / lab)
+                        how = (asdict(options.limits), options.isolation)
+                        job = pool.submit(judge_submission, lab, released, submission.files, submission.remarks, *how)
+                        jobs[job] = student
+                    for job in wait(jobs, return_when=FIRST_COMPLETED).done:
+                        failed = judged(job, jobs[job], lab, course, keys, options)
+                        told += failed
+                        student = jobs.pop(job)
+                        bar.update(task, advance=1, description=f"{lab}: {student}")
+                        if not failed and not options.scheduler:
                             pages.append(pool.submit(write_feedback, course, lab, student))
-                    elif not failed:
-                        write_feedback(course, lab, student)
-                del attempts[student]
-                bar.update(task, advance=1, description=f"{lab}: {student}")
-            for page in pages:
-                with contextlib.suppress(BrokenProcessPool):
-                    page.result()
-        for student in list(attempts):
-            attempts[student] += 1
-            if attempts[student] >= ATTEMPTS:
-                told.append(f"{student} was not graded: the worker died {ATTEMPTS} times.")
-                del attempts[student]
-    return told
+                wait(pages)
+        except BrokenProcessPool:  # whoever brought it down is among those in `jobs`: each of them again, alone
+            if width == 1:
+                told += [
+                    f"{student} was not graded: the process that judged this submission died." for student in students
+                ]
+            else:
+                rounds += [(waiting, width), *(([student], 1) for student in jobs.values())]
+    return told + [line for student in keys for line in missing_feedback(course, lab, student)]
+
+
+def judged(job: Future, student: str, lab: str, course: Path, keys: dict[str, str], options: Options) -> list[str]:
+    """Keep and record what a worker found → a sentence if there is nothing. Raises BrokenProcessPool."""
+    try:
+        notebook = job.result()
+    except BrokenProcessPool:
+        raise
+    except Exception as error:
+        return [f"{student} was not graded: {type(error).__name__}: {error}"]
+    kept = {"key": keys[student], "notebook": notebook, "recorded": False}
+    write_judged(course, lab, student, kept)
+    return record(course, lab, student, kept, options)
 
 
 def record(course: Path, lab: str, student: str, kept: dict[str, Any], options: Options) -> list[str]:

@@ -8,15 +8,14 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from nbformat import NotebookNode
@@ -33,6 +32,7 @@ from course_utils.checking import Outcome, Verdict
 
 VERDICT = "application/vnd.pruning-labs.verdict+json"
 NOT_RUN = {"train", "slow"}  # what training made was handed in and is measured
+LEAST_SECONDS = 15.0  # for the tests of an exercise, when the notebook has used up its own time
 GRACE_SECONDS = 5.0  # after a time limit that code is told of, until its process is ended
 
 
@@ -78,9 +78,9 @@ class Judge:
         self.handed_in: Frame | None = None
 
     def start(self) -> None:
-        self.folder = tempfile.TemporaryDirectory(prefix="judge-")
+        self.folder = sandbox.work_folder()
         ours, theirs = socket.socketpair()
-        place = "/tmp" if self.isolation == "bubblewrap" else self.folder.name
+        place = "/tmp" if self.isolation == "bubblewrap" else str(self.folder)
         command = [sys.executable, "-m", "autograder.judging", str(theirs.fileno()), place]
         variables = sandbox.environment(self.isolation == "bubblewrap", sandbox.ROOT)
         if self.isolation == "bubblewrap":
@@ -88,10 +88,10 @@ class Judge:
                      for word in ("--ro-bind", str(sandbox.ROOT / name), str(sandbox.ROOT / name))]  # fmt: skip
             binds += sandbox.image_binds(write=True)
             command = sandbox.sandboxed(command, binds, variables, disk=1_000_000_000)
-        with open(Path(self.folder.name) / "log", "wb") as log:
+        with open(self.folder / "log", "wb") as log:
             self.process = subprocess.Popen(
                 command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                env=variables, cwd=self.folder.name, start_new_session=True,
+                env=variables, cwd=self.folder, start_new_session=True,
             )  # fmt: skip
         theirs.close()
         self.channel, self.waiting = ours, True
@@ -113,7 +113,7 @@ class Judge:
             try:
                 channels.receive(self.channel, sandbox.START_SECONDS)
             except (EOFError, TimeoutError):
-                log = (Path(self.folder.name) / "log").read_text(errors="replace")[-2000:]
+                log = (self.folder / "log").read_text(errors="replace")[-2000:]
                 self.close()
                 raise SandboxError(f"The judge did not start:\n{log}") from None
             self.waiting = False
@@ -127,8 +127,12 @@ class Judge:
         if self.process is not None and not self.waiting:
             channels.send(self.channel, self.handed_in)
 
-    def judge(self, lab: str, exercise: str, names: Mapping[str, Any], relay: Callable[[Frame], Frame]) -> Verdict:
+    def judge(
+        self, lab: str, exercise: str, names: Mapping[str, Any], relay: Callable[[Frame], Frame], seconds: float
+    ) -> Verdict:
         """All tests of an exercise; `relay` carries a frame to the student's side and brings the answer.
+
+        `seconds`: for what the tests do themselves, between two calls.
 
         Raises JudgeEnded, and RuntimeError where the tests themselves are broken.
         """
@@ -137,13 +141,13 @@ class Judge:
             wanted = {"lab": lab, "exercise": exercise, "names": names}
             channels.send(self.channel, (json.dumps(wanted).encode(), b""))
             while True:
-                frame = channels.receive(self.channel, self.limits.exercise_seconds)
+                frame = channels.receive(self.channel, seconds)
                 if frame[0].startswith(b'{"verdict"'):
                     break
-                channels.send(self.channel, relay(frame), self.limits.exercise_seconds)
+                channels.send(self.channel, relay(frame), seconds)
         except TimeoutError:
             self.close()
-            raise JudgeEnded(f"takes more than {self.limits.exercise_seconds:g} s to run") from None
+            raise JudgeEnded(f"takes more than {seconds:.0f} s to run") from None
         except (EOFError, OSError, channels.TooLarge):
             self.close()
             raise JudgeEnded("takes too much memory to run") from None
@@ -158,7 +162,7 @@ class Judge:
                 os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
             self.channel.close()
-            self.folder.cleanup()
+            shutil.rmtree(self.folder, ignore_errors=True)
         self.process = None
 
 
@@ -360,7 +364,8 @@ class Run:
                 return json.dumps(body).encode(), b""
 
         try:
-            return self.grader.judge.judge(self.lab, exercise, names, relay)
+            seconds = max(LEAST_SECONDS, min(self.limits.exercise_seconds, self.end - time.monotonic()))
+            return self.grader.judge.judge(self.lab, exercise, names, relay, seconds)
         except JudgeEnded as ended:
             what = "The file handed in" if exercise.endswith("_onnx") else f"What {exercise} gave back"
             return not_judged(exercise, self.worth[exercise], f"{what} {ended}.")

@@ -190,6 +190,15 @@ def memory_of(processes: Iterable[psutil.Process]) -> float:
     return total / 1000
 
 
+def work_folder() -> Path:
+    """A new temporary folder of this process; those of processes that were killed are removed."""
+    for path in Path(tempfile.gettempdir()).glob("pruning-labs-*-*"):
+        owner = path.name.split("-")[2]
+        if owner.isdigit() and not psutil.pid_exists(int(owner)):
+            shutil.rmtree(path, ignore_errors=True)
+    return Path(tempfile.mkdtemp(prefix=f"pruning-labs-{os.getpid()}-"))
+
+
 class Warm:
     """The warm process of a lab, in its sandbox, and at most one submission at a time forked from it."""
 
@@ -204,7 +213,7 @@ class Warm:
 
     def start(self) -> None:
         """Start the warm process and wait until it is ready. Raises SandboxError."""
-        self.folder = Path(tempfile.mkdtemp(prefix="lab-"))
+        self.folder = work_folder()
         packages = self.folder / "course"
         for name, path in {**self.support, **inside_files()}.items():
             (packages / name).parent.mkdir(parents=True, exist_ok=True)
