@@ -8,6 +8,7 @@ the wall. Nothing here is secret or trusted: a student's code can do all that th
 import base64
 import contextlib
 import importlib
+import io
 import json
 import os
 import signal
@@ -239,13 +240,25 @@ def write_files(files: dict[str, int], data: bytes) -> None:
 
 
 def import_ahead(modules: list[str]) -> None:
-    """Import what the notebooks import. One thread only: a process that has more cannot be forked safely."""
+    """Import what the notebooks import, and do once what imports more when it is first done.
+
+    One thread only: a process that has more cannot be forked safely.
+    """
     for module in ["IPython.core.interactiveshell", "matplotlib_inline.backend_inline", "matplotlib.pyplot", *modules]:
         with contextlib.suppress(ImportError):
             importlib.import_module(module)
     import torch
+    from matplotlib.figure import Figure
+    from torch import nn
 
     torch.set_num_threads(1)
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(16, 2))
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    nn.functional.cross_entropy(network(torch.zeros(2, 3, 4, 4)), torch.tensor([0, 1])).backward()
+    optimizer.step()
+    figure = Figure()
+    figure.subplots().set_title("ready")
+    figure.savefig(io.BytesIO())
 
 
 def start_one(control: socket.socket, work: dict[str, Any], channel: socket.socket) -> None:
@@ -271,7 +284,7 @@ def main() -> None:
     import_ahead(settings["modules"])
     confinement.adopt_orphans()
     threads = len(os.listdir("/proc/self/task")) if os.path.isdir("/proc/self/task") else 1
-    send(control, (json.dumps({"ready": True, "threads": threads}).encode(), b""))
+    send(control, (json.dumps({"threads": threads}).encode(), b""))
     while True:
         try:
             text, (descriptor,), _, _ = socket.recv_fds(control, 65_536, 1)

@@ -18,6 +18,7 @@ import sys
 import tempfile
 import threading
 import time
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -243,12 +244,14 @@ class Warm:
         if hasattr(self, "root"):
             return
         try:
-            channels.receive(self.control, START_SECONDS)
+            threads = json.loads(channels.receive(self.control, START_SECONDS)[0])["threads"]
         except (EOFError, TimeoutError):
             log = (self.folder / "log").read_text(errors="replace")[-2000:]
             self.close()
             raise SandboxError(f"The sandbox did not start:\n{log}") from None
         assert self.process
+        if threads > 1:  # then a copy may wait for ever for a thread that it has not got
+            warnings.warn(f"The warm process has {threads} threads: copies of it may hang.", stacklevel=2)
         self.root = psutil.Process(self.process.pid)
         if self.isolation == "bubblewrap":
             self.root = self.root.children()[0]

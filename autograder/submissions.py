@@ -1,5 +1,6 @@
 """What a student handed in, read with care, and the notebook in it brought back into the lab's form."""
 
+import contextlib
 import difflib
 import json
 import os
@@ -9,6 +10,7 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +24,15 @@ from autograder.editions import tags
 from course_utils.checkpoints import atomic
 
 LARGEST_FILE = 64_000_000  # bytes
+LARGEST_NOTEBOOK = 32_000_000
 LARGEST_IN_ALL = 160_000_000
 MOST_FILES = 300
-LONGEST_CELL = 200_000  # characters
+DEEPEST = 20  # folders within each other
+MOST_REMARKS = 20  # on files that were left out
+LONGEST_CELL = 50_000  # characters; colouring code can take the square of its length
+LONGEST_NOTEBOOK = 1_000_000  # characters
 MOST_CELLS = 1_000
+NOTEBOOK = (".ipynb", ".ipynb.json", ".ipynb.txt")  # browsers add the last part
 NOTES = "pruning_labs"  # in a graded notebook's metadata: remarks on the submission, and how it was isolated
 
 
@@ -39,18 +46,19 @@ class Submission:
 
 def read_file(path: Path) -> bytes:
     """A regular file's bytes. Raises OSError with a sentence for links, devices, pipes and files too large."""
+    name = readable(path.name)
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
         reason = "is a link, and links are not followed" if path.is_symlink() else f"cannot be read ({error.strerror})"
-        raise OSError(f"{path.name} {reason}.") from None
+        raise OSError(f"{name} {reason}.") from None
     with os.fdopen(descriptor, "rb") as file:
         about = os.fstat(descriptor)
         if not stat.S_ISREG(about.st_mode):
-            raise OSError(f"{path.name} is no file, but a folder, pipe or device.")
+            raise OSError(f"{name} is no file, but a folder, pipe or device.")
         if about.st_size > LARGEST_FILE:
             megabytes = about.st_size / 1e6
-            raise OSError(f"{path.name} has {megabytes:,.0f} MB; at most {LARGEST_FILE // 1_000_000} MB are read.")
+            raise OSError(f"{name} has {megabytes:,.0f} MB; at most {LARGEST_FILE // 1_000_000} MB are read.")
         return file.read(LARGEST_FILE)
 
 
@@ -62,7 +70,7 @@ def read_submission(folder: Path) -> Submission:
         return found
     total = 0
     for path in files_below(folder):
-        name = path.relative_to(folder).as_posix()
+        name = readable(path.relative_to(folder).as_posix())
         try:
             data = read_file(path)
         except OSError as error:
@@ -75,82 +83,90 @@ def read_submission(folder: Path) -> Submission:
             )
             break
         found.files[name] = data
+    if more := len(found.remarks[MOST_REMARKS:]):
+        found.remarks[MOST_REMARKS:] = [f"So were {more} more."]
     return found
 
 
-def files_below(folder: Path) -> Iterator[Path]:
-    """Everything below a folder that is no folder, in order; links to folders are named, not followed."""
-    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
-        if entry.is_dir(follow_symlinks=False):
-            if entry.name not in SHIPPED and not entry.name.startswith((".", "__")):
-                yield from files_below(Path(entry.path))
-        elif not entry.name.startswith("."):
+def files_below(folder: Path, depth: int = 0) -> Iterator[Path]:
+    """Everything below a folder that is no folder, in order; folders that are links, or too deep, are only named."""
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError:
+        yield folder
+        return
+    for entry in entries:
+        if entry.name.startswith("."):
+            continue
+        if not entry.is_dir(follow_symlinks=False) or depth == DEEPEST:
             yield Path(entry.path)
+        elif entry.name not in SHIPPED and not entry.name.startswith("__"):
+            yield from files_below(Path(entry.path), depth + 1)
 
 
 def take_in(folder: Path, lab: str) -> None:
-    """Give a submission without `<lab>.ipynb` one that says so: a notebook under another name, or in a zip, or none.
+    """Give a submission without `<lab>.ipynb` one: a notebook under another name, or in a folder or zip, or an empty one.
 
-    Nothing that was handed in is changed.
+    The ONNX files that lie deeper come to the top with it. Nothing that was handed in is changed.
     """
     path = folder / f"{lab}.ipynb"
     if os.path.lexists(path) or folder.is_symlink() or not folder.is_dir():
         return
-    found = read_submission(folder)
-    others = {name: data for name, data in found.files.items() if name.endswith(".ipynb")}
-    zips = {name: data for name, data in found.files.items() if name.endswith(".zip")}
-    note = "No notebook was handed in."
+    files, where = read_submission(folder).files, ""
+    zips = [name for name in files if name.lower().endswith(".zip")]
+    if len(zips) == 1 and not any(name.endswith(NOTEBOOK) for name in files):
+        files, where = unzipped(files[zips[0]]), f" in {zips[0]}"
+    notebooks = [name for name in files if name.endswith(NOTEBOOK)]
+    likely = [name for name in notebooks if bare(name).startswith(lab)] or notebooks
     text = b"{}"
-    if len(others) == 1:
-        (name, text), note = others.popitem(), ""
-        note = f"The notebook was handed in as {name}."
-    elif len(others) > 1:
-        note = f"There is no {lab}.ipynb, and it is not clear which notebook counts: {', '.join(sorted(others)[:5])}."
-    elif len(zips) == 1:
-        name, data = zips.popitem()
-        inside = unzipped(data, lab)
-        note = f"The notebook was taken from {name}." if inside else f"There is no notebook in {name}."
-        for inner, content in inside.items():
-            if inner.endswith(".ipynb"):
-                text = content
-            elif not (folder / inner).exists():
-                with atomic(folder / inner) as temporary:
-                    temporary.write_bytes(content)
+    if len(likely) == 1:
+        text, note = files[likely[0]], f"The notebook was handed in as {likely[0]}{where}."
+        for name, data in files.items():
+            if name.endswith(".onnx") and not os.path.lexists(folder / bare(name)):
+                with contextlib.suppress(OSError), atomic(folder / bare(name)) as temporary:
+                    temporary.write_bytes(data)
+    elif likely:
+        note = f"There is no {lab}.ipynb, and it is not clear which notebook counts: {', '.join(sorted(likely)[:5])}."
+    else:
+        note = f"There is no notebook{where}." if where else "No notebook was handed in."
     try:
-        about = json.loads(text)
-        about.setdefault("metadata", {})[NOTES] = {"remarks": [note]}
+        about: Any = json.loads(text) if len(text) <= LARGEST_NOTEBOOK else None
+        about["metadata"] = {NOTES: {"remarks": [note]}}
         text = json.dumps(about).encode()
-    except (ValueError, AttributeError, RecursionError):
-        pass  # not readable, and that is said when it is graded
+    except (ValueError, TypeError, RecursionError):
+        pass  # no notebook, and that is said when it is graded
     with atomic(path) as temporary:
         temporary.write_bytes(text)
 
 
-def unzipped(data: bytes, lab: str) -> dict[str, bytes]:
-    """The lab's notebook and ONNX files in an archive, by their bare names, wherever in it they claim to lie."""
+def bare(name: str) -> str:
+    """The name of a file without the folders that it lies in."""
+    return re.split(r"[/\\]", name)[-1]
+
+
+def unzipped(data: bytes) -> dict[str, bytes]:
+    """The notebooks and ONNX files in an archive, by the names that they have in it; empty if it cannot be read."""
     found: dict[str, bytes] = {}
+    room = LARGEST_IN_ALL
     try:
         with zipfile.ZipFile(BytesIO(data)) as archive:
             for entry in archive.infolist()[:MOST_FILES]:
-                name = re.split(r"[/\\]", entry.filename)[-1]
-                wanted = name == f"{lab}.ipynb" or (name.endswith(".onnx") and not name.startswith("."))
-                if (
-                    wanted
-                    and name not in found
-                    and entry.file_size <= LARGEST_FILE
-                    and "__MACOSX" not in entry.filename
-                ):
+                name = readable(entry.filename)
+                if not name.endswith((*NOTEBOOK, ".onnx")) or re.search(r"(^|[/\\])(\.[^./\\]|__)", name):
+                    continue
+                if entry.file_size <= min(room, LARGEST_FILE):
                     with archive.open(entry) as file:
-                        found[name] = file.read(LARGEST_FILE)
-    except (zipfile.BadZipFile, OSError, ValueError, RuntimeError, NotImplementedError, EOFError):
+                        found.setdefault(name, file.read(entry.file_size))
+                    room -= entry.file_size
+    except Exception:  # whatever a broken archive makes its readers raise
         return {}
-    return found if f"{lab}.ipynb" in found else {}
+    return found
 
 
 # --- the notebook
 
 
-@dataclass
+@dataclass(eq=False)
 class Cell:
     """A cell as it was handed in, whatever its fields held."""
 
@@ -165,22 +181,32 @@ def read_cells(text: bytes | None) -> tuple[list[Cell] | None, list[str]]:
     """The cells of a notebook file (None if it is no notebook) and sentences about it."""
     if text is None:
         return None, ["There is no notebook."]
+    if len(text) > LARGEST_NOTEBOOK:
+        megabytes = len(text) / 1e6
+        return None, [f"The notebook has {megabytes:,.0f} MB; at most {LARGEST_NOTEBOOK // 1_000_000} MB are read."]
     try:
         data = json.loads(text)
         remarks = notes(data)
-        if not isinstance(data.get("cells"), list):
-            if not data.get("worksheets"):
-                return None, remarks or ["The file is no notebook: it holds no cells."]
-            data = nbformat.reads(text.decode(), as_version=4)
+        if isinstance(data, dict) and data.get("worksheets"):
+            data = nbformat.reads(json.dumps(data), as_version=4)
+        if not isinstance(data, dict) or not isinstance(data.get("cells"), list):
+            return None, remarks or ["The file is no notebook: it holds no cells."]
     except RecursionError:
         return None, ["The notebook cannot be read: it is nested too deeply."]
     except Exception as error:
         said = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         return None, [f"The notebook cannot be read: it is not JSON, or was cut short ({said})."]
-    cells = [read_cell(cell) for cell in data["cells"][:MOST_CELLS] if isinstance(cell, dict)]
-    if len(data["cells"]) > MOST_CELLS:
-        remarks.append(f"The notebook has more than {MOST_CELLS} cells; the rest was left out.")
-    return cells, remarks
+    cells = [read_cell(cell) for cell in data["cells"] if isinstance(cell, dict)]
+    if long := [str(number) for number, cell in enumerate(cells, 1) if len(cell.source) > LONGEST_CELL]:
+        remarks.append(f"Cut after {LONGEST_CELL:,} characters: cell {', '.join(long[:5])}.")
+    for cell in cells:
+        cell.source = cell.source[:LONGEST_CELL]
+    sizes = accumulate(len(cell.source) for cell in cells)
+    fitting = [cell for cell, size in zip(cells, sizes, strict=True) if size <= LONGEST_NOTEBOOK][:MOST_CELLS]
+    if len(fitting) < len(cells):
+        most = f"{MOST_CELLS:,} cells or {LONGEST_NOTEBOOK:,} characters"
+        remarks.append(f"The notebook has more than {most}; the rest was left out.")
+    return fitting, remarks
 
 
 def notes(data: Any) -> list[str]:
@@ -201,7 +227,7 @@ def read_cell(cell: dict[str, Any]) -> Cell:
     grade_id = graded.get("grade_id") if isinstance(graded, dict) else ""
     return Cell(
         "code" if cell.get("cell_type") == "code" else "markdown",
-        readable(source)[:LONGEST_CELL] if isinstance(source, str) else "",
+        readable(source) if isinstance(source, str) else "",
         cell["id"] if isinstance(cell.get("id"), str) else "",
         grade_id if isinstance(grade_id, str) else "",
     )
@@ -247,6 +273,7 @@ def assign(released: Sequence[NotebookNode], cells: list[Cell]) -> list[str]:
         changed = [cell for cell in same if cell.source.strip() != wanted.source.strip()]
         for cell in changed[-1:] or same[-1:]:
             cell.released = wanted
+        cells[:] = [cell for cell in cells if cell not in same or cell in changed or cell.released is wanted]
     for find in (with_its_id, alike):
         for wanted in released:
             if not any(cell.released is wanted for cell in cells):
@@ -264,13 +291,18 @@ def alike(wanted: NotebookNode, free: list[Cell]) -> list[Cell]:
     free = [cell for cell in free if cell.kind == wanted.cell_type]
     about = wanted.metadata.get("nbgrader", {})
     if about.get("solution") and wanted.cell_type == "code":
-        return [cell for cell in free[::-1] if re.search(rf"^def {re.escape(grade_id(wanted))}\(", cell.source, re.M)]
+        return [cell for cell in free[::-1] if defines(cell.source, grade_id(wanted))]
     if found := [cell for cell in free if cell.source.strip() == wanted.source.strip()]:
         return found
     if not tags(wanted):
         return []
     close = difflib.get_close_matches(wanted.source, [cell.source for cell in free], n=1, cutoff=0.6)
     return [cell for cell in free if cell.source in close]
+
+
+def defines(source: str, name: str) -> bool:
+    """Whether a cell gives a name its meaning."""
+    return bool(re.search(rf"^(def\s+{re.escape(name)}\s*\(|{re.escape(name)}\s*=)", source, re.M))
 
 
 def rebuilt(cell: Cell, number: int) -> NotebookNode:
@@ -291,8 +323,12 @@ def rebuilt(cell: Cell, number: int) -> NotebookNode:
 
 
 def put_back(notebook: NotebookNode, released: NotebookNode, cell: NotebookNode) -> None:
-    """Insert a released cell behind the nearest cell that comes before it in the lab; at the end if there is none."""
+    """Insert a released cell behind the nearest cell that comes before it in the lab; at the end if there is none.
+
+    A stub goes before the cell that defines its function, if there is one: it must not undo what a student wrote.
+    """
     before = [other.id for other in released.cells[: released.cells.index(cell)]]
-    places = [n for n, other in enumerate(notebook.cells) if other.id in before]
+    places = [n + 1 for n, other in enumerate(notebook.cells) if other.id in before] or [len(notebook.cells)]
+    written = [n for n, other in enumerate(notebook.cells) if defines(other.source, grade_id(cell))]
     clean = rebuilt(Cell(cell.cell_type, cell.source, cell.id, grade_id(cell), cell), 0)
-    notebook.cells.insert(places[-1] + 1 if places else len(notebook.cells), clean)
+    notebook.cells.insert(min([places[-1], *written]), clean)
