@@ -121,11 +121,15 @@ class Judge:
                 channels.send(self.channel, self.handed_in)
 
     def take(self, files: Mapping[str, bytes]) -> None:
-        """Give the judge the ONNX files of the next submission."""
+        """Begin with the next submission: the ONNX files that were handed in."""
+        if self.handed_in and self.process is not None and not self.waiting:
+            with contextlib.suppress(OSError):
+                channels.send(self.channel, (b"{}", b""))
         names = {name: len(data) for name, data in files.items()}
         self.handed_in = (json.dumps({"files": names}).encode(), b"".join(files.values()))
         if self.process is not None and not self.waiting:
-            channels.send(self.channel, self.handed_in)
+            with contextlib.suppress(OSError):
+                channels.send(self.channel, self.handed_in)
 
     def judge(
         self, lab: str, exercise: str, names: Mapping[str, Any], relay: Callable[[Frame], Frame], seconds: float
@@ -183,8 +187,8 @@ class Grader:
                 other.close()
             if self.judge.process is None:
                 self.judge.start()
-                self.judge.ready()  # it decodes the images, which the sandbox can only read
             self.warm = {lab: Warm(support_files(lab), modules_of(released), self.limits, self.isolation)}
+            self.warm[lab].start()
         return self.warm[lab]
 
     def grade(self, lab: str, released: NotebookNode, submission: Submission) -> NotebookNode:
@@ -193,6 +197,7 @@ class Grader:
         warm = self.prepare(lab, released)
         files = {name: data for name, data in submission.files.items() if not name.endswith(".ipynb")}
         self.judge.take({name: data for name, data in files.items() if name.endswith(".onnx") and "/" not in name})
+        self.judge.ready()  # it has decoded the images then, which the sandbox can only read
         run = Run(self, warm, lab, files)
         try:
             run.notebook(notebook)

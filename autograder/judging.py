@@ -10,19 +10,19 @@ import os
 import shutil
 import socket
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+import torch
 
 from autograder import confinement
-from autograder.channels import receive, send
-from autograder.editions import Exercise, check_files, exercises, references
+from autograder.channels import Frame, receive, send
+from autograder.editions import Exercise, check_files, exercises, lab_names, references
 from autograder.wall import Wall, rebound
+from course_utils import artifacts
 from course_utils.checking import Verdict, run_tests
-
-VERDICT = b'{"verdict"'  # how the frame with a verdict begins: all others are for the student's side
 
 
 def find_exercise(lab: str, name: str) -> Exercise:
@@ -89,50 +89,64 @@ def take_files(files: Mapping[str, int], data: bytes, folder: Path) -> None:
         start += size
 
 
-def forget_global_hooks() -> None:
-    everywhere = nn.modules.module
-    for hooks in (everywhere._global_forward_hooks, everywhere._global_forward_pre_hooks):
-        hooks.clear()
-
-
 def look_at_images() -> None:
     """Read the images once, so that they are decoded in the cache before any sandbox needs them there."""
     from minicifar import ImagesNotFound, MiniCIFAR
 
-    for split in ("train", "val", "test"):
-        try:
+    try:
+        for split in ("train", "val", "test"):
             MiniCIFAR(split, download=False)
-        except ImagesNotFound:
-            return
+        artifacts.test_images()
+    except ImagesNotFound:
+        return
 
 
-def main() -> None:
-    """`python -m autograder.judging FD FOLDER`: judge what comes in on FD, with files kept in FOLDER."""
-    channel, folder = socket.socket(fileno=int(sys.argv[1])), Path(sys.argv[2])
-    settings = json.loads(receive(channel)[0])
-    confinement.set_limits(confinement.address_space() + settings["memory"], settings)
-    look_at_images()
-    os.chdir(folder)
+def judge_one_submission(channel: socket.socket, files: Frame, folder: Path, call_seconds: float) -> None:
+    """Judge exercises of one submission, as they are asked for, until the other side has no more of them."""
+    take_files(json.loads(files[0])["files"], files[1], folder)
     wall = Wall(channel, 0)
-    wall.seconds = settings["call_seconds"]
-    send(channel, (json.dumps({"ready": True}).encode(), b""))
-    while True:
-        try:
-            text, data = receive(channel)
-        except EOFError:
-            return
-        message = json.loads(text)
-        if "files" in message:
-            take_files(message["files"], data, folder / "handed-in")
-            continue
+    wall.seconds = call_seconds
+    while "exercise" in (wanted := json.loads(receive(channel)[0])):
         wall.reset()
         try:
-            verdict = judge(message["lab"], message["exercise"], Answers(wall, message["names"]), folder / "handed-in")
+            verdict = judge(wanted["lab"], wanted["exercise"], Answers(wall, wanted["names"]), folder)
             answer: dict[str, Any] = {"verdict": verdict.as_data()}
         except Exception as error:
             answer = {"verdict": None, "problem": f"{type(error).__name__}: {error}"}
-        forget_global_hooks()
         send(channel, (json.dumps(answer).encode(), b""))
+
+
+def main() -> None:
+    """`python -m autograder.judging FD FOLDER`: for the files of a submission that come in on FD, fork a judge.
+
+    What a student's code does to the tests' own objects (it may change what it is given) ends with that judge.
+    """
+    channel, folder = socket.socket(fileno=int(sys.argv[1])), Path(sys.argv[2])
+    settings = json.loads(receive(channel)[0])
+    confinement.set_limits(confinement.address_space() + settings["memory"], settings)
+    torch.set_num_threads(1)
+    look_at_images()
+    os.chdir(folder)
+    for lab in lab_names():  # so that everything has been imported before the first fork
+        run_tests(check_files(lab), exercises(lab)[0].name, references(lab), folder)
+    send(channel, (json.dumps({"ready": True}).encode(), b""))
+    while True:
+        try:
+            files = receive(channel)
+        except EOFError:
+            return
+        child = os.fork()
+        if not child:
+            try:
+                judge_one_submission(channel, files, folder / "handed-in", settings["call_seconds"])
+            except EOFError:
+                pass
+            except BaseException:
+                traceback.print_exc()
+                os._exit(1)
+            os._exit(0)
+        if confinement.wait_for(child):
+            sys.exit("the judge of a submission came to grief")
 
 
 if __name__ == "__main__":

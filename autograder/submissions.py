@@ -46,20 +46,18 @@ class Submission:
 
 def read_file(path: Path) -> bytes:
     """A regular file's bytes. Raises OSError with a sentence for links, devices, pipes and files too large."""
-    name = readable(path.name)
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with open(path, "rb", opener=lambda path, flags: os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)) as file:
+            about = os.fstat(file.fileno())
+            if not stat.S_ISREG(about.st_mode):
+                problem = "is no file, but a pipe or device"
+            elif about.st_size > LARGEST_FILE:
+                problem = f"has {about.st_size / 1e6:,.0f} MB; at most {LARGEST_FILE // 1_000_000} MB are read"
+            else:
+                return file.read(LARGEST_FILE)
     except OSError as error:
-        reason = "is a link, and links are not followed" if path.is_symlink() else f"cannot be read ({error.strerror})"
-        raise OSError(f"{name} {reason}.") from None
-    with os.fdopen(descriptor, "rb") as file:
-        about = os.fstat(descriptor)
-        if not stat.S_ISREG(about.st_mode):
-            raise OSError(f"{name} is no file, but a folder, pipe or device.")
-        if about.st_size > LARGEST_FILE:
-            megabytes = about.st_size / 1e6
-            raise OSError(f"{name} has {megabytes:,.0f} MB; at most {LARGEST_FILE // 1_000_000} MB are read.")
-        return file.read(LARGEST_FILE)
+        problem = "is a link, and links are not followed" if path.is_symlink() else f"cannot be read ({error.strerror})"
+    raise OSError(f"{readable(path.name)} {problem}.")
 
 
 def read_submission(folder: Path) -> Submission:

@@ -532,7 +532,7 @@ class Wall:
         settings = vars(network)
         arriving = {name: self.decode(node) for name, node in state["settings"].items()}
         for name, value in arriving.items():
-            if name not in INTERNALS and not callable(getattr(type(network), name, None)):
+            if name not in INTERNALS and not callable(value) and not callable(getattr(type(network), name, None)):
                 settings[name] = value
         for place, kind in (("parameters", nn.Parameter), ("buffers", Tensor), ("children", nn.Module)):
             held = getattr(network, "_modules" if place == "children" else f"_{place}")

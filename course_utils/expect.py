@@ -1,10 +1,16 @@
 """Comparisons for tests, with messages for people: what was expected, what came, and the likely mistake."""
 
+import copy
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
+
+
+def copies(*arguments: Any) -> tuple[Any, ...]:
+    """Copies for a function that may change what it is given: what is expected is worked out from the originals."""
+    return copy.deepcopy(arguments)
 
 
 def show(value: Any) -> str:

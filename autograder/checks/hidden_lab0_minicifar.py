@@ -14,7 +14,7 @@ from course_utils import expect
 @pytest.mark.parametrize(("seed", "start"), [(42, [83, 53, 70, 45]), (3, [93, 67, 6, 64])], ids=["seed 42", "seed 3"])
 def test_other_seeds_and_a_larger_source(subset_indices, seed, start):
     labels = torch.arange(1000) % 10
-    indices = chosen(subset_indices(labels, 4, 20, seed), labels, 80, "4 classes, 20 images each: 80 indices")
+    indices = chosen(subset_indices(labels.clone(), 4, 20, seed), labels, 80, "4 classes, 20 images each: 80 indices")
     expected = [10 * position + number for number in range(4) for position in start]
     came = [indices[20 * number + n].item() for number in range(4) for n in range(4)]
     hint = f"positions drawn once with RandomState({seed}), looked up in every class, classes one after another."
@@ -80,7 +80,7 @@ def test_images_that_are_not_square(crop_and_flip, channels, height, width, padd
     offsets[0], offsets[1] = 2 * padding, torch.tensor([0, 2 * padding])
     flips = torch.tensor([False, True, True, False, True, False])
     windows = cut(images, offsets, flips, padding)
-    answer = expect.same_shape(crop_and_flip(images, offsets, flips, padding), images.shape, SHAPE)
+    answer = expect.same_shape(crop_and_flip(*expect.copies(images, offsets, flips, padding)), images.shape, SHAPE)
     for n, expected in enumerate(windows):
         hint = f"{height} × {width} images, padding {padding}: first the crop, then the flip."
         hint += f"\n  Image {n} with offset {tuple(offsets[n].tolist())} and flip {bool(flips[n])}:"

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from autograder.checks.test_lab3_l1_filters import batchnorm, conv, network_with_statistics, numbers
+from autograder.checks.test_lab3_l1_filters import batchnorm, conv, network_with_statistics, numbers, pruned_network
 from autograder.checks.test_lab3_l1_filters import silence_weak_channels as silenced
 from course_utils import expect
 
@@ -43,7 +43,7 @@ def test_a_ratio_out_of_range_is_an_error(filters_to_keep, keep_ratio):
 def test_dilation_and_padding_mode_stay(narrow_conv):
     layer = conv(3, 4, kernel_size=(3, 1), dilation=2, padding=2, padding_mode="reflect").double()
     images, outputs = numbers(1, 3, 8, 8).double(), torch.tensor([0, 3])
-    narrow = narrow_conv(layer, outputs, torch.arange(3))
+    narrow = narrow_conv(*expect.copies(layer, outputs, torch.arange(3)))
     expect.equal(narrow.weight.dtype, torch.float64, "the narrow layer keeps the dtype of the old one")
     hint = "kernel size, dilation and padding mode are those of the layer"
     expect.same(narrow(images), layer(images)[:, outputs], hint)
@@ -52,7 +52,7 @@ def test_dilation_and_padding_mode_stay(narrow_conv):
 @pytest.mark.points(1)
 def test_equal_numbers_of_filters_and_inputs(narrow_conv):
     layer, picked = conv(4, 4, bias=False), torch.tensor([0, 3])
-    narrow = narrow_conv(layer, picked, torch.tensor([1, 2]))
+    narrow = narrow_conv(*expect.copies(layer, picked, torch.tensor([1, 2])))
     hint = "weight[outputs, inputs] pairs filters with inputs; index twice: [outputs][:, inputs]"
     expect.same(narrow.weight, layer.weight[picked][:, [1, 2]], hint)
 
@@ -61,7 +61,7 @@ def test_equal_numbers_of_filters_and_inputs(narrow_conv):
 def test_evaluation_mode_gives_the_same_numbers(narrow_batchnorm):
     norm, channels, images = batchnorm(6, seed=4), torch.tensor([2, 3, 5]), numbers(2, 6, 4, 4)
     norm.eps = 0.01
-    answer = narrow_batchnorm(norm, channels).eval()(images[:, channels])
+    answer = narrow_batchnorm(*expect.copies(norm, channels)).eval()(images[:, channels])
     hint = "in evaluation mode the channels that stay must come out as before (running statistics, eps)"
     expect.same(answer, norm(images)[:, channels], hint)
 
@@ -82,7 +82,7 @@ def test_other_feature_map_sizes(narrow_linear, pixels):
     maps = numbers(2, 5, pixels)
     zeroed = torch.zeros_like(maps)
     zeroed[:, channels] = maps[:, channels]
-    narrow = narrow_linear(linear, channels, pixels)
+    narrow = narrow_linear(*expect.copies(linear, channels, pixels))
     hint = "the narrow layer must give what the old one gives when the removed channels are zero"
     expect.same(narrow(maps[:, channels].flatten(1)), linear(zeroed.flatten(1)), hint)
     assert narrow.bias is None, "the layer has no bias, so the narrow one must have none"
@@ -97,7 +97,7 @@ def test_removing_equals_zeroing_on_another_network(prune_vgg, keep_ratio):
     )
     with torch.no_grad():
         answer, expected = (
-            prune_vgg(network, keep_ratio).eval()(images),
+            pruned_network(prune_vgg(*expect.copies(network, keep_ratio)))(images),
             silenced(network, keep_ratio)(images),
         )
     hint = "a network with layers of different widths: inputs, batch norm and classifier follow the kept filters"
@@ -108,4 +108,4 @@ def test_removing_equals_zeroing_on_another_network(prune_vgg, keep_ratio):
 def test_greedy_equals_l1_with_all_channels(greedy_l1_norms):
     weight = numbers(4, 6, 3, 3)
     hint = "with all input channels left, the greedy score is the L1 norm"
-    expect.same(greedy_l1_norms(weight, torch.arange(6)), weight.abs().sum(dim=(1, 2, 3)), hint)
+    expect.same(greedy_l1_norms(*expect.copies(weight, torch.arange(6))), weight.abs().sum(dim=(1, 2, 3)), hint)

@@ -79,8 +79,10 @@ def snapshot(network):
 
 
 def same_parameters(network, expected, hint):
-    for name, parameter in network.named_parameters():
-        expect.same(parameter, expected[name], f"{hint}; look at {name}", tolerance=1e-4)
+    parameters = dict(network.named_parameters())
+    for name, wanted in expected.items():
+        assert name in parameters, f"{name} is gone from the network: a step changes numbers, not layers"
+        expect.same(parameters[name], wanted, f"{hint}; look at {name}", tolerance=1e-4)
 
 
 # --- subset_indices
@@ -89,7 +91,7 @@ def same_parameters(network, expected, hint):
 @pytest.mark.points(1)
 def test_so_many_images_of_each_class(subset_indices):
     hint = "n_classes=2, per_class=3: 3 images of class 0, then 3 of class 1, and none of class 2"
-    indices = chosen(subset_indices(MIXED, 2, 3, 42), MIXED, 6, hint)
+    indices = chosen(subset_indices(MIXED.clone(), 2, 3, 42), MIXED, 6, hint)
     hint += "; are these indices into `labels`? Position p of a class is not index p of the source"
     expect.equal(MIXED[indices].tolist(), [0, 0, 0, 1, 1, 1], hint + ".\n  The classes of the images chosen:")
 
@@ -97,7 +99,7 @@ def test_so_many_images_of_each_class(subset_indices):
 @pytest.mark.points(1)
 def test_the_same_positions_in_every_class(subset_indices):
     hint = "3 classes, 4 images each: 12 indices"
-    indices = chosen(subset_indices(SORTED, 3, 4, 42), SORTED, 12, hint)
+    indices = chosen(subset_indices(SORTED.clone(), 3, 4, 42), SORTED, 12, hint)
     first, second, third = (positions(indices, SORTED)[start : start + 4] for start in (0, 4, 8))
     hint = "the SAME positions in every class: draw once, before the loop over the classes.\n  Positions in class "
     expect.equal([p for _, p in second], [p for _, p in first], hint + "1, and expected as in class 0:")
@@ -106,7 +108,7 @@ def test_the_same_positions_in_every_class(subset_indices):
 
 @pytest.mark.points(1)
 def test_the_seed_draws_the_positions(subset_indices):
-    indices = chosen(subset_indices(SORTED, 1, 4, 42), SORTED, 4, "1 class, 4 images: 4 indices")
+    indices = chosen(subset_indices(SORTED.clone(), 1, 4, 42), SORTED, 4, "1 class, 4 images: 4 indices")
     hint = "positions come from numpy's RandomState(seed).choice(images of the class, per_class, replace=False)"
     hint += ", all in the order drawn: not sorted, not the first ones, no image twice.\n  Positions for seed 42:"
     expect.equal(indices.tolist(), DRAWN, hint)
@@ -114,7 +116,7 @@ def test_the_seed_draws_the_positions(subset_indices):
 
 @pytest.mark.points(1)
 def test_positions_count_within_the_class(subset_indices):
-    indices = chosen(subset_indices(MIXED, 3, 2, 42), MIXED, 6, "3 classes, 2 images each: 6 indices")
+    indices = chosen(subset_indices(MIXED.clone(), 3, 2, 42), MIXED, 6, "3 classes, 2 images each: 6 indices")
     hint = "position p of a class is its image number p in the source's order; classes may lie mixed up in `labels`,"
     hint += " so look up where `labels == number`.\n  Class and position of the images chosen:"
     expect.equal(positions(indices, MIXED), [(0, 1), (0, 4), (1, 1), (1, 4), (2, 1), (2, 4)], hint)

@@ -94,7 +94,7 @@ def test_one_filter_always_stays(filters_to_keep):
 @pytest.mark.points(1)
 def test_weight_of_the_filters_that_stay(narrow_conv):
     layer, outputs, inputs = conv(6, 5), torch.tensor([0, 2, 4]), torch.tensor([1, 3])
-    narrow = narrow_conv(layer, outputs, inputs)
+    narrow = narrow_conv(*expect.copies(layer, outputs, inputs))
     hint = "weight[outputs] picks the filters (axis 0), [:, inputs] the input channels (axis 1)"
     expect.same(narrow.weight, layer.weight[outputs][:, inputs], hint)
     expect.equal((narrow.in_channels, narrow.out_channels), (2, 3), "in_channels and out_channels say the new widths")
@@ -103,7 +103,7 @@ def test_weight_of_the_filters_that_stay(narrow_conv):
 @pytest.mark.points(1)
 def test_bias_is_narrowed(narrow_conv):
     layer, outputs = conv(4, 5, bias=True), torch.tensor([0, 3])
-    narrow = narrow_conv(layer, outputs, torch.arange(4))
+    narrow = narrow_conv(*expect.copies(layer, outputs, torch.arange(4)))
     assert narrow.bias is not None, "the layer has a bias, the narrow one has none: pass bias=… on"
     expect.same(narrow.bias, layer.bias[outputs], "the bias has one entry per filter: pick it with `outputs`")
     without = narrow_conv(conv(4, 5, bias=False), outputs, torch.arange(4))
@@ -114,7 +114,7 @@ def test_bias_is_narrowed(narrow_conv):
 def test_stride_and_padding_stay(narrow_conv):
     layer = conv(4, 6, stride=2, padding=1)
     images, outputs = numbers(2, 4, 9, 9, seed=5), torch.tensor([1, 2, 5])
-    answer = narrow_conv(layer, outputs, torch.arange(4))
+    answer = narrow_conv(*expect.copies(layer, outputs, torch.arange(4)))
     hint = "stride, padding, dilation and kernel size are those of the layer"
     expect.same(answer(images), layer(images)[:, outputs], hint)
 
@@ -135,7 +135,7 @@ def test_the_old_layer_is_not_changed(narrow_conv):
 @pytest.mark.points(1)
 def test_weight_and_bias_of_the_channels(narrow_batchnorm):
     norm, channels = batchnorm(6), torch.tensor([1, 2, 5])
-    narrow = narrow_batchnorm(norm, channels)
+    narrow = narrow_batchnorm(*expect.copies(norm, channels))
     expect.same(narrow.weight, norm.weight[channels], "pick the batch norm's weight with `channels`")
     expect.same(narrow.bias, norm.bias[channels], "pick the batch norm's bias with `channels`")
     expect.equal(narrow.num_features, 3, "num_features says the new number of channels")
@@ -144,7 +144,7 @@ def test_weight_and_bias_of_the_channels(narrow_batchnorm):
 @pytest.mark.points(2)
 def test_running_statistics_are_kept(narrow_batchnorm):
     norm, channels = batchnorm(6), torch.tensor([0, 4])
-    narrow = narrow_batchnorm(norm, channels)
+    narrow = narrow_batchnorm(*expect.copies(norm, channels))
     hint = "the running mean belongs to channels too: a fresh one (zeros) makes evaluation mode wrong"
     expect.same(narrow.running_mean, norm.running_mean[channels], hint)
     hint = "the running variance belongs to channels too: a fresh one (ones) makes evaluation mode wrong"
@@ -157,7 +157,7 @@ def test_running_statistics_are_kept(narrow_batchnorm):
 @pytest.mark.points(1)
 def test_a_channel_owns_neighbouring_columns(narrow_linear):
     linear = nn.Linear(3 * 4, 2)
-    narrow = narrow_linear(linear, torch.tensor([0, 2]), 4)
+    narrow = narrow_linear(*expect.copies(linear, torch.tensor([0, 2]), 4))
     hint = "channel j owns the columns j*pixels … (j+1)*pixels - 1 (not column j alone, and not every pixels-th one)"
     expect.same(narrow.weight, linear.weight[:, [0, 1, 2, 3, 8, 9, 10, 11]], hint)
 
@@ -165,7 +165,7 @@ def test_a_channel_owns_neighbouring_columns(narrow_linear):
 @pytest.mark.points(1)
 def test_the_bias_of_the_outputs_stays(narrow_linear):
     linear = nn.Linear(3 * 4, 2)
-    narrow = narrow_linear(linear, torch.tensor([1]), 4)
+    narrow = narrow_linear(*expect.copies(linear, torch.tensor([1]), 4))
     assert narrow.bias is not None, "the linear layer's bias is missing"
     expect.same(narrow.bias, linear.bias, "the bias belongs to the outputs, which all stay: copy it whole")
 
@@ -173,16 +173,24 @@ def test_the_bias_of_the_outputs_stays(narrow_linear):
 # --- prune_vgg
 
 
+def pruned_network(answer):
+    """The answer, in evaluation mode, which must be a network made of PyTorch's layers."""
+    assert answer is not None, "your function returned None: is the `return` missing?"
+    assert isinstance(answer, nn.Module), f"return a network (nn.Module); yours is a {type(answer).__name__}"
+    return answer.eval()
+
+
 @pytest.mark.points(1)
 def test_nothing_changes_at_keep_ratio_1(prune_vgg):
     network, images = network_with_statistics(), numbers(4, 3, 32, 32, seed=3)
     with torch.no_grad():
-        expect.same(prune_vgg(network, 1.0).eval()(images), network(images), "at keep ratio 1 nothing may change")
+        answer = pruned_network(prune_vgg(*expect.copies(network, 1.0)))(images)
+        expect.same(answer, network(images), "at keep ratio 1 nothing may change")
 
 
 @pytest.mark.points(1)
 def test_widths_of_the_pruned_network(prune_vgg):
-    pruned = prune_vgg(network_with_statistics(widths=(8, 8, 8, 8)), 0.5)
+    pruned = pruned_network(prune_vgg(network_with_statistics(widths=(8, 8, 8, 8)), 0.5))
     widths = [layer.out_channels for layer in pruned.features if isinstance(layer, nn.Conv2d)]
     expect.equal(widths, [4, 4, 4, 4], "every convolution keeps half of its 8 filters")
     expect.equal(pruned.classifier.out_features, 3, "the classes are never pruned")
@@ -193,7 +201,7 @@ def test_removing_equals_zeroing(prune_vgg):
     """What is left computes what the whole network computes when the weak filters' channels are silenced."""
     network, images = network_with_statistics(), numbers(4, 3, 32, 32, seed=3)
     with torch.no_grad():
-        answer = prune_vgg(network, 0.5).eval()(images)
+        answer = pruned_network(prune_vgg(*expect.copies(network, 0.5)))(images)
         silenced = silence_weak_channels(network, 0.5)(images)
     hint = "the pruned network must compute what the whole one does with the weakest channels silenced:"
     hint += " check that the batch norm and the next layer's inputs follow the filters that you kept"
