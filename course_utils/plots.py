@@ -123,13 +123,15 @@ def filter_gallery(weight: Tensor, scores: Tensor, columns: int = 16) -> Figure:
     weight, scores = weight.detach(), torch.as_tensor(scores).detach()
     order = scores.argsort(descending=True)
     rows = -(-len(order) // columns)
-    drawing, axes = subplots(rows, columns, (columns * 0.6, rows * 0.8), squeeze=False)
+    drawing, axis = figure(width=columns * 0.6, height=rows * 0.9)
     reach = weight.abs().max()
-    for axis in axes.flatten():
-        axis.set_axis_off()
-    for axis, j in zip(axes.flatten(), order.tolist(), strict=False):
-        axis.imshow((0.5 + 0.5 * weight[j] / reach).permute(1, 2, 0).numpy())
-        axis.set_title(f"{scores[j]:.1f}", fontsize=7, pad=1)
+    for place, j in enumerate(order.tolist()):
+        x, y = place % columns, 1.25 * (place // columns)
+        picture = (0.5 + 0.5 * weight[j] / reach).permute(1, 2, 0).numpy()
+        axis.imshow(picture, extent=(x - 0.4, x + 0.4, y + 0.4, y - 0.4))
+        axis.text(x, y - 0.44, f"{scores[j]:.1f}", fontsize=7, ha="center", va="bottom")
+    axis.set(xlim=(-0.6, columns - 0.4), ylim=(1.25 * rows - 0.75, -0.75))
+    axis.set_axis_off()
     drawing.suptitle("filters of the first layer, strongest first, with their scores", fontsize=10)
     return drawing
 
