@@ -97,16 +97,16 @@ def chosen_students(course: Path, lab: str, only: Sequence[str]) -> list[str]:
 def seconds_late(course: Path, lab: str, student: str) -> float:
     """How long after the due date (nbgrader's, of the assignment) a submission's timestamp.txt lies; 0 without either."""
     from nbgrader.api import Gradebook, MissingEntry
-    from nbgrader.utils import parse_utc
 
-    path = course / "submitted" / student / lab / "timestamp.txt"
+    from autograder.grading import handed_in_at
+
+    handed_in = handed_in_at(course / "submitted" / student / lab)
     try:
         with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as book:
             due = book.find_assignment(lab).duedate
-        handed_in = parse_utc(path.read_text(encoding="utf-8").strip())
-    except (MissingEntry, OSError, ValueError):
+    except MissingEntry:
         return 0.0
-    return max(0.0, (handed_in - due).total_seconds()) if due else 0.0
+    return max(0.0, (handed_in - due).total_seconds()) if handed_in and due else 0.0
 
 
 # --- what has been done

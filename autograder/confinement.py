@@ -23,71 +23,21 @@ ANY_NAMESPACE = 0x7E020080
 NOSUID, NODEV, BIND, PRIVATE, RECURSIVE = 2, 4, 4096, 1 << 18, 16384
 SET_PDEATHSIG, CAPBSET_DROP, SET_SECCOMP, SET_CHILD_SUBREAPER, SET_NO_NEW_PRIVS, CAP_AMBIENT = 1, 24, 22, 36, 38, 47
 
-# Calls that are refused, by architecture: its audit number, then system call numbers.
-# Namespaces and mounts, other processes' memory, the kernel's keyrings, loading code into the kernel.
-ALWAYS = (425, 428, 429, 430, 431, 432, 433, 438, 442)  # io_uring, the new mount calls, pidfd_getfd: same everywhere
+# Calls that are refused, by architecture: its audit number, then system call numbers. Namespaces and mounts, other
+# processes' memory, the kernel's keyrings, loading code into the kernel, memory that belongs to no process.
+ALWAYS = (425, 428, 429, 430, 431, 432, 433, 438, 442, 447)  # io_uring, the new mount calls and others: same everywhere
 FILTERS = {
     "x86_64": (
         0xC000003E,
-        (
-            101,
-            155,
-            161,
-            163,
-            165,
-            166,
-            167,
-            169,
-            175,
-            176,
-            179,
-            246,
-            248,
-            249,
-            250,
-            272,
-            298,
-            303,
-            304,
-            308,
-            310,
-            311,
-            313,
-            321,
-            323,
-        ),
+        (29, 68, 101, 155, 161, 163, 165, 166, 167, 169, 175, 176, 179, 240, 246, 248, 249, 250, 272, 298, 303, 304,
+         308, 310, 311, 313, 319, 321, 323),
     ),
     "aarch64": (
         0xC00000B7,
-        (
-            39,
-            40,
-            41,
-            51,
-            60,
-            89,
-            97,
-            104,
-            105,
-            106,
-            117,
-            142,
-            217,
-            218,
-            219,
-            224,
-            241,
-            264,
-            265,
-            268,
-            270,
-            271,
-            273,
-            280,
-            282,
-        ),
+        (39, 40, 41, 51, 60, 89, 97, 104, 105, 106, 117, 142, 180, 186, 194, 217, 218, 219, 224, 241, 264, 265, 268,
+         270, 271, 273, 279, 280, 282),
     ),
-}
+}  # fmt: skip
 CLONE = {"x86_64": 56, "aarch64": 220}
 CLONE3 = 435
 

@@ -27,7 +27,7 @@ from autograder.cleaning import clean_outputs
 from autograder.editions import tags
 from autograder.release import support_files
 from autograder.sandbox import Ended, Isolation, Limits, SandboxError, Warm
-from autograder.submissions import NOTES, Submission, restored
+from autograder.submissions import NOTES, Submission, grade_id, restored
 from course_utils.checking import Outcome, Verdict
 
 VERDICT = "application/vnd.pruning-labs.verdict+json"
@@ -131,18 +131,16 @@ class Judge:
             with contextlib.suppress(OSError):
                 channels.send(self.channel, self.handed_in)
 
-    def judge(
-        self, lab: str, exercise: str, names: Mapping[str, Any], relay: Callable[[Frame], Frame], seconds: float
-    ) -> Verdict:
+    def judge(self, wanted: Mapping[str, Any], relay: Callable[[Frame], Frame], seconds: float) -> Verdict:
         """All tests of an exercise; `relay` carries a frame to the student's side and brings the answer.
 
+        `wanted`: lab, exercise, the names that the notebook holds, and whether the reference's functions help.
         `seconds`: for what the tests do themselves, between two calls.
 
         Raises JudgeEnded, and RuntimeError where the tests themselves are broken.
         """
         self.ready()
         try:
-            wanted = {"lab": lab, "exercise": exercise, "names": names}
             channels.send(self.channel, (json.dumps(wanted).encode(), b""))
             while True:
                 frame = channels.receive(self.channel, seconds)
@@ -157,7 +155,7 @@ class Judge:
             raise JudgeEnded("takes too much memory to run") from None
         answer = json.loads(frame[0])
         if answer["verdict"] is None:
-            raise RuntimeError(f"{lab}, {exercise}: {answer['problem']}")
+            raise RuntimeError(f"{wanted['lab']}, {wanted['exercise']}: {answer['problem']}")
         return Verdict.from_data(answer["verdict"])
 
     def close(self) -> None:
@@ -235,7 +233,11 @@ class Run:
         self.end = time.monotonic() + self.limits.notebook_seconds
 
     def notebook(self, notebook: NotebookNode) -> None:
-        """Run all cells, judge every exercise at its check cell, and again at the end what was defined anew since."""
+        """Run all cells and judge every exercise at its check cell.
+
+        At the end, where it may help: again what was defined anew since; and then, last of all, what is built on other
+        exercises with the reference's functions in their place.
+        """
         judged: dict[str, tuple[NotebookNode, Any]] = {}
         for cell in notebook.cells:
             if name := checked_exercise(cell):
@@ -255,9 +257,13 @@ class Run:
         for exercise, (cell, identity) in judged.items():
             before = verdict_of(cell)
             if before and not before.passed and self.known(exercise).get(exercise) != identity:
-                after = self.verdict(exercise)
-                if after.earned > before.earned:
-                    self.write(cell, after)
+                self.write_better(cell, self.verdict(exercise))
+        composite = {grade_id(cell) for cell in notebook.cells if "composite" in tags(cell)}
+        for exercise in [name for name in judged if name in composite]:
+            cell, _ = judged[exercise]
+            before = verdict_of(cell)
+            if before and not before.passed and exercise in self.known(exercise):
+                self.write_better(cell, self.verdict(exercise, helped=True))
 
     # the student's process
 
@@ -348,7 +354,7 @@ class Run:
                 self.died(str(ended))
             return {}
 
-    def verdict(self, exercise: str) -> Verdict:
+    def verdict(self, exercise: str, helped: bool = False) -> Verdict:
         end = time.monotonic() + self.limits.exercise_seconds
         names = self.known(exercise)
         if self.stopped and not exercise.endswith("_onnx"):
@@ -370,10 +376,17 @@ class Run:
 
         try:
             seconds = max(LEAST_SECONDS, min(self.limits.exercise_seconds, self.end - time.monotonic()))
-            return self.grader.judge.judge(self.lab, exercise, names, relay, seconds)
+            wanted = {"lab": self.lab, "exercise": exercise, "names": names, "helped": helped}
+            return self.grader.judge.judge(wanted, relay, seconds)
         except JudgeEnded as ended:
             what = "The file handed in" if exercise.endswith("_onnx") else f"What {exercise} gave back"
             return not_judged(exercise, self.worth[exercise], f"{what} {ended}.")
+
+    def write_better(self, cell: NotebookNode, verdict: Verdict) -> None:
+        """Leave a verdict in a check cell if it is better than the one that is there."""
+        before = verdict_of(cell)
+        if before is None or verdict.earned > before.earned:
+            self.write(cell, verdict)
 
     def write(self, cell: NotebookNode, verdict: Verdict) -> None:
         """Leave a verdict in a check cell: for people, for reports, and as points for nbgrader."""

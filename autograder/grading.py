@@ -4,11 +4,14 @@ import atexit
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import nbformat
 from nbconvert.exporters import NotebookExporter
 from nbformat import NotebookNode
+from nbgrader.converters import Autograde, base
 from nbgrader.preprocessors import NbGraderPreprocessor, SaveAutoGrades
+from nbgrader.utils import parse_utc
 from traitlets import Dict, Enum
 
 from autograder.engine import Grader, checked_exercise, limits_from, verdict_of
@@ -40,18 +43,33 @@ def released_notebook(coursedir: Any, lab: str) -> NotebookNode:
     return nbformat.read(path, as_version=4)
 
 
+def handed_in_at(folder: str | Path) -> datetime | None:
+    """The time in a submission's timestamp.txt; None if there is none, or anything else under this name."""
+    try:
+        return parse_utc(read_file(Path(folder) / "timestamp.txt")[:100].decode().strip())
+    except (OSError, ValueError, OverflowError, TypeError):
+        return None
+
+
 class SubmissionExporter(NotebookExporter):
     """Reads what a student handed in as a notebook in the lab's form, whatever it is.
 
-    nbgrader would copy the other files too, and follow links while it does: nothing is copied, since the engine
-    reads the submission itself.
+    nbgrader itself would open timestamp.txt, whatever that is, and copy all other files, following links. It does
+    neither here: the engine reads the submission, with care.
     """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         converter: Any = self.parent
-        if converter is not None:
-            converter.coursedir.ignore = ["*"]
+        if isinstance(converter, Autograde):
+            prepare = converter.init_assignment
+
+            def prepare_without_copying(*names: str) -> None:
+                with patch.object(base, "find_all_files", lambda *_: []):
+                    prepare(*names)
+
+            converter.init_assignment = prepare_without_copying
+            converter.coursedir.get_existing_timestamp = handed_in_at
 
     def from_filename(self, filename: str, resources: Any = None, **options: Any) -> Any:
         converter: Any = self.parent

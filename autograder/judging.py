@@ -19,14 +19,10 @@ import torch
 
 from autograder import confinement
 from autograder.channels import Frame, receive, send
-from autograder.editions import Exercise, check_files, exercises, lab_names, references
+from autograder.editions import check_files, exercises, lab_names, references
 from autograder.wall import Wall, rebound
 from course_utils import artifacts
 from course_utils.checking import Verdict, run_tests
-
-
-def find_exercise(lab: str, name: str) -> Exercise:
-    return next(exercise for exercise in exercises(lab) if exercise.name == name)
 
 
 class Answer:
@@ -57,26 +53,20 @@ class Answers(Mapping[str, Any]):
         return len(self.names)
 
 
-def judge(lab: str, name: str, answers: Mapping[str, Any], folder: Path) -> Verdict:
+def judge(lab: str, name: str, answers: Mapping[str, Any], folder: Path, helped: bool = False) -> Verdict:
     """All tests of an exercise against `answers` → Verdict.
 
-    A composite exercise is judged twice, with the student's own helpers and with the reference's, and the
-    better run counts, so that one mistake costs once.
+    `helped`: a composite exercise finds the reference's functions where it calls the student's own, so that one
+    mistake costs once. Whoever calls these functions learns what they return: nothing but composite exercises may
+    be judged after such a run.
     """
-    verdict = run_tests(check_files(lab), name, answers, folder)
-    if verdict.passed or not find_exercise(lab, name).composite or name not in answers:
-        return verdict
-    helpers: dict[str, Any] = {key: value for key, value in references(lab).items() if key != name}
-    helped = helped_by(answers[name], helpers)
-    if helped is answers[name]:
-        return verdict
-    again = run_tests(check_files(lab), name, {**answers, name: helped}, folder)
-    return again if again.earned > verdict.earned else verdict
-
-
-def helped_by(answer: Any, helpers: Mapping[str, Any]) -> Any:
-    """An answer that calls `helpers` in place of the student's own functions of those names."""
-    return Answer(answer.wall, answer.__name__, helpers) if isinstance(answer, Answer) else rebound(answer, helpers)
+    if helped and name in answers:
+        composite = {exercise.name for exercise in exercises(lab) if exercise.composite}
+        helpers: dict[str, Any] = {key: value for key, value in references(lab).items() if key not in composite}
+        answer = answers[name]
+        helped_answer = Answer(answer.wall, name, helpers) if isinstance(answer, Answer) else rebound(answer, helpers)
+        answers = {**answers, name: helped_answer}
+    return run_tests(check_files(lab), name, answers, folder)
 
 
 def take_files(files: Mapping[str, int], data: bytes, folder: Path) -> None:
@@ -109,7 +99,8 @@ def judge_one_submission(channel: socket.socket, files: Frame, folder: Path, cal
     while "exercise" in (wanted := json.loads(receive(channel)[0])):
         wall.reset()
         try:
-            verdict = judge(wanted["lab"], wanted["exercise"], Answers(wall, wanted["names"]), folder)
+            answers = Answers(wall, wanted["names"])
+            verdict = judge(wanted["lab"], wanted["exercise"], answers, folder, wanted["helped"])
             answer: dict[str, Any] = {"verdict": verdict.as_data()}
         except Exception as error:
             answer = {"verdict": None, "problem": f"{type(error).__name__}: {error}"}

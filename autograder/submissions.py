@@ -10,7 +10,7 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -238,8 +238,8 @@ def grade_id(cell: NotebookNode) -> str:
 def restored(released: NotebookNode, text: bytes | None) -> NotebookNode:
     """A student's notebook in the lab's form: every graded cell once, locked cells as released, clean throughout.
 
-    A cell is found again by its grade id, its id, or what it says. Of several with one id the last that was
-    changed counts. The sentences on what was amiss are in `metadata["pruning_labs"]["remarks"]`.
+    A cell is found again by its grade id, its id, or what it says; an answer also by the question before it. Of
+    several with one id the last that was changed counts. The sentences on what was amiss are in `metadata["pruning_labs"]["remarks"]`.
     """
     cells, remarks = read_cells(text)
     if cells is None:
@@ -277,6 +277,11 @@ def assign(released: Sequence[NotebookNode], cells: list[Cell]) -> list[str]:
             if not any(cell.released is wanted for cell in cells):
                 for cell in find(wanted, [cell for cell in cells if cell.released is None])[:1]:
                     cell.released = wanted
+    for question, wanted in pairwise(released):
+        if wanted.cell_type == "markdown" and grade_id(wanted) and not any(cell.released is wanted for cell in cells):
+            for cell, behind in pairwise(cells):
+                if cell.released is question and behind.released is None and behind.kind == "markdown":
+                    behind.released = wanted
     return doubled
 
 
