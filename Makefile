@@ -1,6 +1,7 @@
 # make demo | test | lab | labs: each builds on `make setup`, which makes .venv and is skipped when up to date.
 PYTHON ?= python3
 BIN := .venv/bin
+ALONE := tests/test_sandbox.py tests/test_batch.py  # they use all cores themselves
 
 .PHONY: setup demo test lab labs format clean
 
@@ -19,7 +20,8 @@ test: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ALONE:%=--ignore=%)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(ALONE)
 
 labs: setup
 	$(BIN)/python -m pytest tests/test_editions.py --full-training

@@ -299,10 +299,10 @@ class Run:
                 self.ask({"do": "know", "names": []}, GRACE_SECONDS)
                 return
 
-    def died(self, reason: str) -> None:
+    def died(self, reason: str, counts: bool = True) -> None:
         """Take note of a death. The next command starts a new process, unless it was one too many."""
         self.running = False
-        self.deaths += 1
+        self.deaths += counts
         if time.monotonic() > self.end:
             reason = f"the whole notebook ran for more than {self.limits.notebook_seconds:g} s"
             self.stopped = f"{reason}, so nothing more was run"
@@ -340,6 +340,9 @@ class Run:
             self.remarks.append(
                 f"Cell {number} was stopped: it wrote more than {self.limits.disk_megabytes} MB of files."
             )
+        elif names and cell.metadata.get("nbgrader", {}).get("solution"):
+            name, text = next(iter(names.items()))
+            self.remarks.append(f"The cell of {grade_id(cell)} stopped with {name}: {text[:200]}.")
 
     # the verdicts
 
@@ -360,16 +363,22 @@ class Run:
         if self.stopped and not exercise.endswith("_onnx"):
             return not_judged(exercise, self.worth[exercise], f"{exercise} was not judged: {self.stopped}.")
 
+        gone = ""  # why the process ended in this exercise: then the rest of its calls is not made
+
         def relay(frame: Frame) -> Frame:
+            nonlocal gone
             try:
+                if gone:
+                    raise Ended(gone)
                 if not self.running:
                     self.ask({"do": "know", "names": []}, GRACE_SECONDS)
                 if time.monotonic() > end:
                     self.warm.stop(f"its tests ran for more than {self.limits.exercise_seconds:g} s: an endless loop?")
                 return self.warm.exchange(frame, self.limits.call_seconds + GRACE_SECONDS)
             except Ended as ended:
+                gone = str(ended)
                 if self.running:
-                    self.died(str(ended))
+                    self.died(gone, counts=False)
                 told = {"name": "ProcessEnded", "bases": ["RuntimeError"], "text": str(ended)}
                 body = {"error": told, "anew": True, "values": {}, "objects": [], "sizes": []}
                 return json.dumps(body).encode(), b""

@@ -1,0 +1,465 @@
+"""Submissions per second: this course's engine against stock `nbgrader autograde`, on the same answers to lab 3.
+
+    python benchmarks/grading.py
+
+Twice: the functions alone (import cell, exercises, check cells), and the whole notebook with its training cells, which
+are shortened to `--epochs`. Stock nbgrader has its default configuration; its check cells hold the same tests as plain
+code, hidden ones between its marks. The engine grades on all cores, every submission shut in, without feedback pages
+in the timed runs (stock's `autograde` writes none). Both in turn, in one run; the last line is JSON.
+"""
+
+import argparse
+import ast
+import contextlib
+import json
+import os
+import random
+import shutil
+import statistics
+import tempfile
+import threading
+import time
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from unittest.mock import patch
+
+import nbformat
+import psutil
+from nbformat import NotebookNode
+from nbgrader.api import Gradebook
+from nbgrader.apps.api import NbGraderAPI
+from rich.console import Console
+from rich.table import Table
+from traitlets.config import Config
+
+from autograder import batch
+from autograder.answers import answers
+from autograder.batch import grade_lab
+from autograder.course import must, nbgrader, put_tools_on_path
+from autograder.demo import QUIET, filled_in, images_available, run_until_trained
+from autograder.editions import check_files, exercises, shorten, source_edition, tags
+from autograder.engine import checked_exercise
+
+LAB = "lab3_l1_filters"
+ROUNDS = 3
+FILES = ["lab3_pruned.onnx", "lab3_pruned.safetensors"]  # what the training cells make
+SAMPLE_SECONDS = 0.2
+CHECK = "check-"
+
+Mistakes = dict[str, str | None]  # as in autograder.demo
+Points = dict[tuple[str, str], float]  # (student, exercise) → points
+
+console = Console()
+quiet = Console(quiet=True)
+
+
+@dataclass
+class Measured:
+    """What was found for one kind of notebook: seconds per submission, one number a round unless said otherwise."""
+
+    title: str
+    submissions: int
+    stock: list[float] = field(default_factory=list)
+    engine: list[float] = field(default_factory=list)
+    later: list[float] = field(default_factory=list)  # a further submission in a running batch
+    one_more: list[float] = field(default_factory=list)  # one new submission in a course that is graded
+    each_stock: list[float] = field(default_factory=list)  # stock nbgrader, every submission by itself
+    pages: float = 0.0  # with feedback pages, one run
+    peak: float = 0.0  # megabytes, one run
+    sentences: list[str] = field(default_factory=list)
+
+    def ratios(self) -> list[float]:
+        return [stock / engine for stock, engine in zip(self.stock, self.engine, strict=True)]
+
+    def ratio(self) -> float:
+        """All that stock nbgrader graded, against the engine's median round."""
+        return statistics.mean(self.each_stock) / statistics.median(self.engine)
+
+
+# --- the class
+
+
+def made_up_class(count: int) -> dict[str, Mistakes]:
+    """Students with their answers: most are right (not all in the same words), some wrong, few are missing."""
+    chance = random.Random(3)
+    bank = [answer for answer in answers(LAB) if f"{answer.exercise}(" not in answer.source().partition("\n")[2]]
+    everybody: dict[str, Mistakes] = {"student-000": {}}  # without those that would call themselves in a notebook
+    for number in range(1, count):
+        given: Mistakes = {}
+        for exercise in exercises(LAB):
+            rest = chance.random()
+            if not exercise.module or rest < 0.7:
+                continue  # the reference answer
+            fitting = [answer for answer in bank if answer.exercise == exercise.name]
+            wanted = [answer.name for answer in fitting if bool(answer.says) == (rest > 0.82)]
+            given[exercise.name] = None if rest > 0.96 else chance.choice(wanted)
+        everybody[f"student-{number:03d}"] = given
+    return everybody
+
+
+def mistaken(given: Mistakes) -> set[str]:
+    """The exercises that a student left open, or answered wrongly."""
+    wrong = {(answer.exercise, answer.name) for answer in answers(LAB) if answer.says}
+    return {exercise for exercise, name in given.items() if name is None or (exercise, name) in wrong}
+
+
+def hand_in(course: Path, student: str, given: Mistakes, trained: Path | None) -> None:
+    folder = course / "submitted" / student / LAB
+    folder.mkdir(parents=True)
+    released = nbformat.read(course / "release" / LAB / f"{LAB}.ipynb", as_version=4)
+    nbformat.write(filled_in(released, LAB, given), folder / f"{LAB}.ipynb")
+    for name in FILES if trained else []:
+        shutil.copyfile(trained / name, folder / name)
+
+
+# --- the tests as stock nbgrader has them: plain code in the check cell
+
+
+def used_names(node: ast.AST) -> list[str]:
+    return sorted({part.id for part in ast.walk(node) if isinstance(part, ast.Name)})
+
+
+def brought_in(names: list[str], known: dict[str, ast.stmt], there: set[str]) -> list[str]:
+    """The code of the imports and helpers among `names` that are not there yet, what they use themselves first."""
+    lines: list[str] = []
+    for name in names:
+        if name in known and name not in there:
+            there.add(name)
+            lines += [*brought_in(used_names(known[name]), known, there), ast.unparse(known[name])]
+    return lines
+
+
+def plain_names(statement: ast.stmt) -> dict[str, ast.stmt]:
+    """What a test file's top-level statement brings in, each as a statement that can stand in a cell."""
+    if isinstance(statement, ast.ImportFrom) and statement.module and statement.module.startswith("autograder.checks"):
+        renamed = [alias for alias in statement.names if alias.asname]
+        return {alias.asname or "": ast.parse(f"{alias.asname} = {alias.name}").body[0] for alias in renamed}
+    if isinstance(statement, ast.Import):
+        return {alias.asname or alias.name: ast.Import([alias]) for alias in statement.names}
+    if isinstance(statement, ast.ImportFrom):
+        return {alias.asname or alias.name: ast.ImportFrom(statement.module, [alias], 0) for alias in statement.names}
+    return {statement.name: statement} if isinstance(statement, ast.FunctionDef) else {}
+
+
+def plain_test(test: ast.FunctionDef, artifact: bool) -> list[str]:
+    """A test's function without marks, and its calls: one, or one a case; for an artifact also what they earn."""
+    marks = {mark.func.attr: mark.args for mark in test.decorator_list}  # type: ignore[attr-defined]
+    function = ast.FunctionDef(test.name, test.args, test.body, [], lineno=0)
+    arguments, worth = [argument.arg for argument in test.args.args], ast.unparse(marks["points"][0])
+    if "award" in arguments:
+        arguments[arguments.index("award")] = f"lambda share, message: earned.append({worth} * share)"
+    call = f"{test.name}({', '.join(arguments)})"
+    if "parametrize" in marks:
+        names, cases = ast.literal_eval(marks["parametrize"][0]), ast.unparse(marks["parametrize"][1])
+        call = f"for {names if isinstance(names, str) else ', '.join(names)} in {cases}:\n    {call}"
+    if artifact and "award" not in used_names(test):
+        call += f"\nearned.append({worth})"
+    return [ast.unparse(ast.fix_missing_locations(function)), call]
+
+
+def plain_check(exercise: str, artifact: bool) -> str:
+    """The check cell of an exercise as its instructor would write it for stock nbgrader.
+
+    Full points if no test fails, else none; the file handed in earns what the cell's last line comes to.
+    """
+    lines = ["from pathlib import Path", f'{exercise} = Path("{exercise.removesuffix("_onnx")}.onnx")', "earned = []"]
+    code, known, there = lines if artifact else [], {}, {exercise}
+    for file in check_files(LAB):
+        body = ast.parse(file.read_text(encoding="utf-8")).body
+        for statement in body:
+            known.update(plain_names(statement))
+        tests = [one for one in body if isinstance(one, ast.FunctionDef) and one.name.startswith("test_")]
+        part = []
+        for test in tests:
+            if test.args.args[0].arg == exercise:
+                inside = [name for line in test.body for name in used_names(line)]
+                part += [*brought_in(inside, known, there), *plain_test(test, artifact)]
+        hidden = file.name.startswith("hidden_") and part
+        code += ["### BEGIN HIDDEN TESTS", *part, "### END HIDDEN TESTS"] if hidden else part
+    return "\n".join([*code, *(["round(sum(earned), 2)"] if artifact else [])])
+
+
+# --- the two courses
+
+
+def only_functions(notebook: NotebookNode) -> NotebookNode:
+    """The import cell, the exercises and their check cells: no images, no training, no pictures."""
+    asked = {exercise.name for exercise in exercises(LAB) if exercise.module}
+    wanted = asked | {CHECK + name for name in asked}
+    imports = next(cell for cell in notebook.cells if cell.cell_type == "code")
+    others = [cell for cell in notebook.cells if cell.metadata.get("nbgrader", {}).get("grade_id") in wanted]
+    notebook.cells = [imports, *others]
+    return notebook
+
+
+def source(whole: bool, epochs: int, stock: bool) -> NotebookNode:
+    """The source edition of the lab for one of the two graders."""
+    notebook = shorten(source_edition(LAB), epochs)
+    for cell in notebook.cells if stock else []:
+        cell.source = cell.source.partition("### BEGIN MARK SCHEME")[0]  # a markdown cell must not have one in stock
+        if name := checked_exercise(cell):
+            cell.source = plain_check(name, artifact=name.endswith("_onnx"))
+    return notebook if whole else only_functions(notebook)
+
+
+def stock_nbgrader(course: Path) -> NbGraderAPI:
+    """nbgrader as it comes, but for a time limit on cells that leaves training its time (and quiet kernels)."""
+    config = Config()
+    config.CourseDirectory.root = str(course)
+    config.CourseDirectory.db_url = f"sqlite:///{course / 'gradebook.db'}"
+    config.CourseDirectory.course_id = "stock"
+    config.Execute.timeout = 3600
+    config.Execute.extra_arguments = QUIET
+    return NbGraderAPI(config=config)
+
+
+def make_course(course: Path, notebook: NotebookNode, stock: bool) -> Path:
+    """A fresh course folder in which the lab has been released."""
+    folder = course / "source" / LAB
+    folder.mkdir(parents=True)
+    nbformat.write(notebook, folder / f"{LAB}.ipynb")
+    api = stock_nbgrader(course) if stock else nbgrader(course)
+    must(api.generate_assignment(LAB), f"releasing {LAB}")
+    return course
+
+
+def train_once(course: Path, folder: Path) -> Path:
+    """Really run the (shortened) training cells of a student with right answers → where its files are."""
+    folder.mkdir()
+    released = nbformat.read(course / "release" / LAB / f"{LAB}.ipynb", as_version=4)
+    run_until_trained(filled_in(released, LAB, {}), folder)
+    return folder
+
+
+# --- measuring
+
+
+def stock_seconds(course: Path, students: list[str]) -> list[float]:
+    """Stock nbgrader grades some students, one after another → seconds for each."""
+    api, found = stock_nbgrader(course), []
+    for student in students:
+        start = time.perf_counter()
+        must(api.autograde(LAB, student), f"stock nbgrader: {student}")
+        found.append(time.perf_counter() - start)
+    return found
+
+
+def no_page(course: Path, lab: str, student: str) -> None:
+    """In place of `autograder.batch.write_feedback`, where both sides are to do the same work."""
+
+
+def engine_seconds(course: Path, pages: bool) -> float:
+    """The engine grades everybody who is not graded yet, from the start of its workers to the last record."""
+    with contextlib.nullcontext() if pages else patch.object(batch, "write_feedback", no_page):
+        start = time.perf_counter()
+        failures = grade_lab(LAB, course, console=quiet)
+        seconds = time.perf_counter() - start
+    if failures:
+        raise SystemExit("\n".join(failures))
+    return seconds
+
+
+def later_seconds(course: Path) -> float:
+    """Seconds from one recorded submission to the next, once every worker has finished its first."""
+    times = sorted(path.stat().st_mtime for path in (course / "judged" / LAB).glob("*.json"))
+    first = min(os.cpu_count() or 1, len(times) - 1) - 1
+    return (times[-1] - times[first]) / (len(times) - 1 - first) if len(times) > 1 else float("nan")
+
+
+@contextlib.contextmanager
+def peak_memory() -> Iterator[list[float]]:
+    """The most memory (MB) that this process and all below it held together: a list that grows with every sample.
+
+    What several share counts once (PSS). Looking costs processor time, so nothing is timed meanwhile.
+    """
+    samples, over = [0.0], threading.Event()
+
+    def look() -> None:
+        while not over.wait(SAMPLE_SECONDS):
+            here, total = psutil.Process(), 0.0
+            for process in [here, *here.children(recursive=True)]:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    total += process.memory_full_info().pss / 1e6
+            samples.append(total)
+
+    watch = threading.Thread(target=look)
+    watch.start()
+    try:
+        yield samples
+    finally:
+        over.set()
+        watch.join()
+
+
+def points_of(course: Path, course_id: str) -> Points:
+    """Every check cell's points in a gradebook."""
+    found = {}
+    with Gradebook(f"sqlite:///{course / 'gradebook.db'}", course_id) as book:
+        for submission in book.assignment_submissions(LAB):
+            for grade in (grade for notebook in submission.notebooks for grade in notebook.grades):
+                if grade.cell.name.startswith(CHECK):
+                    found[submission.student.id, grade.cell.name.removeprefix(CHECK)] = grade.auto_score
+    return found
+
+
+def compare(stock: Points, engine: Points, worth: dict[str, float], everybody: dict[str, Mistakes]) -> list[str]:
+    """Whether the two agree on which exercises earn full points, where they should → sentences."""
+    composite = {exercise.name for exercise in exercises(LAB) if exercise.composite}
+    same, helped, networks, differ = 0, 0, [0, 0], []
+    for (student, exercise), points in sorted(stock.items()):
+        agrees = (points == worth[exercise]) == (engine[student, exercise] == worth[exercise])
+        if exercise.endswith("_onnx"):
+            networks[abs(points - engine[student, exercise]) > 0.005] += 1
+        elif exercise in composite and not agrees and mistaken(everybody[student]) - {exercise}:
+            helped += 1
+        elif agrees:
+            same += 1
+        else:
+            differ.append(f"{student}: {exercise} (stock {points:g}, engine {engine[student, exercise]:g})")
+    told = [f"full points or not: the same in {same} of {same + len(differ)} exercises that both sides graded"]
+    told += [f"different: {', '.join(differ)}"] if differ else []
+    if helped:
+        told.append(f"left out: {helped} built on a wrong helper, which the engine judges with the right helper too")
+    if sum(networks):
+        told.append(
+            f"networks handed in: the same points for {networks[0]} of {sum(networks)} "
+            "(stock trains a network anew and measures that one)"
+        )
+    return told
+
+
+def ran_through(course: Path, students: list[str]) -> str:
+    """For how many students stock nbgrader's training cell ended without an error."""
+    good = 0
+    for student in students:
+        notebook = nbformat.read(course / "autograded" / student / LAB / f"{LAB}.ipynb", as_version=4)
+        outputs = [output for cell in notebook.cells if "train" in tags(cell) for output in cell.outputs]
+        good += not any(output.output_type == "error" for output in outputs)
+    return f"stock: the training cell ran to its end for {good} of {len(students)} students; for others it stops early"
+
+
+def measure(whole: bool, options: argparse.Namespace, folder: Path) -> Measured:
+    """Both graders in turn on one kind of notebook."""
+    everybody = made_up_class(options.submissions)
+    by_stock = list(everybody)[: options.stock_lab if whole else None]
+    rounds = min(ROUNDS, len(by_stock))
+    title = "whole lab" if whole else "functions alone"
+    found = Measured(title, len(everybody))
+    console.print(f"[bold]{title}[/]: {len(everybody)} submissions, stock nbgrader on {len(by_stock)} of them")
+
+    place = folder / ("whole_lab" if whole else "functions")
+    stock = make_course(place / "stock", source(whole, options.epochs, stock=True), stock=True)
+    ours = make_course(place / "engine", source(whole, options.epochs, stock=False), stock=False)
+    trained = train_once(ours, place / "trained") if whole else None
+    trial = shutil.copytree(ours, place / "warm_up")
+    hand_in(trial, "warm-up", {}, trained)
+    engine_seconds(trial, pages=False)  # what is kept between runs (decoded images, the measured baseline) is there now
+    for student, given in everybody.items():
+        hand_in(ours, student, given, trained)
+    for student in by_stock:
+        hand_in(stock, student, everybody[student], trained)
+
+    for number in range(rounds):
+        seconds = stock_seconds(stock, by_stock[number::rounds])
+        found.each_stock += seconds
+        found.stock.append(statistics.mean(seconds))
+        course = shutil.copytree(ours, place / f"engine_{number + 1}")
+        found.engine.append(engine_seconds(course, pages=False) / len(everybody))
+        found.later.append(later_seconds(course))
+        say(f"  round {number + 1}: stock {found.stock[-1]:.2f} s a submission, engine {found.engine[-1]:.2f} s")
+
+    worth = {
+        exercise: cell.metadata.nbgrader.points
+        for cell in source(whole, options.epochs, stock=False).cells
+        if (exercise := checked_exercise(cell))
+    }
+    found.sentences = compare(points_of(stock, "stock"), points_of(course, "pruning-labs"), worth, everybody)
+    found.sentences += [ran_through(stock, by_stock)] if whole else []
+    course = shutil.copytree(ours, place / "engine_pages")
+    found.pages = engine_seconds(course, pages=True) / len(everybody)
+    for number in range(rounds):
+        hand_in(course, f"one-more-{number + 1}", {}, trained)
+        found.one_more.append(engine_seconds(course, pages=True))
+    course = shutil.copytree(ours, place / "engine_memory")
+    with peak_memory() as samples:
+        engine_seconds(course, pages=False)
+    found.peak = max(samples)
+    return found
+
+
+# --- the printout
+
+
+def spread(values: list[float], middle: float | None = None) -> str:
+    return f"{statistics.median(values) if middle is None else middle:.3g} ({min(values):.3g} to {max(values):.3g})"
+
+
+def print_all(results: list[Measured], options: argparse.Namespace) -> None:
+    table = Table(title="stock `nbgrader autograde` and this course's engine, on the same answers, in turn")
+    for column in ("lab 3", "grader", "graded", "s each", "per s", "ratio"):
+        table.add_column(column)
+    for one in results:
+        stock, engine = statistics.mean(one.each_stock), statistics.median(one.engine)
+        many, ratio = str(len(one.each_stock)), spread(one.ratios(), one.ratio())
+        table.add_row(one.title, "stock", many, spread(one.stock, stock), f"{1 / stock:.3g}", "")
+        table.add_row("", "engine", str(one.submissions), spread(one.engine), f"{1 / engine:.3g}", ratio)
+    console.print(table)
+    rounds = ", ".join(f"{len(one.stock)} of {one.title}" for one in results)
+    say(
+        f"Rounds: {rounds}; in brackets the lowest and the highest. Stock: the mean of all that it graded, one "
+        f"after another. Engine: the median; it grades on {os.cpu_count()} cores, every submission shut in by "
+        "bubblewrap, and its time includes the start of workers, sandboxes and judges, and the records in the "
+        "gradebook. Throughput is submissions by seconds, each side on its own number of submissions: stock grades "
+        f"only the first {len(results[-1].each_stock)} whole labs of the class."
+    )
+    say(
+        f"Whole lab: training cells are shortened to epochs={options.epochs} (students train for 12), on both sides. "
+        "The files that they make were made once, by one student with right answers, and copied to everybody. Stock "
+        "runs the training and slow cells again; the engine measures the file handed in."
+    )
+    for one in results:
+        console.print(f"[bold]{one.title}[/]")
+        lowest, highest = min(one.each_stock), max(one.each_stock)
+        for sentence in [
+            *one.sentences,
+            f"stock: single submissions took {lowest:.1f} to {highest:.1f} s",
+            f"engine with feedback pages: {one.pages:.2f} s a submission",
+            f"engine, a further submission in a running batch: {spread(one.later)} s",
+            f"engine, one new submission in a graded course (everything starts, with its page): {spread(one.one_more)} s",
+            f"engine, peak memory: {one.peak:,.0f} MB (PSS of its processes together, in a run of its own)",
+        ]:
+            say(f"- {sentence}")
+
+
+def say(text: str) -> None:
+    console.print(text, highlight=False)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--submissions", type=int, default=40, help="how many students hand in (40)")
+    parser.add_argument("--stock-lab", type=int, default=3, help="how many whole labs stock nbgrader grades (3)")
+    parser.add_argument("--epochs", type=int, default=1, help="epochs of the training cells (1)")
+    parser.add_argument("--keep", type=Path, help="a new folder for the course folders, which are kept")
+    options = parser.parse_args()
+    warnings.filterwarnings("ignore", module="nbgrader")
+    put_tools_on_path()
+    say(images_available())
+    with contextlib.ExitStack() as stack:
+        folder = options.keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="grading-")))
+        folder.mkdir(parents=True, exist_ok=True)
+        functions, lab = (measure(whole, options, folder.resolve()) for whole in (False, True))
+    print_all([functions, lab], options)
+    figures = {
+        "throughput_ratio_functions": round(functions.ratio(), 2),
+        "throughput_ratio_lab": round(lab.ratio(), 2),
+        "seconds_per_submission": round(statistics.median(lab.engine), 3),
+        "peak_mb": round(max(functions.peak, lab.peak)),
+    }
+    print(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    main()
