@@ -1,0 +1,231 @@
+"""The bank of attacks against nbgrader as it comes, and against this project's grading: who earns unearned points?
+
+    python benchmarks/attacks_on_stock.py [NAME ...]
+
+Stock nbgrader gets the same lab with the same tests, written as plain asserts into the locked check cells (all or
+nothing for each exercise); its kernels run one after another inside one bubblewrap without network, where nothing
+but a throw-away copy of the course can be written to. Attacks that would harm the machine are left out. The right
+answers and the untouched stubs are graded too, so that the table shows that the asserts are fair. The last line is JSON.
+"""
+
+import ast
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat import NotebookNode
+from nbgrader.api import Gradebook, MissingEntry
+from nbgrader.apps.api import NbGraderAPI
+from rich.console import Console
+from rich.table import Table
+from traitlets.config import Config
+
+from autograder import sandbox
+from autograder.course import ROOT, must, put_tools_on_path
+from autograder.demo import filled_in
+from autograder.editions import check_files, load_tests, source_edition
+from autograder.engine import Grader, verdict_of
+from autograder.release import support_files
+from autograder.sandbox import Limits
+from autograder.submissions import read_submission, take_in
+from course_utils.checking import graded_exercise
+
+sys.path.insert(0, str(ROOT / "tests"))
+
+from attacks.bank import BREACH, LAB, Attack, all_attacks
+
+LIMITS = Limits(call_seconds=5, exercise_seconds=30, cell_seconds=10, notebook_seconds=120, memory_megabytes=2_000)
+NEXT = "zz-next"  # hands in the stubs after the attack: what was planted must not help
+WAIT = 25  # seconds, for what attacks have left behind to act
+
+# Run inside bubblewrap by a plain interpreter: nbgrader as it comes, for one course folder after another.
+INSIDE = f"""
+import logging, os, sys, time
+from pathlib import Path
+from nbgrader.apps.api import NbGraderAPI
+from traitlets.config import Config
+for folder in map(Path, sys.argv[1:]):
+    os.environ["HOME"] = str(folder / "home")
+    (folder / "home").mkdir(exist_ok=True)
+    config = Config()
+    config.CourseDirectory.root = str(folder)
+    config.CourseDirectory.db_url = f"sqlite:///{{folder / 'gradebook.db'}}"
+    config.CourseDirectory.max_dir_size = 1_000_000
+    for student in sorted(path.name for path in (folder / "submitted").iterdir()):
+        try:
+            NbGraderAPI(config=config).autograde({LAB!r}, student, force=True)
+        except BaseException as error:
+            print(folder.name, student, type(error).__name__, file=sys.stderr)
+    print(folder.name, flush=True)
+time.sleep({WAIT})
+"""
+
+
+def is_light(cell: NotebookNode) -> bool:
+    """Graded cells, and the imports: the pictures and trainings of the lab do not matter here."""
+    return "nbgrader" in cell.metadata or (cell.cell_type == "code" and cell.source.startswith("import "))
+
+
+def asserts(exercise: str) -> str:
+    """The tests of an exercise as a check cell of plain nbgrader: helpers, test functions, calls; hidden ones marked."""
+    parts = []
+    for file in check_files(LAB):
+        lines = list(statements(file, exercise))
+        hidden = file.name.startswith("hidden_")
+        parts += ["### BEGIN HIDDEN TESTS", *lines, "### END HIDDEN TESTS"] if hidden else lines
+    return "\n".join(parts)
+
+
+def statements(file: Path, exercise: str) -> Iterator[str]:
+    """Imports, helpers, and this exercise's tests of a file, each followed by its calls."""
+    if exercise.endswith("_onnx"):
+        yield f"from pathlib import Path\n{exercise} = Path('{exercise.removesuffix('_onnx')}.onnx')"
+    module = load_tests(file)
+    for node in ast.parse(file.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("autograder"):
+            yield from (f"{alias.asname} = {alias.name}" for alias in node.names if alias.asname)
+        elif not isinstance(node, ast.FunctionDef) or not node.name.startswith("test_"):
+            yield "" if isinstance(node, ast.Expr) else ast.unparse(node)
+        else:
+            test = getattr(module, node.name)
+            if graded_exercise(test) == exercise:
+                node.decorator_list = []
+                yield ast.unparse(node)
+                yield from calls(test, [argument.arg for argument in node.args.args])
+
+
+def calls(test: object, names: list[str]) -> Iterator[str]:
+    """A call for every case of a test."""
+    cases: list[dict[str, object]] = [{}]
+    for mark in getattr(test, "pytestmark", []):
+        if isinstance(mark, pytest.Mark) and mark.name == "parametrize":
+            keys = mark.args[0].split(",") if isinstance(mark.args[0], str) else list(mark.args[0])
+            values = [value if len(keys) > 1 else (value,) for value in mark.args[1]]
+            cases = [case | dict(zip(keys, value, strict=True)) for case in cases for value in values]
+    for case in cases:
+        given = [names[0], *(f"{key}={value!r}" for key, value in case.items())]
+        if "award" in names:
+            yield "def award(share, message):\n    assert share >= 1, message"
+            given.append("award=award")
+        yield f"{test.__name__}({', '.join(given)})"  # type: ignore[attr-defined]
+
+
+def stock_course(course: Path) -> str:
+    """A course of plain nbgrader with the lab, released → the released notebook as JSON."""
+    notebook = source_edition(LAB)
+    notebook.cells = [cell for cell in notebook.cells if is_light(cell)]
+    for cell in notebook.cells:
+        name = cell.metadata.get("nbgrader", {}).get("grade_id", "")
+        if name.startswith("check-"):
+            cell.source = asserts(name.removeprefix("check-"))
+    folder = course / "source" / LAB
+    for name, path in support_files(LAB).items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, folder / name)
+    nbformat.write(notebook, folder / f"{LAB}.ipynb")
+    config = Config()
+    config.CourseDirectory.root = str(course)
+    config.CourseDirectory.db_url = f"sqlite:///{course / 'gradebook.db'}"
+    config.CourseDirectory.max_dir_size = 1_000_000
+    must(NbGraderAPI(config=config).generate_assignment(LAB, force=True), "generate_assignment")
+    return (course / "release" / LAB / f"{LAB}.ipynb").read_text(encoding="utf-8")
+
+
+def engine_notebook() -> str:
+    """The lab as this project releases it, as light as the stock one."""
+    from autograder.release import release
+
+    with tempfile.TemporaryDirectory() as folder:
+        release(LAB, Path(folder))
+        notebook = nbformat.read(Path(folder) / "release" / LAB / f"{LAB}.ipynb", as_version=4)
+    notebook.cells = [cell for cell in notebook.cells if is_light(cell)]
+    return nbformat.writes(notebook)
+
+
+def right_answers(folder: Path, _course: Path) -> None:
+    path = folder / f"{LAB}.ipynb"
+    nbformat.write(filled_in(nbformat.read(path, as_version=4), LAB, {}), path)
+
+
+def by_stock(attacks: list[Attack], place: Path) -> dict[str, tuple[float, bool]]:
+    """Points that plain nbgrader gives to each attack or to the next student; and whether something was breached."""
+    (place / "template").mkdir()
+    released = stock_course(place / "template")
+    for attack in attacks:
+        course = place / attack.name
+        shutil.copytree(place / "template", course)
+        attack.hand_in(released, course)
+        if attack.family == "touching":
+            Attack(NEXT, "", "").hand_in(released, course)
+    folders = [str(place / attack.name) for attack in attacks]
+    binds = ["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp", "--tmpfs", str(ROOT)]
+    for kept in sandbox.interpreter_folders():
+        if kept.is_relative_to(ROOT) or kept.is_relative_to("/tmp"):
+            binds += ["--ro-bind", str(kept), str(kept)]
+    command = [sandbox.bubblewrap(), "--unshare-all", "--die-with-parent", "--new-session", *binds]
+    command += ["--bind", str(place), str(place), "--chdir", str(place), "--", sys.executable, "-c", INSIDE, *folders]
+    subprocess.run(command, check=True, stdout=sys.stderr)
+    return {attack.name: stock_result(place / attack.name, attack) for attack in attacks}
+
+
+def stock_result(course: Path, attack: Attack) -> tuple[float, bool]:
+    points = 0.0
+    with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as book:
+        for student in {attack.student or attack.name, NEXT}:
+            try:
+                points = max(points, book.find_submission(LAB, student).score)
+            except MissingEntry:
+                continue
+    shown = ""
+    for path in (course / "autograded").rglob("*.ipynb"):
+        cells = nbformat.read(path, as_version=4).cells
+        shown += json.dumps([cell.outputs for cell in cells if cell.cell_type == "code"])
+    return points, BREACH in shown.replace(f'"{BREACH}', "")
+
+
+def by_engine(attacks: list[Attack], place: Path) -> dict[str, tuple[float, bool]]:
+    """The same through this project's grading."""
+    text, found = engine_notebook(), {}
+    with Grader(LIMITS) as grader:
+        for attack in attacks:
+            folder = place / "engine" / "submitted" / attack.hand_in(text, place / "engine") / LAB
+            take_in(folder, LAB)
+            notebook = grader.grade(LAB, nbformat.reads(text, as_version=4), read_submission(folder))
+            verdicts = [verdict for cell in notebook.cells if (verdict := verdict_of(cell))]
+            shown = json.dumps([cell.outputs for cell in notebook.cells if cell.cell_type == "code"])
+            found[attack.name] = sum(verdict.earned for verdict in verdicts), BREACH in shown
+    return found
+
+
+def main() -> None:
+    put_tools_on_path()
+    wanted = sys.argv[1:]
+    attacks = [attack for attack in all_attacks() if attack.stock and (not wanted or attack.name in wanted)]
+    controls = [Attack("right answers", "(control)", "", prepare=right_answers), Attack("stubs", "(control)", "")]
+    with tempfile.TemporaryDirectory() as folder:
+        stock = by_stock([*attacks, *controls], Path(folder))
+        engine = by_engine([*attacks, *controls], Path(folder))
+    table = Table(title="Points from attacks (breach: something was read, changed or left that must not be)")
+    for column in ("family", "attack", "stock nbgrader", "this project"):
+        table.add_column(column, justify="left" if column in ("family", "attack") else "right")
+    for attack in [*attacks, *controls]:
+        cells = [
+            f"{'breach  ' if breached else ''}{points:g}"
+            for points, breached in (stock[attack.name], engine[attack.name])
+        ]
+        table.add_row(attack.family, attack.name, *cells)
+    Console(width=100).print(table)
+    earned = [sum(found[attack.name][0] > 0 for attack in attacks) for found in (stock, engine)]
+    breached = [sum(found[attack.name][1] for attack in attacks) for found in (stock, engine)]
+    figures = {"attacks": len(attacks), "stock_earned": earned[0], "engine_earned": earned[1]}
+    print(json.dumps({**figures, "stock_breached": breached[0], "engine_breached": breached[1]}))
+
+
+if __name__ == "__main__":
+    main()
