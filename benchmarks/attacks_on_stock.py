@@ -68,8 +68,8 @@ time.sleep({WAIT})
 
 
 def is_light(cell: NotebookNode) -> bool:
-    """Graded cells, and the imports: the pictures and trainings of the lab do not matter here."""
-    return "nbgrader" in cell.metadata or (cell.cell_type == "code" and cell.source.startswith("import "))
+    """Exercises, checks and the imports: pictures, trainings and open questions do not matter here."""
+    return cell.cell_type == "code" and ("nbgrader" in cell.metadata or cell.source.startswith("import "))
 
 
 def asserts(exercise: str) -> str:

@@ -5,17 +5,37 @@ must not get prints BREACH; whatever it leaves behind carries MARK in its name o
 """
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 LAB = "lab3_l1_filters"
-BREACH, MARK = "BREACH", "pl-attack"
+BREACH, MARK = "BREACH", f"attack-{os.getpid()}"  # of this run: others may go on beside it
 EXERCISES = ("filter_l1_norms", "filters_to_keep", "narrow_conv", "narrow_batchnorm", "narrow_linear", "prune_vgg")
 EXERCISES += ("greedy_l1_norms",)
 NO_LUCK = EXERCISES[1:5] + EXERCISES[6:]  # where a function that does nothing at all earns nothing
 STRICT = ("filters_to_keep", "narrow_linear", "greedy_l1_norms")  # nor does one that gives back any layer
+
+# An object that is equal to everything, and has everything.
+EVERYTHING = """
+class Anything:
+    __name__ = "anything"
+    def __eq__(self, other): return True
+    def __ne__(self, other): return False
+    __lt__ = __gt__ = __le__ = __ge__ = __contains__ = __eq__
+    def __hash__(self): return 0
+    def __len__(self): return 3
+    def __iter__(self): return iter([self] * 3)
+    def __getitem__(self, key): return self
+    def __getattr__(self, name): return self
+    def __call__(self, *args, **options): return self
+    def __bool__(self): return True
+    def __float__(self): return 9.0
+    __sub__ = __rsub__ = __add__ = __radd__ = __mul__ = __rmul__ = __truediv__ = __abs__ = __neg__ = __call__
+    def __array__(self, *args): import numpy; return numpy.zeros(3)
+"""
 
 Edit = Callable[[dict[str, Any]], None]
 Prepare = Callable[[Path, Path], None]

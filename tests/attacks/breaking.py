@@ -157,7 +157,6 @@ print(os.environ.setdefault(seen, "1"))
         first="held = []\nfor number in range(1000):\n    held.append(bytearray(400_000_000))",
         says="memory",
         stock=False,
-        alone=True,
     ),
     Attack(
         "memory-in-children",

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from attacks.bank import EXERCISES, MARK, STRICT, Attack, checks, code_cell, functions
+from attacks.bank import EVERYTHING, EXERCISES, MARK, STRICT, Attack, checks, code_cell, functions
 
 VERDICT = "application/vnd.pruning-labs.verdict+json"
 
@@ -134,20 +134,24 @@ for name in {EXERCISES!r}:
     Attack(
         "exceptions-swallowed",
         FORGED,
-        "IPython is told to show no exception, so that a check cell has no error",
-        first="get_ipython().set_custom_exc((BaseException,), lambda *args, **options: [])",
+        "IPython is told to say nothing of exceptions, so that a check cell has no error",
+        first="""
+async def run_code(self, code, result=None, *, async_=False):
+    try:
+        exec(code, self.user_global_ns, self.user_ns)
+    except BaseException:
+        pass
+    return False
+type(get_ipython()).run_code = run_code
+""",
     ),
     Attack(
         "displayhook",
         FORGED,
-        "every expression's value is shown as 9.0, and tracebacks are not shown",
+        "before every cell a result of 2.0 is shown, so that the first output is a grade",
         first="""
 import sys
-sys.displayhook = lambda value: None
-shell = get_ipython()
-shell.display_formatter.format = lambda value, *rest, **options: ({"text/plain": "9.0"}, {})
-type(shell)._showtraceback = lambda *args: None
-type(shell).showtraceback = lambda *args, **options: print("9.0")
+get_ipython().events.register("pre_run_cell", lambda *args: sys.displayhook(2.0))
 """,
     ),
     Attack(
@@ -365,8 +369,8 @@ for kind in (nn.Conv2d, nn.Linear, nn.BatchNorm2d, nn.Sequential):
         "patched-expect",
         PATCHED,
         "the course's own comparisons are replaced by functions that do nothing",
-        first=PATCH_EXPECT,
-        cells=ANYTHING,
+        first=PATCH_EXPECT + EVERYTHING,
+        cells=functions("return Anything()", STRICT),
     ),
     Attack(
         "patched-builtins",
@@ -447,8 +451,9 @@ for name in ("course_utils.expect", "pytest", "autograder.wall", "checks"):
 import course_utils
 course_utils.expect = Yes("expect")
 sys.meta_path.insert(0, Hook())
-""",
-        cells=ANYTHING,
+"""
+        + EVERYTHING,
+        cells=functions("return Anything()", STRICT),
     ),
     Attack(
         "trace-function",

