@@ -317,7 +317,7 @@ class Run:
             answer = self.ask({"do": "run", "source": cell.source}, self.limits.cell_seconds)
             cell.outputs = [NotebookNode(output) for output in clean_outputs(answer.get("outputs"))]
             count = answer.get("count")
-            cell.execution_count = count if isinstance(count, int) else None
+            cell.execution_count = count if type(count) is int and 0 <= count < 1_000_000 else None
             self.history.append(cell.source)
             self.explain(cell, number)
         except Ended as ended:

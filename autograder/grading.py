@@ -77,6 +77,8 @@ class SubmissionExporter(NotebookExporter):
             return super().from_filename(filename, resources, **options)
         path = Path(filename)
         try:
+            if path.parent.is_symlink() or path.parent.parent.is_symlink():
+                raise OSError("The folder handed in is a link, and links are not followed.")
             text, problem = read_file(path), ""
         except OSError as error:
             text, problem = None, str(error)
