@@ -22,6 +22,8 @@ from autograder import confinement, wall
 from autograder.channels import receive, send
 
 MOST_OUTPUT = 8_000_000  # characters a cell
+MOST_FRAMES = 10  # of a traceback's beginning, and of its end
+MOST_ERRORS = 10  # of those that led to one another
 
 
 class TimeLimit(BaseException):
@@ -122,6 +124,22 @@ class Stream:
         return {"stdout": 1, "stderr": 2}[self.name]
 
 
+def shorten(error: BaseException | None) -> None:
+    """Leave the first and the last frames of tracebacks only: IPython takes 10 s over those of an endless recursion."""
+    for _ in range(MOST_ERRORS):
+        if error is None:
+            return
+        frames, trace = [], error.__traceback__
+        while trace:
+            frames.append(trace)
+            trace = trace.tb_next
+        if len(frames) > 2 * MOST_FRAMES:
+            frames[MOST_FRAMES - 1].tb_next = frames[-MOST_FRAMES]
+        error = error.__cause__ or error.__context__
+    if error is not None:
+        error.__cause__ = error.__context__ = None
+
+
 def new_shell(outputs: Outputs) -> Any:
     """An IPython shell whose output, results, pictures and errors go to `outputs`."""
     from IPython.core.displayhook import DisplayHook
@@ -148,10 +166,17 @@ def new_shell(outputs: Outputs) -> Any:
         displayhook_class = Type(Hook)
         display_pub_class = Type(Publisher)
 
+        def showtraceback(self, *args: Any, **options: Any) -> None:
+            shorten(sys.exc_info()[1])
+            super().showtraceback(*args, **options)
+
         def _showtraceback(self, kind: Any, error: Any, lines: Any) -> None:
             text = str(error)[:20_000]
             shown = [line[:20_000] for line in "\n".join(map(str, lines)).splitlines()[-60:]]
             outputs.add({"output_type": "error", "ename": kind.__name__, "evalue": text, "traceback": shown}, len(text))
+
+        def _tee(self, channel: str) -> Any:
+            return contextlib.nullcontext()  # IPython would keep a copy of everything that is written
 
         def enable_gui(self, gui: Any = None) -> None:
             pass
@@ -194,6 +219,7 @@ def serve(channel: socket.socket) -> None:
             raise LookupError(answer)
         return shell.user_ns[answer]
 
+    streams = sys.stdout, sys.stderr
     side = wall.Wall(channel, 1, find)
     side.while_called, side.where = time_limit, cell_line
     while True:
@@ -202,15 +228,16 @@ def serve(channel: socket.socket) -> None:
         except EOFError:
             return
         message = json.loads(frame[0])
+        sys.stdout, sys.stderr = streams
         if message.get("do") == "run":
             failed = False
             try:
                 with time_limit(message["seconds"]):
                     failed = not shell.run_cell(message["source"], store_history=True).success
-            except TimeLimit as error:
-                failed = True
+            except BaseException as error:
+                failed, text = True, str(error)
                 outputs.add(
-                    {"output_type": "error", "ename": "TimeLimit", "evalue": str(error), "traceback": [str(error)]}, 0
+                    {"output_type": "error", "ename": type(error).__name__, "evalue": text, "traceback": [text]}, 0
                 )
             answer = {"outputs": outputs.taken(), "failed": failed, "count": shell.execution_count - 1}
             send(channel, (json.dumps(answer).encode("utf-8", "replace"), b""))

@@ -232,7 +232,21 @@ class Wall:
     # out
 
     def pack(self, message: Mapping[str, Any], **values: Any) -> Frame:
-        """A frame of a message, values, and the state of all that they reach, as far as the other side lacks it."""
+        """A frame of a message, values, and the state of all that they reach, as far as the other side lacks it.
+
+        Where a value cannot be packed (it raises an error when it is looked at), what it reached is forgotten.
+        """
+        first = self.next
+        try:
+            return self._pack(message, values)
+        except BaseException:
+            for number in [number for number in self.objects if number >= first and number % 2 == first % 2]:
+                self.numbers.pop(_key(self.objects.pop(number)), None)
+                self.lasting.discard(number)
+                self.known.pop(number, None)
+            raise
+
+    def _pack(self, message: Mapping[str, Any], values: Mapping[str, Any]) -> Frame:
         self.buffers: list[bytes] = []
         roots = {name: self.encode(value) for name, value in values.items()}
         states, done = [], set()
@@ -337,7 +351,7 @@ class Wall:
                 "kind": "dict",
                 "items": [[self.encode(key), self.encode(item)] for key, item in value.items()],
             }, None
-        return {"kind": "handle", "type": getattr(value, "__name__", None) or type(value).__name__}, None
+        return {"kind": "handle", "type": _name_of(value)}, None
 
     def tensor_state(self, tensor: Tensor) -> dict[str, Any]:
         if type(tensor) not in (Tensor, nn.Parameter):
@@ -618,6 +632,14 @@ def _key(value: Any) -> Any:
     if isinstance(value, torch.UntypedStorage) and value.nbytes():
         return ("memory", value.data_ptr())
     return id(value)
+
+
+def _name_of(value: Any) -> str:
+    """What a function calls itself; for anything else, and what will not say, its class's name."""
+    with contextlib.suppress(Exception):
+        if isinstance(value.__name__, str):
+            return value.__name__
+    return type(value).__name__
 
 
 def _plain(tensor: Tensor) -> bool:

@@ -5,6 +5,8 @@ is a fixture whose value is looked up in a mapping from names to answers: a note
 the reference in the project's own tests, a student's functions when grading.
 """
 
+import ast
+import functools
 import html
 import inspect
 import linecache
@@ -243,10 +245,20 @@ def run_tests(files: Sequence[Path], exercise: str, answers: Mapping[str, Any], 
     fixtures = ModuleType("answers")
     vars(fixtures).update(answer_fixtures(names, find))
     settings = Path(files[0]).with_name("pytest.ini")
-    unused = ["terminal", "cacheprovider", "faulthandler"]
-    unused += ["unraisableexception", "threadexception"]  # they collect garbage for most of a check's time
+    unused = ["terminal", "cacheprovider", "faulthandler", "debugging", "legacypath", "doctest", "pastebin", "junitxml"]
+    unused += ["setuponly", "setupplan", "stepwise", "unraisableexception", "threadexception"]  # most of a check's time
     quiet = [*(word for plugin in unused for word in ("-p", f"no:{plugin}")), "--noconftest"]
-    quiet += ["-c", str(settings), "--rootdir", str(settings.parent), "--capture=sys", "--assert=plain", "-W", "ignore"]
+    quiet += [
+        "--disable-plugin-autoload",
+        "-c",
+        str(settings),
+        "--rootdir",
+        str(settings.parent),
+        "--capture=sys",
+        "--assert=plain",
+        "-W",
+        "ignore",
+    ]
     before = sys.dont_write_bytecode
     sys.dont_write_bytecode = True
     try:
@@ -262,14 +274,13 @@ def run_tests(files: Sequence[Path], exercise: str, answers: Mapping[str, Any], 
 
 def exercises_of(files: Sequence[Path]) -> set[str]:
     """The exercises that test files grade: the first arguments of their test functions."""
-    import ast
+    return set().union(*(_exercises_in(Path(file).read_text(encoding="utf-8")) for file in files))
 
-    found = set()
-    for file in files:
-        for node in ast.parse(Path(file).read_text(encoding="utf-8")).body:
-            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_") and node.args.args:
-                found.add(node.args.args[0].arg)
-    return found
+
+@functools.cache
+def _exercises_in(code: str) -> frozenset[str]:
+    tests = [node for node in ast.parse(code).body if isinstance(node, ast.FunctionDef)]
+    return frozenset(node.args.args[0].arg for node in tests if node.name.startswith("test_") and node.args.args)
 
 
 def visible_tests() -> list[Path]:

@@ -201,7 +201,7 @@ def _seeded(make: Callable[[], _N], seed: int) -> _N:
         torch.manual_seed(seed)
         network = make()
         for module in network.modules():
-            if isinstance(module, nn.Conv2d):
+            if isinstance(module, nn.Conv2d) and not module.weight.is_meta:
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
     return network
 

@@ -21,6 +21,8 @@ OPSET = 18
 LARGEST_MEGABYTES = 50
 LARGEST_TENSOR = 20_000_000
 INPUT_SHAPE = (3, 32, 32)
+LARGEST_SETTING = 16  # whole numbers in one constant, such as a shape, axes or padding: no weight
+MOST_SETTINGS = 2_000  # of those and single numbers in a whole file; with more of them all count as weights
 
 # Operators whose multiply-adds and weights are counted, and which of their inputs are weights.
 _COUNTED = {
@@ -175,13 +177,15 @@ def counted_operators(model: onnx.ModelProto) -> list[Operator]:
     """Every operator at which weights meet the images, with its weights and its multiply-adds for one image.
 
     A weight is a constant tensor as it arrives, also where it comes through Transpose, Cast or
-    DequantizeLinear. At other operators than convolutions, linear layers and normalisations only
-    floating-point constants of more than one element are weights (PRelu's slopes, say, but no axes and no
-    clipping limits). Raises OnnxFileError where sizes are not known or weights depend on the images.
+    DequantizeLinear. At other operators than convolutions, linear layers and normalisations a constant is a
+    weight if it has more than one floating-point number, or more than 16 whole ones (PRelu's slopes, say, but no
+    axes and no clipping limits); a file with thousands of smaller ones hides weights in them, so they count too.
+    Raises OnnxFileError where sizes are not known or weights depend on the images.
     """
     shapes, floating = _shapes(model)
     constants = {tensor.name for tensor in model.graph.initializer}
-    operators = []
+    operators: list[Operator] = []
+    settings: list[Operator] = []
     for node in model.graph.node:
         if all(not name or name in constants for name in node.input):
             constants |= set(node.output)
@@ -189,8 +193,10 @@ def counted_operators(model: onnx.ModelProto) -> list[Operator]:
         arriving = [name for name in node.input if name in constants]
         try:
             if node.op_type not in _COUNTED:
-                weights = [name for name in arriving if name in floating and math.prod(shapes[name]) > 1]
-                operators += [Operator(node, 0, tuple(weights))] if weights else []
+                for name in arriving:
+                    most = 1 if name in floating else LARGEST_SETTING
+                    place = operators if math.prod(shapes[name]) > most else settings
+                    place.append(Operator(node, 0, (name,)))
                 continue
             weights = [node.input[p] for p in _COUNTED[node.op_type] if p < len(node.input) and node.input[p]]
             if node.op_type == "MatMul":
@@ -202,11 +208,15 @@ def counted_operators(model: onnx.ModelProto) -> list[Operator]:
             operators.append(Operator(node, _macs(node, shapes), tuple(weights)))
         except KeyError as error:
             raise OnnxFileError(f"The shape of {error} cannot be worked out from the file.") from None
-    return operators
+    small = {name for operator in settings for name in operator.weights}
+    return operators + (settings if sum(math.prod(shapes[name]) for name in small) > MOST_SETTINGS else [])
 
 
-def run_onnx(path: str | Path, images: Any) -> tuple[float, float]:
-    """Accuracy (0 to 1) and mean cross-entropy of an ONNX file on a data set, by ONNX Runtime on the CPU."""
+def run_onnx(path: str | Path, images: Any, augment: bool = False) -> tuple[float, float]:
+    """Accuracy (0 to 1) and mean cross-entropy of an ONNX file on a data set, by ONNX Runtime on the CPU.
+
+    `augment`: on the images moved and mirrored at random, as in training. Raises OnnxFileError.
+    """
     import onnxruntime
 
     from minicifar import Loader
@@ -217,7 +227,7 @@ def run_onnx(path: str | Path, images: Any) -> tuple[float, float]:
     try:
         session = onnxruntime.InferenceSession(Path(path).read_bytes(), options, providers=["CPUExecutionProvider"])
         name = session.get_inputs()[0].name
-        for batch, labels in Loader(images, batch_size=250):
+        for batch, labels in Loader(images, batch_size=250, augment=augment):
             (logits,) = session.run(None, {name: np.ascontiguousarray(batch.numpy(), dtype=np.float32)})
             wanted = (len(labels), len(images.classes))
             if getattr(logits, "shape", None) != wanted:

@@ -4,6 +4,7 @@ import copy
 from collections import Counter
 
 import pytest
+from torch import nn
 
 from autograder.answers import Answer, answers
 from autograder.editions import check_files, exercises, lab_names, references
@@ -49,3 +50,14 @@ def test_the_reference_passes(lab: str) -> None:
     for name in references(lab):
         verdict = run_tests(check_files(lab), name, copy.copy(references(lab)))
         assert verdict.passed, str(verdict)
+
+
+NOTHING = {"None": lambda *_: None, "any layer": lambda *_: nn.Conv2d(1, 1, 1), "any object": lambda *_: Counter()}
+
+
+@pytest.mark.parametrize("what", NOTHING)
+@pytest.mark.parametrize("lab", lab_names())
+def test_an_answer_that_does_nothing_earns_nothing(lab: str, what: str) -> None:
+    for name in references(lab):
+        verdict = run_tests(check_files(lab), name, {**references(lab), name: NOTHING[what]})
+        assert [outcome.title for outcome in verdict.outcomes if outcome.earned] == []

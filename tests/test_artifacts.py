@@ -58,6 +58,19 @@ def test_other_images_are_not_comparable(
         artifacts.measured(file)
 
 
+def test_images_known_by_heart_are_left_to_a_person(
+    images: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "pruned.onnx"
+    file.touch()
+    monkeypatch.setattr(artifacts, "measured_at", lambda path, changed: network(0.9))
+    monkeypatch.setattr(artifacts, "accuracy_when_moved", lambda path, changed: 0.8)
+    assert artifacts.measured(file).accuracy == 0.9
+    monkeypatch.setattr(artifacts, "accuracy_when_moved", lambda path, changed: 0.3)
+    with pytest.raises(NotComparable, match="by heart"):
+        artifacts.measured(file)
+
+
 def test_the_recorded_thresholds_come_from_20_seeds() -> None:
     import json
 

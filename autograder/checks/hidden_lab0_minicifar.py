@@ -46,8 +46,10 @@ def test_images_that_are_three_pixels_wide(normalize, side):
 def test_normalizing_leaves_the_images_alone(normalize):
     images = torch.arange(48, dtype=torch.uint8).view(1, 3, 4, 4)
     before = images.clone()
-    normalize(images, (0.4, 0.4, 0.4), (0.2, 0.2, 0.2))
+    answer = normalize(images, (0.4, 0.4, 0.4), (0.2, 0.2, 0.2))
     expect.unchanged(images, before, "normalizing must leave the images as they were")
+    normalized = expect.same_shape(answer, images.shape, "the shape stays")
+    assert normalized.is_floating_point(), "normalizing makes floating-point numbers of the pixels"
 
 
 # --- crop_and_flip

@@ -22,7 +22,7 @@ def test_norms_of_layers_that_are_not_square(filter_l1_norms, shape):
 def test_scoring_does_not_change_the_weight(filter_l1_norms):
     weight = numbers(4, 3, 3, 3)
     before = weight.clone()
-    filter_l1_norms(weight)
+    expect.same_shape(filter_l1_norms(weight), (4,), "one score per filter: sum over every axis but the first")
     expect.unchanged(weight, before, "scoring must leave the weight as it was")
 
 
@@ -71,6 +71,7 @@ def test_the_old_batchnorm_is_not_changed(narrow_batchnorm):
     norm = batchnorm(5)
     before = norm.running_mean.clone()
     narrow = narrow_batchnorm(norm, torch.arange(5))
+    expect.same_shape(narrow.running_mean, (5,), "the running mean has one number for every channel that stays")
     narrow.running_mean.add_(1)
     expect.unchanged(norm.running_mean, before, "the narrow batch norm shares its memory with the old one")
 

@@ -56,13 +56,18 @@ def statistics_of(network):
 
 
 def left_as_found(function, network, input_size):
-    """Modes, statistics and hooks of the network are the same after `function(network, input_size)`."""
+    """`function(network, input_size)` finds a number, and modes, statistics and hooks of the network stay the same."""
     mode, statistics, hooks = modes(network), statistics_of(network), hooks_on(network)
     try:
-        function(network, input_size)
+        answer = function(network, input_size)
     except ValueError as error:
         hint = "in training mode a batch norm wants more than one value a channel: switch to evaluation mode"
         raise AssertionError(f"{hint}\n  your function stopped: {error}") from None
+    counted = isinstance(answer, (int, float, torch.Tensor)) and float(answer) > 0
+    insist(
+        counted,
+        f"a number above 0 is wanted, and only then is it worth something that the network is as it was: {answer!r}",
+    )
     now = statistics_of(network)
     for name, buffer in statistics.items():
         hint = f"{name} changed: in training mode a batch norm learns from every image; switch to evaluation mode"

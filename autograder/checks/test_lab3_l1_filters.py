@@ -125,6 +125,7 @@ def test_the_old_layer_is_not_changed(narrow_conv):
     before = layer.weight.detach().clone()
     narrow = narrow_conv(layer, torch.arange(5), torch.arange(4))
     assert narrow is not layer, "return a new layer, not the old one"
+    expect.same_shape(narrow.weight, before.shape, "when all channels stay, the new layer is as wide as the old one")
     narrow.weight.data.zero_()
     expect.unchanged(layer.weight, before, "the narrow layer shares its memory with the old one: clone what you pick")
 
@@ -212,11 +213,12 @@ def test_removing_equals_zeroing(prune_vgg):
 def test_the_network_is_not_changed(prune_vgg):
     network = network_with_statistics()
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    prune_vgg(network, 0.5)
+    pruned = pruned_network(prune_vgg(network, 0.5))
     after = network.state_dict()
     hint = "prune_vgg changed the network that it was given: work on a copy"
     assert all(after[name].shape == before[name].shape for name in before), hint
     assert all(torch.equal(after[name], before[name]) for name in before), hint
+    expect.same_shape(pruned(numbers(2, 3, 32, 32)), (2, 3), "the pruned network still gives one logit per class")
 
 
 def silence_weak_channels(network, keep_ratio):

@@ -15,8 +15,6 @@ LAB = "lab3_l1_filters"
 BREACH, MARK = "BREACH", f"attack-{os.getpid()}"  # of this run: others may go on beside it
 EXERCISES = ("filter_l1_norms", "filters_to_keep", "narrow_conv", "narrow_batchnorm", "narrow_linear", "prune_vgg")
 EXERCISES += ("greedy_l1_norms",)
-NO_LUCK = EXERCISES[1:5] + EXERCISES[6:]  # where a function that does nothing at all earns nothing
-STRICT = ("filters_to_keep", "narrow_linear", "greedy_l1_norms")  # nor does one that gives back any layer
 
 # An object that is equal to everything, and has everything.
 EVERYTHING = """
@@ -120,7 +118,7 @@ def checks(notebook: dict[str, Any]) -> list[dict[str, Any]]:
     return [cell for cell in notebook["cells"] if grade_id(cell).startswith("check-")]
 
 
-def functions(body: str, names: tuple[str, ...] = NO_LUCK) -> dict[str, str]:
+def functions(body: str, names: tuple[str, ...] = EXERCISES) -> dict[str, str]:
     """The same body for several exercises, whatever arguments they take."""
     lines = body.strip().splitlines()
     indented = "\n".join(f"    {line}" for line in lines)

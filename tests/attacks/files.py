@@ -307,6 +307,7 @@ def hidden_weights(hide: Callable[[str, np.ndarray, list, list, list], str]) -> 
         helper.make_node("ReduceSum", ["images"], ["sum"], keepdims=0),
         helper.make_node("Mul", ["sum", "nothing"], ["zero_float"]),
         helper.make_node("Cast", ["zero_float"], ["zero"], to=TensorProto.INT32),
+        helper.make_node("ReduceSum", ["zero_float"], ["zero_one"], keepdims=1),
         helper.make_node("Transpose", ["images"], ["maps"], perm=[0, 2, 3, 1]),
     ]
     initializers = [constant("nothing", 0.0, np.float32), constant("pads", [0, 1, 1, 0, 0, 1, 1, 0])]
@@ -365,6 +366,24 @@ def in_integers(name: str, values: np.ndarray, nodes: list, initializers: list, 
     return name
 
 
+def in_single_numbers(name: str, values: np.ndarray, nodes: list, initializers: list, sparse: list) -> str:
+    """Weights one by one, each with a 0 from the images added; of each matrix as many as the last layer has."""
+    parts = []
+    for number, value in enumerate(values.astype(np.float32).ravel()[:2048]):
+        initializers.append(constant(f"{name}-{number}", [value], np.float32))
+        nodes.append(helper.make_node("Add", [f"{name}-{number}", "zero_one"], [f"{name}-sum{number}"]))
+        parts.append(f"{name}-sum{number}")
+    rest = constant(f"{name}-rest", [1 + values.size // len(parts)])
+    shape = constant(f"{name}-shape", values.shape)
+    size, zero = constant(f"{name}-size", [values.size]), constant(f"{name}-zero", [0])
+    initializers += [rest, shape, size, zero]
+    nodes.append(helper.make_node("Concat", parts, [f"{name}-few"], axis=0))
+    nodes.append(helper.make_node("Tile", [f"{name}-few", rest.name], [f"{name}-many"]))
+    nodes.append(helper.make_node("Slice", [f"{name}-many", zero.name, size.name], [f"{name}-all"]))
+    nodes.append(helper.make_node("Reshape", [f"{name}-all", shape.name], [name]))
+    return name
+
+
 def in_sparse_tensors(name: str, values: np.ndarray, nodes: list, initializers: list, sparse: list) -> str:
     """Weights as sparse constants that happen to hold every element."""
     flat = values.astype(np.float32).ravel()
@@ -409,10 +428,11 @@ def large_and_ignorant() -> bytes:
     return onnx_file([*nodes, FLAT[1]], list(wide))
 
 
-# Files of the whole baseline whose weights must be counted, or which must be refused.
-HIDING = {
-    "in integers": lambda: hidden_weights(in_integers),
-    "in sparse tensors": lambda: hidden_weights(in_sparse_tensors),
+# Files whose weights must be counted, or which must be refused: how they hide them, and how many there are at least.
+HIDING: dict[str, tuple[Callable, int]] = {
+    "in integers": (in_integers, 280_000),
+    "in single numbers": (in_single_numbers, 10_000),
+    "in sparse tensors": (in_sparse_tensors, 280_000),
 }
 
 
@@ -449,7 +469,6 @@ ATTACKS = [
         says="link",
         stock=False,
         reads=True,
-        hole="the notebook behind the link is shown in the feedback: SubmissionExporter looks at the last part only",
     ),
     Attack(
         "student-is-a-link",
@@ -459,7 +478,6 @@ ATTACKS = [
         says="link",
         stock=False,
         reads=True,
-        hole="the notebook behind the link is shown in the feedback: SubmissionExporter looks at the last part only",
     ),
     Attack(
         "special-files",
@@ -682,6 +700,6 @@ ATTACKS = [
         "no network at all: a table of the test images and their classes",
         prepare=handing_in(memorised),
         stock=False,
-        hole="the test images are public, and a table of them has few parameters",
+        says="it seems to know these images by heart",
     ),
 ]

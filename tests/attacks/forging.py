@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from attacks.bank import EVERYTHING, EXERCISES, MARK, STRICT, Attack, checks, code_cell, functions
+from attacks.bank import EVERYTHING, EXERCISES, MARK, Attack, checks, code_cell, functions
 
 VERDICT = "application/vnd.pruning-labs.verdict+json"
 
@@ -322,7 +322,6 @@ strange = [
 answer({"outputs": strange + [{"output_type": "stream", "text": "x"}] * 100_000, "count": -5, "failed": "?"})
 """,
         stock=False,
-        hole="a cell's count below 0 is no notebook: nbgrader cannot record it (Run.cell takes any int)",
     ),
     Attack(
         "set-aside",
@@ -363,14 +362,14 @@ nn.Module.__call__ = zeros
 for kind in (nn.Conv2d, nn.Linear, nn.BatchNorm2d, nn.Sequential):
     kind.forward = zeros
 """,
-        cells=functions("return nn.Conv2d(1, 1, 1)", STRICT),
+        cells=functions("return nn.Conv2d(1, 1, 1)"),
     ),
     Attack(
         "patched-expect",
         PATCHED,
         "the course's own comparisons are replaced by functions that do nothing",
         first=PATCH_EXPECT + EVERYTHING,
-        cells=functions("return Anything()", STRICT),
+        cells=functions("return Anything()"),
     ),
     Attack(
         "patched-builtins",
@@ -453,7 +452,7 @@ course_utils.expect = Yes("expect")
 sys.meta_path.insert(0, Hook())
 """
         + EVERYTHING,
-        cells=functions("return Anything()", STRICT),
+        cells=functions("return Anything()"),
     ),
     Attack(
         "trace-function",

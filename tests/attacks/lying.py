@@ -1,6 +1,6 @@
 """Liars: answers that claim to be what they are not, and answers found anywhere but by solving the exercise."""
 
-from attacks.bank import EVERYTHING, NO_LUCK, STRICT, Attack, functions
+from attacks.bank import EVERYTHING, EXERCISES, Attack, functions
 
 LIARS = "liars"
 
@@ -131,7 +131,7 @@ ATTACKS = [
         LIARS,
         "answers are an object equal to everything, of every length, with every attribute",
         first=EVERYTHING,
-        cells=functions("return Anything()", STRICT),
+        cells=functions("return Anything()"),
     ),
     Attack(
         "lying-tensor",
@@ -257,7 +257,7 @@ def keep(*args):
     taken[:] = [value for value in args if isinstance(value, torch.Tensor)] + [torch.zeros(7)]
     return taken[-1]
 """,
-        cells={name: f"{name} = keep" for name in NO_LUCK},
+        cells={name: f"{name} = keep" for name in EXERCISES},
     ),
     Attack(
         "selection-made-whole",
