@@ -9,14 +9,12 @@ import contextlib
 import hashlib
 import json
 import os
-import signal
-import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
-from multiprocessing import get_context, util
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +32,13 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from autograder import confinement, sandbox
+from autograder import sandbox
 from autograder.course import CourseError, must, nbgrader
 from autograder.editions import check_files
-from autograder.engine import Grader
 from autograder.sandbox import Isolation, Limits
 from autograder.submissions import Submission, read_submission, take_in
-from course_utils.checkpoints import atomic
+from autograder.worker import judge_submission, start_worker
+from course_utils.files import atomic
 
 
 @dataclass
@@ -143,36 +141,7 @@ def write_judged(course: Path, lab: str, student: str, kept: dict[str, Any]) -> 
         temporary.write_text(json.dumps(kept), encoding="utf-8")
 
 
-# --- in a worker
-
-_here = threading.local()
-
-
-def start_worker() -> None:
-    """End with the process that started this one, also when that was killed."""
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    with contextlib.suppress(AttributeError, OSError):
-        confinement.libc().prctl(confinement.SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-    util.Finalize(None, close_grader, exitpriority=1)
-
-
-def close_grader() -> None:
-    """End this worker's sandboxes, if it has any."""
-    if hasattr(_here, "grader"):
-        _here.grader.close()
-        del _here.grader
-
-
-def judge_submission(
-    lab: str, released: str, files: dict[str, bytes], remarks: list[str], limits: dict[str, Any], isolation: Isolation
-) -> str:
-    """Judge a submission in this worker's sandbox → the graded notebook as JSON. Depends on its arguments only."""
-    grader = getattr(_here, "grader", None)
-    if grader is None or (asdict(grader.limits), grader.isolation) != (limits, isolation):
-        close_grader()
-        grader = _here.grader = Grader(Limits(**limits), isolation)
-    graded = grader.grade(lab, nbformat.reads(released, as_version=4), Submission(files, remarks))
-    return nbformat.writes(graded)
+# --- feedback pages, and where all is done
 
 
 def write_feedback(course: Path, lab: str, student: str) -> None:

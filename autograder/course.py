@@ -67,5 +67,6 @@ class CourseError(Exception):
 def must(result: dict, what: str) -> dict:
     """The result of an nbgrader step; CourseError with its log where it failed."""
     if not result["success"]:
-        raise CourseError(f"{what} failed:\n{result.get('error') or result.get('log')}")
+        told = dict.fromkeys(text.strip() for text in (result.get("log"), result.get("error")) if text)
+        raise CourseError(f"{what} failed:\n" + "\n".join(told))
     return result

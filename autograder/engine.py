@@ -25,9 +25,9 @@ from autograder import channels, sandbox
 from autograder.channels import Frame
 from autograder.cleaning import clean_outputs
 from autograder.editions import tags
-from autograder.release import support_files
 from autograder.sandbox import Ended, Isolation, Limits, SandboxError, Warm
 from autograder.submissions import NOTES, Submission, grade_id, restored
+from autograder.support import support_files
 from course_utils.checking import Outcome, Verdict
 
 VERDICT = "application/vnd.pruning-labs.verdict+json"

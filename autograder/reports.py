@@ -24,7 +24,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from autograder.report import Mark, Submission, clipped, submissions
-from course_utils.checkpoints import atomic
+from course_utils.files import atomic
 
 FORGEABLE = "Graded without a sandbox: the student's code could have forged these points."
 COMMONEST = 5  # mistakes shown for an exercise

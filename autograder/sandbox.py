@@ -187,8 +187,8 @@ def memory_of(processes: Iterable[psutil.Process]) -> float:
     for process in processes:
         with contextlib.suppress(OSError, ValueError, IndexError):
             lines = Path(f"/proc/{process.pid}/smaps_rollup").read_text().splitlines()
-            total += next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
-    return total / 1000
+            total += next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))  # in units of 1024 bytes
+    return total * 1024 / 1e6
 
 
 def work_folder() -> Path:

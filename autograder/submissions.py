@@ -21,7 +21,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from autograder.cleaning import clean_markdown, readable
 from autograder.course import SHIPPED
 from autograder.editions import tags
-from course_utils.checkpoints import atomic
+from course_utils.files import atomic
 
 LARGEST_FILE = 64_000_000  # bytes
 LARGEST_NOTEBOOK = 32_000_000

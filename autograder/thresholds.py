@@ -22,7 +22,7 @@ from autograder.course import ROOT
 from autograder.editions import LabError, exercises, read_lab, tags
 from course_utils.artifacts import THRESHOLDS, measured_baseline, test_images
 from course_utils.baseline import image_kind
-from course_utils.checkpoints import atomic
+from course_utils.files import atomic
 from course_utils.onnx_files import measure_onnx
 
 

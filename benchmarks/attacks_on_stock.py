@@ -2,23 +2,20 @@
 
     python benchmarks/attacks_on_stock.py [NAME ...]
 
-Stock nbgrader gets the same lab with the same tests, written as plain asserts into the locked check cells (all or
-nothing for each exercise); its kernels run one after another inside one bubblewrap without network, where nothing
+Stock nbgrader gets the same lab with the same tests, written as plain code into the locked check cells (all or
+nothing for each function); its kernels run one after another inside one bubblewrap without network, where nothing
 but a throw-away copy of the course can be written to. Attacks that would harm the machine are left out. The right
-answers and the untouched stubs are graded too, so that the table shows that the asserts are fair. The last line is JSON.
+answers and the untouched stubs are graded too, so that the table shows that the tests are fair. The last line is JSON.
 """
 
-import ast
 import json
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
-import pytest
 from nbformat import NotebookNode
 from nbgrader.api import Gradebook, MissingEntry
 from nbgrader.apps.api import NbGraderAPI
@@ -29,16 +26,16 @@ from traitlets.config import Config
 from autograder import sandbox
 from autograder.course import ROOT, must, put_tools_on_path
 from autograder.demo import filled_in
-from autograder.editions import check_files, load_tests, source_edition
+from autograder.editions import source_edition
 from autograder.engine import Grader, verdict_of
-from autograder.release import support_files
 from autograder.sandbox import Limits
 from autograder.submissions import read_submission, take_in
-from course_utils.checking import graded_exercise
+from autograder.support import support_files
 
 sys.path.insert(0, str(ROOT / "tests"))
 
 from attacks.bank import BREACH, LAB, Attack, all_attacks
+from grading import plain_check  # the benchmark beside this one
 
 LIMITS = Limits(call_seconds=5, exercise_seconds=30, cell_seconds=10, notebook_seconds=120, memory_megabytes=2_000)
 NEXT = "zz-next"  # hands in the stubs after the attack: what was planted must not help
@@ -72,50 +69,6 @@ def is_light(cell: NotebookNode) -> bool:
     return cell.cell_type == "code" and ("nbgrader" in cell.metadata or cell.source.startswith("import "))
 
 
-def asserts(exercise: str) -> str:
-    """The tests of an exercise as a check cell of plain nbgrader: helpers, test functions, calls; hidden ones marked."""
-    parts = []
-    for file in check_files(LAB):
-        lines = list(statements(file, exercise))
-        hidden = file.name.startswith("hidden_")
-        parts += ["### BEGIN HIDDEN TESTS", *lines, "### END HIDDEN TESTS"] if hidden else lines
-    return "\n".join(parts)
-
-
-def statements(file: Path, exercise: str) -> Iterator[str]:
-    """Imports, helpers, and this exercise's tests of a file, each followed by its calls."""
-    if exercise.endswith("_onnx"):
-        yield f"from pathlib import Path\n{exercise} = Path('{exercise.removesuffix('_onnx')}.onnx')"
-    module = load_tests(file)
-    for node in ast.parse(file.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("autograder"):
-            yield from (f"{alias.asname} = {alias.name}" for alias in node.names if alias.asname)
-        elif not isinstance(node, ast.FunctionDef) or not node.name.startswith("test_"):
-            yield "" if isinstance(node, ast.Expr) else ast.unparse(node)
-        else:
-            test = getattr(module, node.name)
-            if graded_exercise(test) == exercise:
-                node.decorator_list = []
-                yield ast.unparse(node)
-                yield from calls(test, [argument.arg for argument in node.args.args])
-
-
-def calls(test: object, names: list[str]) -> Iterator[str]:
-    """A call for every case of a test."""
-    cases: list[dict[str, object]] = [{}]
-    for mark in getattr(test, "pytestmark", []):
-        if isinstance(mark, pytest.Mark) and mark.name == "parametrize":
-            keys = mark.args[0].split(",") if isinstance(mark.args[0], str) else list(mark.args[0])
-            values = [value if len(keys) > 1 else (value,) for value in mark.args[1]]
-            cases = [case | dict(zip(keys, value, strict=True)) for case in cases for value in values]
-    for case in cases:
-        given = [names[0], *(f"{key}={value!r}" for key, value in case.items())]
-        if "award" in names:
-            yield "def award(share, message):\n    assert share >= 1, message"
-            given.append("award=award")
-        yield f"{test.__name__}({', '.join(given)})"  # type: ignore[attr-defined]
-
-
 def stock_course(course: Path) -> str:
     """A course of plain nbgrader with the lab, released → the released notebook as JSON."""
     notebook = source_edition(LAB)
@@ -123,7 +76,7 @@ def stock_course(course: Path) -> str:
     for cell in notebook.cells:
         name = cell.metadata.get("nbgrader", {}).get("grade_id", "")
         if name.startswith("check-"):
-            cell.source = asserts(name.removeprefix("check-"))
+            cell.source = plain_check(name.removeprefix("check-"), artifact=name.endswith("_onnx"))
     folder = course / "source" / LAB
     for name, path in support_files(LAB).items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

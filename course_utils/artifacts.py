@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 from course_utils.baseline import baseline, cache_folder, image_kind
 from course_utils.checking import NotComparable
-from course_utils.checkpoints import atomic
+from course_utils.files import atomic
 from course_utils.onnx_files import Measured, export_onnx, measure_onnx, run_onnx
 from minicifar import MiniCIFAR
 

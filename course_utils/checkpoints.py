@@ -5,11 +5,9 @@ metadata. `load_network` builds that recipe and fits every layer to the shapes i
 matter who pruned the network, or how, as long as only sizes changed.
 """
 
-import contextlib
 import json
-import os
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from course_utils.files import atomic
 from course_utils.networks import build
 
 FORMAT = 1
@@ -156,19 +155,6 @@ def rebuild(
     for module in network.modules():
         _follow_shapes(module)
     return network
-
-
-@contextlib.contextmanager
-def atomic(path: str | Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; what is written there takes its place only when all went well."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)

@@ -15,7 +15,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto
 
-from course_utils.checkpoints import atomic
+from course_utils.files import atomic
 
 OPSET = 18
 LARGEST_MEGABYTES = 50

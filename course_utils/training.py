@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from course_utils.checkpoints import atomic
+from course_utils.files import atomic
 
 
 class Evaluation(NamedTuple):

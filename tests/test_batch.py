@@ -18,7 +18,7 @@ import nbformat
 import pytest
 from nbgrader.api import Gradebook
 
-from autograder import batch
+from autograder import batch, worker
 from autograder.batch import Options, grade_lab, read_judged
 from autograder.course import ROOT, CourseError
 from autograder.demo import filled_in
@@ -85,7 +85,7 @@ def here(monkeypatch: pytest.MonkeyPatch, bubblewrap: str) -> None:
 @pytest.fixture(scope="module", autouse=True)
 def close_sandbox() -> Iterator[None]:
     yield
-    batch.close_grader()
+    worker.close_grader()
 
 
 def grades(course: Path) -> dict[str, float]:

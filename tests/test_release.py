@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from autograder.editions import lab_names
-from autograder.release import STUDENT_FILES, support_files
+from autograder.support import STUDENT_FILES, support_files
 
 PACKAGE_OF = {"PIL": "pillow", "IPython": "ipython"}
 OURS = {"minicifar", "course_utils", "solutions"}

@@ -12,8 +12,9 @@ from autograder.course import ROOT, must, nbgrader
 from autograder.demo import filled_in
 from autograder.editions import points
 from autograder.engine import checked_exercise, verdict_of
-from autograder.release import answers_in, contents, release, support_files
+from autograder.release import answers_in, contents, release
 from autograder.report import Result, feedback_pages, results
+from autograder.support import support_files
 
 LAB = "lab3_l1_filters"
 MISTAKES: dict[str, dict[str, str | None]] = {

@@ -10,8 +10,8 @@ import psutil
 import pytest
 
 from autograder import confinement, sandbox
-from autograder.release import support_files
 from autograder.sandbox import ROOT, Ended, Limits, SandboxError, Warm, processes_below
+from autograder.support import support_files
 
 LIMITS = Limits(memory_megabytes=1000, processes=16, disk_megabytes=20, cpu_seconds=30)
 Run = Callable[..., dict[str, Any]]

@@ -48,8 +48,7 @@ class Attack:
     else, once the rest lies there. `student`: a name for the student's folder.
     `says`: words that the instructor must find in the remarks or verdicts. `alone`: is run once more in a bubblewrap
     of its own. `stock`: can be run through nbgrader as it comes. `reads`: aims at how the submission is read, and
-    needs no code to be run. `hole`: what is not held back yet; its test is expected to fail. `apart`: the hole would
-    stop the grading of the whole class.
+    needs no code to be run.
     """
 
     name: str
@@ -66,8 +65,6 @@ class Attack:
     alone: bool = False
     stock: bool = True
     reads: bool = False
-    hole: str = ""
-    apart: bool = False
 
     def hand_in(self, released: str, course: Path) -> str:
         """Lay the submission into a course → the student's name."""
