@@ -3,8 +3,8 @@
     python benchmarks/attacks_on_stock.py [NAME ...]
 
 Stock nbgrader gets the same lab with the same tests, written as plain code into the locked check cells (all or
-nothing for each function); its kernels run one after another inside one bubblewrap without network, where nothing
-but a throw-away copy of the course can be written to. Attacks that would harm the machine are left out. The right
+nothing for each function); for every attack it runs inside a bubblewrap of its own without network, where nothing but
+a throw-away copy of the course can be written to. Attacks that would harm the machine are left out. The right
 answers and the untouched stubs are graded too, so that the table shows that the tests are fair. The last line is JSON.
 """
 
@@ -41,26 +41,23 @@ LIMITS = Limits(call_seconds=5, exercise_seconds=30, cell_seconds=10, notebook_s
 NEXT = "zz-next"  # hands in the stubs after the attack: what was planted must not help
 WAIT = 25  # seconds, for what attacks have left behind to act
 
-# Run inside bubblewrap by a plain interpreter: nbgrader as it comes, for one course folder after another.
+# Run inside bubblewrap by a plain interpreter: nbgrader as it comes, for one course folder.
 INSIDE = f"""
-import logging, os, sys, time
+import os, sys, time
 from pathlib import Path
 from nbgrader.apps.api import NbGraderAPI
 from traitlets.config import Config
-for folder in map(Path, sys.argv[1:]):
-    os.environ["HOME"] = str(folder / "home")
-    (folder / "home").mkdir(exist_ok=True)
-    config = Config()
-    config.CourseDirectory.root = str(folder)
-    config.CourseDirectory.db_url = f"sqlite:///{{folder / 'gradebook.db'}}"
-    config.CourseDirectory.max_dir_size = 1_000_000
-    for student in sorted(path.name for path in (folder / "submitted").iterdir()):
-        try:
-            NbGraderAPI(config=config).autograde({LAB!r}, student, force=True)
-        except BaseException as error:
-            print(folder.name, student, type(error).__name__, file=sys.stderr)
-    print(folder.name, flush=True)
-time.sleep({WAIT})
+folder, wait = Path(sys.argv[1]), float(sys.argv[2])
+os.environ["HOME"] = str(folder / "home")
+(folder / "home").mkdir(exist_ok=True)
+config = Config()
+config.CourseDirectory.root = str(folder)
+config.CourseDirectory.db_url = f"sqlite:///{{folder / 'gradebook.db'}}"
+config.CourseDirectory.max_dir_size = 1_000_000
+for student in sorted(path.name for path in (folder / "submitted").iterdir()):
+    done = NbGraderAPI(config=config).autograde({LAB!r}, student, force=True)
+    print(folder.name, student, "graded" if done["success"] else "not graded", flush=True)
+time.sleep(wait)
 """
 
 
@@ -110,20 +107,20 @@ def by_stock(attacks: list[Attack], place: Path) -> dict[str, tuple[float, bool]
     """Points that plain nbgrader gives to each attack or to the next student; and whether something was breached."""
     (place / "template").mkdir()
     released = stock_course(place / "template")
+    binds = ["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp", "--tmpfs", str(ROOT)]
+    for kept in sandbox.interpreter_folders():
+        if kept.is_relative_to(ROOT) or kept.is_relative_to("/tmp"):
+            binds += ["--ro-bind", str(kept), str(kept)]
+    command = [sandbox.bubblewrap(), "--unshare-all", "--die-with-parent", "--new-session", *binds]
     for attack in attacks:
         course = place / attack.name
         shutil.copytree(place / "template", course)
         attack.hand_in(released, course)
         if attack.family == "touching":
             Attack(NEXT, "", "").hand_in(released, course)
-    folders = [str(place / attack.name) for attack in attacks]
-    binds = ["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp", "--tmpfs", str(ROOT)]
-    for kept in sandbox.interpreter_folders():
-        if kept.is_relative_to(ROOT) or kept.is_relative_to("/tmp"):
-            binds += ["--ro-bind", str(kept), str(kept)]
-    command = [sandbox.bubblewrap(), "--unshare-all", "--die-with-parent", "--new-session", *binds]
-    command += ["--bind", str(place), str(place), "--chdir", str(place), "--", sys.executable, "-c", INSIDE, *folders]
-    subprocess.run(command, check=True, stdout=sys.stderr)
+        own = ["--bind", str(course), str(course), "--chdir", str(course)]
+        wait = WAIT if attack.name.endswith("later") else 0
+        subprocess.run([*command, *own, "--", sys.executable, "-c", INSIDE, str(course), str(wait)], stdout=sys.stderr)
     return {attack.name: stock_result(place / attack.name, attack) for attack in attacks}
 
 
@@ -137,9 +134,18 @@ def stock_result(course: Path, attack: Attack) -> tuple[float, bool]:
                 continue
     shown = ""
     for path in (course / "autograded").rglob("*.ipynb"):
-        cells = nbformat.read(path, as_version=4).cells
-        shown += json.dumps([cell.outputs for cell in cells if cell.cell_type == "code"])
-    return points, BREACH in shown.replace(f'"{BREACH}', "")
+        try:
+            cells = nbformat.read(path, as_version=4).cells
+            shown += shown_by(cells)
+        except nbformat.reader.NotJSONError:  # an attack has written into it
+            shown += BREACH
+    return points, BREACH in shown
+
+
+def shown_by(cells: list[NotebookNode]) -> str:
+    """What cells have printed and found, without the lines of code that stand in tracebacks."""
+    outputs = [output for cell in cells for output in cell.get("outputs", [])]
+    return json.dumps([[output.get("text"), output.get("evalue"), output.get("data")] for output in outputs])
 
 
 def by_engine(attacks: list[Attack], place: Path) -> dict[str, tuple[float, bool]]:
@@ -151,8 +157,7 @@ def by_engine(attacks: list[Attack], place: Path) -> dict[str, tuple[float, bool
             take_in(folder, LAB)
             notebook = grader.grade(LAB, nbformat.reads(text, as_version=4), read_submission(folder))
             verdicts = [verdict for cell in notebook.cells if (verdict := verdict_of(cell))]
-            shown = json.dumps([cell.outputs for cell in notebook.cells if cell.cell_type == "code"])
-            found[attack.name] = sum(verdict.earned for verdict in verdicts), BREACH in shown
+            found[attack.name] = sum(verdict.earned for verdict in verdicts), BREACH in shown_by(notebook.cells)
     return found
 
 

@@ -153,7 +153,7 @@ def rebuild(
     if left:
         raise CheckpointError(f"Tensors are missing: {', '.join(left[:5])}{', …' if len(left) > 5 else ''}.")
     for module in network.modules():
-        _follow_shapes(module)
+        follow_shapes(module)
     return network
 
 
@@ -183,7 +183,7 @@ def _put(network: nn.Module, name: str, tensor: Tensor) -> None:
         module.register_buffer(leaf, tensor)
 
 
-def _follow_shapes(module: nn.Module) -> None:
+def follow_shapes(module: nn.Module) -> None:
     """Set the sizes that a layer says of itself to those that its weight has."""
     if isinstance(module, _NORMS) and module.running_mean is not None:
         module.num_features = len(module.running_mean)

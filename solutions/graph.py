@@ -1,0 +1,805 @@
+"""What can be pruned in a network, read from its ONNX graph: channel groups, for any network that exports.
+
+Every axis of every parameter gets *marks*, one for each position. They travel through the graph with the data:
+a convolution hands on those of its filters, a flatten repeats each for all pixels, a concatenation puts them one
+behind the other. Where two must agree (the sides of an addition, a feature map and the input slice that reads it)
+they are tied. What is tied in the end is one *channel*: it is removed everywhere, or nowhere. Where an operator
+does anything else with a channel, that channel is frozen, and the reason is kept.
+
+    python -m solutions.graph resnet18 graph.svg
+
+writes a picture of a network of torchvision or of the course. After Martineau's poster on pruning from the ONNX
+graph; the groups are those that DepGraph (Fang et al. 2023, arXiv 2301.12900) finds from autograd's graph.
+"""
+
+import copy
+import logging
+import math
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from onnx import numpy_helper
+from onnx.reference import ReferenceEvaluator
+from torch import nn
+
+OPSET = 18
+LARGEST_CONSTANT = 1_000_000  # elements; larger results of constants are not worked out
+
+
+@dataclass(frozen=True)
+class Slot:
+    """The positions of a group's channels along one axis of a parameter or buffer.
+
+    `channel[i]` is the channel of position i, -1 where that is another group's. `consumes`: what is read from
+    the channel there, not what makes or carries it.
+    """
+
+    parameter: str
+    axis: int
+    channel: np.ndarray
+    consumes: bool
+
+
+@dataclass(frozen=True)
+class Group:
+    """Channels that are chosen from together, because the same layers make them.
+
+    `frozen`: channel → why it must stay; all others can be removed.
+    """
+
+    name: str
+    channels: int
+    slots: tuple[Slot, ...]
+    frozen: Mapping[int, str] = field(default_factory=dict)
+
+    @property
+    def free(self) -> list[int]:
+        """The channels that can be removed."""
+        return [channel for channel in range(self.channels) if channel not in self.frozen]
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why channels are frozen, each reason once."""
+        return list(dict.fromkeys(self.frozen.values()))
+
+
+# --- the export
+
+
+def export_graph(network: nn.Module, example: Any) -> onnx.ModelProto:
+    """The network's ONNX graph in evaluation mode, batch norms kept, initializers named as its parameters.
+
+    `example`: an input, or a tuple of them. Where evaluation does not reach all parameters (the auxiliary heads of
+    GoogLeNet and Inception), the branch that `network.training` opens is exported too.
+    """
+    whole = _exported(copy.deepcopy(network).eval(), example)
+    if unreached(network, whole):
+        opened = copy.deepcopy(network).eval()
+        opened.training = True  # of the outermost module only: dropout and batch norms inside stay as they are
+        try:
+            more = _exported(opened, example)
+        except Exception:  # not every network can be run like this, and then there is just one graph
+            return whole
+        if len(unreached(network, more)) < len(unreached(network, whole)):
+            return more
+    return whole
+
+
+def unreached(network: nn.Module, model: onnx.ModelProto) -> list[str]:
+    """Parameters that the graph does not use."""
+    used = {name for node in model.graph.node for name in node.input}
+    return [name for name, _ in network.named_parameters() if name not in used]
+
+
+def _exported(network: nn.Module, example: Any) -> onnx.ModelProto:
+    arguments = example if isinstance(example, tuple) else (example,)
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")
+            program = torch.onnx.export(
+                network, arguments, dynamo=True, optimize=False, opset_version=OPSET, external_data=False, verbose=False
+            )
+    finally:
+        logging.disable(before)
+    assert program is not None
+    return program.model_proto
+
+
+# --- marks
+
+
+@dataclass
+class Value:
+    """A tensor of the graph. `marks`: arrays of marks that broadcast to `shape`; `array`: what it holds, if constant.
+
+    `weight`: it depends on parameters and constants only, not on the network's input.
+    """
+
+    shape: tuple[int, ...]
+    marks: list[np.ndarray] = field(default_factory=list)
+    array: np.ndarray | None = None
+    weight: bool = False
+    parts: list["Value"] = field(default_factory=list)  # of a sequence
+
+    def on(self, axis: int) -> np.ndarray | None:
+        """The marks along this axis and no other, as a vector; None if there are none."""
+        return next((marks.ravel() for marks in self.marks if axes_of(marks) == (axis % len(self.shape),)), None)
+
+    def fixed(self, axis: int) -> bool:
+        """Whether the axis has more than one position and no marks."""
+        return self.shape[axis] > 1 and not any(marks.shape[axis] > 1 for marks in self.marks)
+
+
+def axes_of(marks: np.ndarray) -> tuple[int, ...]:
+    """The axes along which marks lie."""
+    return tuple(axis for axis, size in enumerate(marks.shape) if size > 1)
+
+
+def narrowed(marks: np.ndarray) -> np.ndarray:
+    """The same marks with size 1 along every axis on which they do not change."""
+    for axis, size in enumerate(marks.shape):
+        first = marks.take([0], axis)
+        if size > 1 and (marks == first).all():
+            marks = first
+    return marks
+
+
+def lying_along(vector: np.ndarray, axis: int, rank: int) -> np.ndarray:
+    shape = [1] * rank
+    shape[axis] = len(vector)
+    return vector.reshape(shape)
+
+
+class Reading:
+    """A graph that is being read: all marks so far, what is tied, made, read and frozen."""
+
+    def __init__(self, model: onnx.ModelProto, parameters: Sequence[str] | None) -> None:
+        graph = model.graph
+        self.values: dict[str, Value] = {"": Value(())}
+        self.ranges: list[tuple[str, int, int, int]] = []  # (parameter, axis, first mark, size)
+        self.count = 0
+        self.tied: list[np.ndarray] = []
+        self.made: list[np.ndarray] = []
+        self.read: list[np.ndarray] = []
+        self.frozen: list[tuple[np.ndarray, str]] = []
+        self.shapes = {
+            value.name: tuple(size.dim_value for size in value.type.tensor_type.shape.dim)
+            for value in [*graph.value_info, *graph.output, *graph.input]
+        }
+        for tensor in graph.initializer:
+            if parameters is not None and tensor.name not in parameters:
+                array = numpy_helper.to_array(tensor)
+                self.values[tensor.name] = Value(array.shape, array=array, weight=True)
+            else:
+                self.values[tensor.name] = self.parameter(tensor.name, tuple(tensor.dims))
+        for value in graph.input:
+            self.values.setdefault(value.name, Value(self.shapes[value.name]))
+
+    def new_marks(self, size: int) -> np.ndarray:
+        self.count += size
+        return np.arange(self.count - size, self.count)
+
+    def parameter(self, name: str, shape: tuple[int, ...]) -> Value:
+        value = Value(shape, weight=True)
+        for axis, size in enumerate(shape):
+            self.ranges.append((name, axis, self.count, size))
+            marks = self.new_marks(size)
+            if size > 1:  # a single channel can never go
+                value.marks.append(lying_along(marks, axis, len(shape)))
+        return value
+
+    def tie(self, first: np.ndarray, second: np.ndarray) -> None:
+        """These marks belong together, one by one."""
+        self.tied.append(np.stack([array.ravel() for array in np.broadcast_arrays(first, second)]))
+
+    def freeze(self, marks: np.ndarray | None, reason: str) -> None:
+        if marks is not None:
+            self.frozen.append((marks.ravel(), reason))
+
+    def freeze_all(self, values: Sequence[Value], reason: str) -> None:
+        for value in values:
+            for marks in value.marks:
+                self.freeze(marks, reason)
+            self.freeze_all(value.parts, reason)
+
+    def keep_only(self, value: Value, allowed: Sequence[int], reason: str) -> list[np.ndarray]:
+        """The marks that lie along allowed axes only; all others are frozen."""
+        stay = []
+        for marks in value.marks:
+            if set(axes_of(marks)) <= set(allowed):
+                stay.append(marks)
+            else:
+                self.freeze(marks, reason)
+        return stay
+
+    def node(self, node: onnx.NodeProto) -> None:
+        """Follow one operator."""
+        inputs = [self.values.get(name, Value(())) for name in node.input]
+        inner = [name for graph in _graphs_in(node) for one in graph.node for name in one.input if name in self.values]
+        results = None
+        if not inner and all(
+            value.array is not None or not name for name, value in zip(node.input, inputs, strict=True)
+        ):
+            results = _worked_out(node, [value.array for value in inputs])
+        if results is None and node.op_type == "Shape":
+            start, end = attribute(node, "start", 0), attribute(node, "end", None)
+            results = [Value((), array=np.array(inputs[0].shape[slice(start, end)], dtype=np.int64), weight=True)]
+            results[0].shape = results[0].array.shape  # type: ignore[union-attr]
+        if results is None:
+            rule = RULES.get(node.op_type) if node.domain in ("", "ai.onnx") and not inner else None
+            if rule:
+                try:
+                    results = rule(self, node, inputs)
+                except (IndexError, ValueError, TypeError):  # a form that the rule was not written for
+                    results = unknown(self, node, inputs)
+            else:
+                self.freeze_all(
+                    [*inputs, *(self.values[name] for name in inner)], f"operator {node.op_type} is not known"
+                )
+                results = [Value(self.shapes.get(name, ())) for name in node.output]
+        weight = all(value.weight for name, value in zip(node.input, inputs, strict=True) if name) and not inner
+        for name, value in zip(node.output, results, strict=False):
+            value.weight = weight
+            self.values[name] = value
+
+
+def _graphs_in(node: onnx.NodeProto) -> list[onnx.GraphProto]:
+    return [graph for one in node.attribute for graph in ([one.g] if one.HasField("g") else one.graphs)]
+
+
+def _worked_out(node: onnx.NodeProto, arrays: list[np.ndarray | None]) -> list[Value] | None:
+    """What an operator makes of constants; None if that is too large, or not to be known."""
+    if node.op_type == "Constant" and (tensor := attribute(node, "value", None)) is not None:
+        arrays = [numpy_helper.to_array(tensor)]
+        return [Value(arrays[0].shape, array=arrays[0], weight=True)]
+    if sum(array.size for array in arrays if array is not None) > LARGEST_CONSTANT:
+        return None
+    try:
+        evaluator = ReferenceEvaluator(node, opsets={"": OPSET})
+        found = evaluator.run(None, dict(zip(node.input, arrays, strict=True)))
+    except Exception:  # an operator that the reference does not have: then it is read as any other
+        return None
+    if not all(isinstance(array, np.ndarray | np.generic) and array.size <= LARGEST_CONSTANT for array in found):
+        return None
+    return [Value(np.shape(array), array=np.asarray(array), weight=True) for array in found]
+
+
+def attribute(node: onnx.NodeProto, name: str, default: Any) -> Any:
+    return next((onnx.helper.get_attribute_value(one) for one in node.attribute if one.name == name), default)
+
+
+def constant(value: Value | None, default: Any = None) -> list[int] | None:
+    """The whole numbers that a value holds; `default` if it is absent, None if it is not constant."""
+    if value is None or (value.array is None and not value.shape and not value.marks):
+        return default
+    return None if value.array is None else [int(number) for number in value.array.ravel()]
+
+
+def given(inputs: Sequence[Value], position: int) -> Value | None:
+    return inputs[position] if position < len(inputs) else None
+
+
+# --- rules: (reading, node, inputs) → outputs
+
+Rule = Callable[[Reading, onnx.NodeProto, list[Value]], list[Value]]
+
+
+def same_shape(reading: Reading, node: onnx.NodeProto, inputs: list[Value]) -> list[Value]:
+    """One number in, one number out: every channel passes."""
+    return [Value(inputs[0].shape, list(inputs[0].marks)), *(Value(inputs[0].shape) for _ in node.output[1:])]
+
+
+def spatial(reading: Reading, node: onnx.NodeProto, inputs: list[Value]) -> list[Value]:
+    """Works on every feature map by itself: pooling, resizing."""
+    stay = reading.keep_only(inputs[0], (0, 1), f"{node.op_type} mixes pixels that belong to channels")
+    shape = reading.shapes.get(node.output[0], inputs[0].shape)
+    if len(shape) > 1 and shape[1] != inputs[0].shape[1]:
+        reading.freeze_all(inputs, f"{node.op_type} changes the number of channels")
+        stay = []
+    return [Value(shape, list(stay)) for _ in node.output]
+
+
+def elementwise(reading: Reading, node: onnx.NodeProto, inputs: list[Value]) -> list[Value]:
+    """Operands of one shape, after broadcasting: their channels are tied."""
+    shape = np.broadcast_shapes(*(value.shape for value in inputs))
+    wide = []
+    for value in inputs:
+        lead = (1,) * (len(shape) - len(value.shape))
+        marks = [one.reshape(lead + one.shape) for one in value.marks]
+        wide.append(Value(lead + value.shape, marks, value.array, value.weight))
+    found: dict[tuple[int, ...], np.ndarray] = {}
+    for value in wide:
+        for marks in value.marks:
+            axes = axes_of(marks)
+            for other in wide:
+                facing = [one for one in other.marks if set(axes_of(one)) & set(axes)]
+                for one in facing:
+                    if axes_of(one) == axes:
+                        reading.tie(marks, one)
+                    else:
+                        reading.freeze(marks, f"{node.op_type} joins channels that are arranged in different ways")
+                        reading.freeze(one, f"{node.op_type} joins channels that are arranged in different ways")
+                uniform = other.array is not None and len(np.unique(other.array)) == 1
+                if not facing and not uniform and any(other.shape[axis] > 1 for axis in axes):
+                    reading.freeze(marks, f"{node.op_type} joins it with a tensor of a fixed size")
+            found.setdefault(axes, marks)
+    return [Value(shape, list(found.values()))]
+
+
+def joined(reading: Reading, maps: Value, parameter: Value | None, axis: int, rest: str) -> None:
+    """A parameter with one entry for every channel of `maps`."""
+    marks = parameter.on(0) if parameter is not None and len(parameter.shape) == 1 else None
+    if marks is None:
+        return
+    channels = maps.on(axis)
+    if channels is None or len(channels) != len(marks):
+        reading.freeze(marks, rest)
+    else:
+        reading.tie(channels, marks)
+
+
+def contraction(reading: Reading, channels: np.ndarray | None, weights: np.ndarray | None, op: str) -> None:
+    """The input slices of a layer's weight read these channels."""
+    if weights is None:
+        reading.freeze(channels, f"{op} reads it with a weight that is computed")
+        return
+    if channels is None or len(channels) != len(weights):
+        reading.freeze(weights, f"{op} reads a fixed number of channels there (the network's input?)")
+        reading.freeze(channels, f"{op} reads channels that are arranged in another way")
+    else:
+        reading.tie(channels, weights)
+    reading.read.append(weights)
+
+
+def together(reading: Reading, marks: np.ndarray | None, groups: int) -> None:
+    """The same position in every group of a grouped convolution: removed together, so that groups stay equal."""
+    if marks is not None:
+        rows = marks.reshape(groups, -1)
+        for row in rows[1:]:
+            reading.tie(rows[0], row)
+
+
+def conv(reading: Reading, node: onnx.NodeProto, inputs: list[Value]) -> list[Value]:
+    maps, weight = inputs[0], inputs[1]
+    groups, transposed = attribute(node, "group", 1), node.op_type == "ConvTranspose"
+    stay = reading.keep_only(maps, (0, 1), f"{node.op_type} mixes pixels that belong to channels")
+    maps = Value(maps.shape, stay)
+    channels = maps.on(1)
+    if weight.marks and not weight.weight:
+        reading.freeze_all([weight, maps], f"{node.op_type} has a weight that depends on the input")
+    first, second = weight.on(0), weight.on(1)
+    shape = reading.shapes.get(node.output[0], ())
+    outputs = weight.shape[1] * groups if transposed else weight.shape[0]
+    made: np.ndarray | None
+    if groups == 1:
+        contraction(reading, channels, first if transposed else second, node.op_type)
+        made = second if transposed else first
+    elif groups == maps.shape[1] and weight.shape[1] == 1:  # depthwise: every channel goes on by itself
+        made = first
+        if made is not None and channels is not None:
+            reading.tie(np.repeat(channels, outputs // groups), made)
+            if outputs > groups:
+                made = np.repeat(channels, outputs // groups)
+        else:
+            reading.freeze(made, f"{node.op_type} reads a fixed number of channels there (the network's input?)")
+    else:
+        together(reading, channels, groups)
+        reader, made = (first, second) if transposed else (second, first)
+        if transposed:
+            together(reading, reader, groups)
+            contraction(reading, channels, reader, node.op_type)
+            made = None if made is None else np.tile(made, groups)
+        else:
+            contraction(reading, None if channels is None else channels.reshape(groups, -1)[0], reader, node.op_type)
+            together(reading, made, groups)
+    if made is None:
+        return [Value(shape)]
+    if not (groups == maps.shape[1] and weight.shape[1] == 1 and channels is not None and groups > 1):
+        reading.made.append(made)
+    result = Value(shape, [lying_along(made, 1, len(shape))])
+    joined(reading, result, given(inputs, 2), 1, f"{node.op_type} has a bias of another size")
+    return [result]
+
+
+def matmul(reading: Reading, node: onnx.NodeProto, inputs: list[Value]) -> list[Value]:
+    left, right = inputs[0], inputs[1]
+    shape = reading.shapes.get(node.output[0], ())
+    if not right.weight or len(right.shape) < 2:
+        reading.freeze_all([left, right], "a product of two activations (attention)")
+        return [Value(shape)]
+    last = len(left.shape) - 1
+    for marks in left.marks:
+        if last in axes_of(marks) and axes_of(marks) != (last,):
+            reading.freeze(marks, f"{node.op_type} reads channels that are arranged in another way")
+    contraction(reading, left.on(last), right.on(len(right.shape) - 2), node.op_type)
+    made = right.on(len(right.shape) - 1)
+    result = [marks for marks in left.marks if last not in axes_of(marks)]
+    if len(shape) != len(left.shape):
+        reading.freeze_all([Value((), result)], f"{node.op_type} changes the number of axes")
+        result = []
+    if made is not None:
+        reading.made.append(made)
+        result.append(lying_along(made, len(shape) - 1, len(shape)))
+    for marks in right.marks:
+        if len(axes_of(marks)) > 1 or (axes_of(marks) and axes_of(marks)[0] < len(right.shape) - 2):
+            reading.freeze(marks, f"{node.op_type} has a weight that is arranged in another way")
+    return [Value(shape, result)]
+
+
+def gemm(reading: Reading, node: onnx.NodeProto, inputs: list[Value]) -> list[Value]:
+    sides = []
+    for value, name in zip(inputs[:2], ("transA", "transB"), strict=True):
+        turned = attribute(node, name, 0)
+        marks = [one.T for one in value.marks] if turned else list(value.marks)
+        sides.append(Value(value.shape[::-1] if turned else value.shape, marks, None, value.weight))
+    (result,) = matmul(reading, node, sides)
+    bias = given(inputs, 2)
+    if bias is not None and bias.shape:
+        (result,) = elementwise(reading, node, [result, bias])
+    return [result]
+
+
+def batch_norm(reading: Reading, node: onnx.NodeProto, inputs: list[Value]) -> list[Value]:
+    maps = inputs[0]
+    stay = reading.keep_only(maps, (0, 1), f"{node.op_type} treats channels that are arranged in another way")
+    for parameter in inputs[1:]:
+        joined(reading, Value(maps.shape, stay), parameter, 1, f"{node.op_type} works on a fixed number of channels")
+    return [Value(maps.shape, stay)]
+
+
+def instance_norm(reading: Reading, node: onnx.NodeProto, inputs: list[Value]) -> list[Value]:
+    return batch_norm(reading, node, inputs)
+
+
+def layer_norm(reading: Reading, node: onnx.NodeProto, inputs: list[Value]) -> list[Value]:
+    """Every number depends on all channels of its position."""
+    axis = attribute(node, "axis", -1) % len(inputs[0].shape)
+    reason = f"{node.op_type} normalises over the channels"
+    stay = reading.keep_only(inputs[0], range(axis), reason)
+    reading.freeze_all(inputs[1:], reason)
+    return [Value(inputs[0].shape, stay), *(Value(()) for _ in node.output[1:])]
+
+
+def over_channels(reading: Reading, node: onnx.NodeProto, inputs: list[Value]) -> list[Value]:
+    """Normalisation over neighbouring channels."""
+    stay = reading.keep_only(inputs[0], [0], f"{node.op_type} normalises over the channels")
+    return [Value(inputs[0].shape, stay)]
+
+
+def along_axis(reading: Reading, node: onnx.NodeProto, inputs: list[Value]) -> list[Value]:
+    """Softmax and its like."""
+    axis = attribute(node, "axis", -1) % len(inputs[0].shape)
+    others = [other for other in range(len(inputs[0].shape)) if other != axis]
+    return [Value(inputs[0].shape, reading.keep_only(inputs[0], others, f"{node.op_type} mixes the channels"))]
+
+
+def reduction(reading: Reading, node: onnx.NodeProto, inputs: list[Value]) -> list[Value]:
+    rank, keep = len(inputs[0].shape), attribute(node, "keepdims", 1)
+    axes = attribute(node, "axes", None) or constant(given(inputs, 1), [])
+    if node.op_type in ("ArgMax", "ArgMin"):
+        axes = [attribute(node, "axis", 0)]
+    if axes is None:
+        return unknown(reading, node, inputs)
+    reduced = {axis % rank for axis in axes} or set(range(rank))
+    stay = reading.keep_only(
+        inputs[0], [axis for axis in range(rank) if axis not in reduced], f"{node.op_type} mixes the channels"
+    )
+    if not keep:
+        stay = [np.squeeze(marks, axis=tuple(reduced)) for marks in stay]
+    return [Value(reading.shapes.get(node.output[0], ()), stay)]
+
+
+def reshape(reading: Reading, node: onnx.NodeProto, inputs: list[Value]) -> list[Value]:
+    """Another arrangement of the same numbers: every channel becomes as many features as it has pixels."""
+    value, shape = inputs[0], reading.shapes.get(node.output[0])
+    if shape is None or math.prod(shape) != math.prod(value.shape):
+        return unknown(reading, node, inputs)
+    marks = [narrowed(np.broadcast_to(one, value.shape).reshape(shape)) for one in value.marks]
+    return [Value(shape, marks)]
+
+
+def transpose(reading: Reading, node: onnx.NodeProto, inputs: list[Value]) -> list[Value]:
+    order = attribute(node, "perm", list(range(len(inputs[0].shape)))[::-1])
+    shape = tuple(inputs[0].shape[axis] for axis in order)
+    return [Value(shape, [marks.transpose(order) for marks in inputs[0].marks])]
+
+
+def expand(reading: Reading, node: onnx.NodeProto, inputs: list[Value]) -> list[Value]:
+    shape = reading.shapes.get(node.output[0])
+    if shape is None:
+        return unknown(reading, node, inputs)
+    lead = (1,) * (len(shape) - len(inputs[0].shape))
+    return [Value(shape, [marks.reshape(lead + marks.shape) for marks in inputs[0].marks])]
+
+
+def concat(reading: Reading, node: onnx.NodeProto, inputs: list[Value]) -> list[Value]:
+    """One behind the other: the channels of every part are shifted by the widths before it."""
+    rank = len(inputs[0].shape)
+    axis = attribute(node, "axis", 0) % rank
+    shape = list(inputs[0].shape)
+    shape[axis] = sum(value.shape[axis] for value in inputs)
+    others = [Value(value.shape, [one for one in value.marks if axis not in axes_of(one)]) for value in inputs]
+    marks = []
+    for one in others[0].marks:  # along other axes the parts must agree
+        for value in others[1:]:
+            facing = [other for other in value.marks if axes_of(other) == axes_of(one)]
+            for other in facing:
+                reading.tie(one, other)
+            if not facing and axes_of(one):
+                reading.freeze(one, "Concat joins it with a tensor of a fixed size")
+        marks.append(one)
+    for value in others[1:]:
+        for one in value.marks:
+            if not any(axes_of(one) == axes_of(first) for first in marks):
+                reading.freeze(one, "Concat joins it with a tensor of a fixed size")
+    along = [[one for one in value.marks if axis in axes_of(one)] for value in inputs]
+    if any(along):
+        kinds = {axes_of(one) for part in along for one in part}
+        if kinds == {(axis,)}:
+            parts = []
+            for value, part in zip(inputs, along, strict=True):
+                single = part[0].ravel() if part else None
+                if single is None:
+                    single = reading.new_marks(value.shape[axis])
+                    reading.freeze(single, "Concat holds a part of a fixed size")
+                parts.append(single)
+            marks.append(lying_along(np.concatenate(parts), axis, rank))
+        else:
+            for one in (one for part in along for one in part):
+                reading.freeze(one, "Concat joins channels that are arranged in different ways")
+    return [Value(tuple(shape), marks)]
+
+
+def taken(value: Value, axis: int, positions: np.ndarray) -> Value:
+    """The positions of an axis, in this order."""
+    shape = list(value.shape)
+    shape[axis] = len(positions)
+    marks = [one if one.shape[axis] == 1 else one.take(positions, axis) for one in value.marks]
+    return Value(tuple(shape), [narrowed(one) if one.size else one for one in marks if one.size])
+
+
+def held(reading: Reading, value: Value, axis: int, positions: Any, reason: str) -> None:
+    """Freeze the channels at some positions of an axis."""
+    for marks in value.marks:
+        if marks.shape[axis] > 1:
+            reading.freeze(marks.take(positions, axis), reason)
+
+
+def split(reading: Reading, node: onnx.NodeProto, inputs: list[Value]) -> list[Value]:
+    """The places at which it is cut do not move when channels go, so none may go."""
+    value, axis = inputs[0], attribute(node, "axis", 0) % len(inputs[0].shape)
+    size = value.shape[axis]
+    sizes = constant(given(inputs, 1), [])
+    if node.op_type == "SplitToSequence":
+        whole = sizes[0] if sizes is not None and len(sizes) == 1 else 1
+        sizes = sizes if sizes and len(sizes) > 1 else [min(whole, size - at) for at in range(0, size, whole)]
+    elif not sizes:
+        count = len(node.output)
+        whole = -(-size // count)
+        sizes = [min(whole, size - at) for at in range(0, size, whole)]
+    held(reading, value, axis, np.arange(size), "it is cut in parts at a place that is written in the code")
+    ends = np.cumsum(sizes)
+    parts = [taken(value, axis, np.arange(end - part, end)) for part, end in zip(sizes, ends, strict=True)]
+    if node.op_type == "SplitToSequence":
+        if not attribute(node, "keepdims", 1):
+            parts = [Value(_without(part.shape, axis)) for part in parts]
+        return [Value((), parts=parts)]
+    return parts
+
+
+def _without(shape: Sequence[int], axis: int) -> tuple[int, ...]:
+    return (*shape[:axis], *shape[axis + 1 :])
+
+
+def sequence_at(reading: Reading, node: onnx.NodeProto, inputs: list[Value]) -> list[Value]:
+    position = constant(inputs[1])
+    if position is None or not inputs[0].parts:
+        return unknown(reading, node, inputs)
+    return [copy.copy(inputs[0].parts[position[0]])]
+
+
+def slice_(reading: Reading, node: onnx.NodeProto, inputs: list[Value]) -> list[Value]:
+    """What lies before the part that is taken must stay, and the part itself unless it goes on to the end."""
+    value, rank = inputs[0], len(inputs[0].shape)
+    starts, ends = constant(given(inputs, 1)), constant(given(inputs, 2))
+    if starts is None or ends is None:
+        return unknown(reading, node, inputs)
+    axes, steps = constant(given(inputs, 3), list(range(len(starts)))), constant(given(inputs, 4), [1] * len(starts))
+    if axes is None or steps is None:
+        return unknown(reading, node, inputs)
+    for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
+        axis, size = axis % rank, value.shape[axis % rank]
+        chosen = np.arange(size)[start::step] if step < 0 and end < -size else np.arange(size)[start:end:step]
+        if len(chosen) < size or step != 1:
+            open_end = step == 1 and len(chosen) and chosen[-1] == size - 1
+            kept = (
+                np.arange(int(chosen[0]))
+                if open_end
+                else np.arange(int(chosen[-1]) + 1 if step > 0 and len(chosen) else size)
+            )
+            held(reading, value, axis, kept, "a part is taken at a place that is written in the code")
+        value = taken(value, axis, chosen)
+    return [value]
+
+
+def gather(reading: Reading, node: onnx.NodeProto, inputs: list[Value]) -> list[Value]:
+    value, chosen = inputs[0], inputs[1]
+    axis = attribute(node, "axis", 0) % len(value.shape)
+    held(reading, value, axis, np.arange(value.shape[axis]), "channels are picked by their numbers")
+    shape = (*value.shape[:axis], *chosen.shape, *value.shape[axis + 1 :])
+    marks = []
+    for one in value.marks:
+        if one.shape[axis] == 1:
+            marks.append(one.reshape(one.shape[:axis] + (1,) * len(chosen.shape) + one.shape[axis + 1 :]))
+        elif chosen.array is not None:
+            marks.append(narrowed(one.take(chosen.array.astype(int), axis)))
+    return [Value(shape, marks)]
+
+
+def gather_nd(reading: Reading, node: onnx.NodeProto, inputs: list[Value]) -> list[Value]:
+    """Picks along the first axes; the others pass."""
+    value, chosen = inputs
+    picked = chosen.shape[-1]
+    if attribute(node, "batch_dims", 0):
+        return unknown(reading, node, inputs)
+    stay = reading.keep_only(value, range(picked, len(value.shape)), "channels are picked by their numbers")
+    lead = (1,) * (len(chosen.shape) - 1)
+    marks = [one.reshape(lead + one.shape[picked:]) for one in stay]
+    return [Value((*chosen.shape[:-1], *value.shape[picked:]), marks)]
+
+
+def pad(reading: Reading, node: onnx.NodeProto, inputs: list[Value]) -> list[Value]:
+    """Padding of the channel axis puts channels before and behind that nothing has made; they must stay."""
+    value, rank = inputs[0], len(inputs[0].shape)
+    sizes = constant(given(inputs, 1))
+    axes = constant(given(inputs, 3), list(range(rank)))
+    if sizes is None or axes is None:
+        return unknown(reading, node, inputs)
+    shape, marks = list(value.shape), list(value.marks)
+    for before, behind, axis in zip(sizes[: len(axes)], sizes[len(axes) :], axes, strict=True):
+        axis %= rank
+        shape[axis] += before + behind
+        for index, one in enumerate(marks):
+            if one.shape[axis] > 1 and (before or behind):
+                if (
+                    axes_of(one) != (axis,)
+                    or before < 0
+                    or behind < 0
+                    or attribute(node, "mode", b"constant") != b"constant"
+                ):
+                    reading.freeze(one, "Pad changes channels that are arranged in another way")
+                    continue
+                new = reading.new_marks(before + behind)
+                reading.freeze(new, "it is added by a padding whose size is written in the code")
+                whole = np.concatenate([new[:before], one.ravel(), new[before:]])
+                marks[index] = lying_along(whole, axis, rank)
+    marks = [one for one in marks if all(size in (1, whole) for size, whole in zip(one.shape, shape, strict=True))]
+    return [Value(tuple(shape), marks)]
+
+
+def unknown(reading: Reading, node: onnx.NodeProto, inputs: list[Value]) -> list[Value]:
+    """What cannot be followed freezes all that comes in."""
+    reading.freeze_all(inputs, f"operator {node.op_type} cannot be followed here")
+    return [Value(reading.shapes.get(name, ())) for name in node.output]
+
+
+_SAME = "Relu LeakyRelu Elu Selu Celu Gelu HardSwish HardSigmoid Sigmoid Tanh Softplus Softsign Mish Erf Exp Log Sqrt"
+_SAME += (
+    " Reciprocal Abs Neg Sign Floor Ceil Round Clip ThresholdedRelu Identity Cast CastLike Dropout Not IsNaN Sin Cos"
+)
+_ELEMENTWISE = (
+    "Add Sub Mul Div Pow Max Min Mean Sum PRelu Where Equal Less Greater LessOrEqual GreaterOrEqual And Or Mod"
+)
+_SPATIAL = "MaxPool AveragePool LpPool GlobalAveragePool GlobalMaxPool Resize Upsample"
+_REDUCTION = "ReduceMean ReduceSum ReduceMax ReduceMin ReduceProd ReduceL1 ReduceL2 ReduceSumSquare ReduceLogSumExp"
+
+RULES: dict[str, Rule] = {
+    **dict.fromkeys(_SAME.split(), same_shape),
+    **dict.fromkeys(_ELEMENTWISE.split(), elementwise),
+    **dict.fromkeys(_SPATIAL.split(), spatial),
+    **dict.fromkeys([*_REDUCTION.split(), "ArgMax", "ArgMin"], reduction),
+    **dict.fromkeys(["Reshape", "Flatten", "Squeeze", "Unsqueeze"], reshape),
+    **dict.fromkeys(["Conv", "ConvTranspose"], conv),
+    **dict.fromkeys(["Softmax", "LogSoftmax", "Hardmax", "CumSum"], along_axis),
+    **dict.fromkeys(["Split", "SplitToSequence"], split),
+    "MatMul": matmul,
+    "Gemm": gemm,
+    "BatchNormalization": batch_norm,
+    "InstanceNormalization": instance_norm,
+    "LayerNormalization": layer_norm,
+    "LRN": over_channels,
+    "Transpose": transpose,
+    "Expand": expand,
+    "Concat": concat,
+    "SequenceAt": sequence_at,
+    "Slice": slice_,
+    "Gather": gather,
+    "GatherND": gather_nd,
+    "Pad": pad,
+}
+
+
+# --- groups
+
+
+def channel_groups(model: onnx.ModelProto, parameters: Sequence[str] | None = None) -> list[Group]:
+    """The channel groups of a graph, in the order in which their channels are made.
+
+    `parameters`: which initializers are parameters or buffers of the network (all of them if not given).
+    """
+    reading = Reading(model, parameters)
+    for node in model.graph.node:
+        reading.node(node)
+    for output in model.graph.output:
+        reading.freeze_all([reading.values[output.name]], "it is an output of the network")
+    return resolved(reading)
+
+
+def resolved(reading: Reading) -> list[Group]:
+    channel = components(reading.count, reading.tied)
+    frozen: dict[int, str] = {}
+    for marks, reason in reading.frozen:
+        for one in np.unique(channel[marks]):
+            frozen.setdefault(int(one), reason)
+    made = np.zeros(reading.count, dtype=bool)
+    read = np.zeros(reading.count, dtype=bool)
+    for flags, places in ((made, reading.made), (read, reading.read)):
+        for marks in places:
+            flags[marks] = True
+    is_read = set(channel[read].tolist())
+
+    # What one layer makes is one group; groups that share a channel are one.
+    chains = []
+    for _, _, start, size in reading.ranges:
+        if size and made[start : start + size].all():
+            own = channel[start : start + size]
+            chains.append(np.stack([np.full(size, own[0]), own]))
+    owner = components(reading.count, chains)
+    makers = {int(owner[channel[start]]): None for _, _, start, size in reading.ranges if size and made[start]}
+
+    members: dict[int, list[int]] = {root: [] for root in makers}
+    names: dict[int, str] = {}
+    for name, _, start, size in reading.ranges:
+        if size and made[start : start + size].all():
+            root = int(owner[channel[start]])
+            names.setdefault(root, name.removesuffix(".weight"))
+            members[root] += list(channel[start : start + size].tolist())
+    order = {root: {one: index for index, one in enumerate(dict.fromkeys(found))} for root, found in members.items()}
+    slots: dict[int, list[Slot]] = {root: [] for root in members}
+    for name, axis, start, size in reading.ranges:
+        own = channel[start : start + size]
+        for root in np.unique(owner[own]).tolist():
+            if root in order:
+                places = np.array([order[root].get(int(one), -1) for one in own])
+                if (places >= 0).any():
+                    consumes = bool(read[start : start + size].any())
+                    slots[root].append(Slot(name, axis, places, consumes))
+    groups = []
+    for root, found in order.items():
+        why = {index: frozen[one] for one, index in found.items() if one in frozen}
+        why |= {index: "nothing reads it" for one, index in found.items() if one not in is_read and one not in frozen}
+        groups.append(Group(names[root], len(found), tuple(slots[root]), why))
+    return groups
+
+
+def components(count: int, edges: Sequence[np.ndarray]) -> np.ndarray:
+    """The smallest number that each of `count` numbers is joined to by `edges`, arrays (2, n): by pointer jumping."""
+    root = np.arange(count)
+    if not edges:
+        return root
+    first, second = np.concatenate(edges, axis=1)
+    while True:
+        lower = np.minimum(root[first], root[second])
+        before = root.copy()
+        np.minimum.at(root, root[first], lower)
+        np.minimum.at(root, root[second], lower)
+        root = root[root]
+        if (root == before).all():
+            return root
