@@ -237,7 +237,7 @@ class Reading:
             if rule:
                 try:
                     results = rule(self, node, inputs)
-                except (IndexError, ValueError, TypeError):  # a form that the rule was not written for
+                except (IndexError, ValueError, TypeError, ArithmeticError):  # a form that the rule was not written for
                     results = unknown(self, node, inputs)
             else:
                 self.freeze_all(
@@ -410,8 +410,10 @@ def conv(reading: Reading, node: onnx.NodeProto, inputs: list[Value]) -> list[Va
 
 def matmul(reading: Reading, node: onnx.NodeProto, inputs: list[Value]) -> list[Value]:
     left, right = inputs[0], inputs[1]
-    shape = reading.shapes.get(node.output[0], ())
-    if not right.weight or len(right.shape) < 2:
+    if len(left.shape) < 2 or len(right.shape) < 2:
+        return unknown(reading, node, inputs)
+    shape = (*np.broadcast_shapes(left.shape[:-2], right.shape[:-2]), left.shape[-2], right.shape[-1])
+    if not right.weight:
         reading.freeze_all([left, right], "a product of two activations (attention)")
         return [Value(shape)]
     last = len(left.shape) - 1
@@ -462,22 +464,23 @@ def layer_norm(reading: Reading, node: onnx.NodeProto, inputs: list[Value]) -> l
     """Every number depends on all channels of its position."""
     axis = attribute(node, "axis", -1) % len(inputs[0].shape)
     reason = f"{node.op_type} normalises over the channels"
-    stay = reading.keep_only(inputs[0], range(axis), reason)
+    reading.keep_only(inputs[0], range(axis), reason)
     reading.freeze_all(inputs[1:], reason)
-    return [Value(inputs[0].shape, stay), *(Value(()) for _ in node.output[1:])]
+    return same_shape(reading, node, inputs)
 
 
 def over_channels(reading: Reading, node: onnx.NodeProto, inputs: list[Value]) -> list[Value]:
     """Normalisation over neighbouring channels."""
-    stay = reading.keep_only(inputs[0], [0], f"{node.op_type} normalises over the channels")
-    return [Value(inputs[0].shape, stay)]
+    reading.keep_only(inputs[0], [0], f"{node.op_type} normalises over the channels")
+    return same_shape(reading, node, inputs)
 
 
 def along_axis(reading: Reading, node: onnx.NodeProto, inputs: list[Value]) -> list[Value]:
     """Softmax and its like."""
     axis = attribute(node, "axis", -1) % len(inputs[0].shape)
     others = [other for other in range(len(inputs[0].shape)) if other != axis]
-    return [Value(inputs[0].shape, reading.keep_only(inputs[0], others, f"{node.op_type} mixes the channels"))]
+    reading.keep_only(inputs[0], others, f"{node.op_type} mixes the channels")
+    return same_shape(reading, node, inputs)
 
 
 def reduction(reading: Reading, node: onnx.NodeProto, inputs: list[Value]) -> list[Value]:
@@ -497,11 +500,22 @@ def reduction(reading: Reading, node: onnx.NodeProto, inputs: list[Value]) -> li
 
 
 def reshape(reading: Reading, node: onnx.NodeProto, inputs: list[Value]) -> list[Value]:
-    """Another arrangement of the same numbers: every channel becomes as many features as it has pixels."""
+    """Another arrangement of the same numbers: every channel becomes as many features as it has pixels.
+
+    Where the channels are put in rows (a channel shuffle), all rows must stay equally long: they lose the same columns.
+    """
     value, shape = inputs[0], reading.shapes.get(node.output[0])
+    if shape is None and (sizes := constant(given(inputs, 1))) and node.op_type == "Reshape":
+        shape = np.broadcast_to(np.int8(0), value.shape).reshape(sizes).shape
     if shape is None or math.prod(shape) != math.prod(value.shape):
         return unknown(reading, node, inputs)
-    marks = [narrowed(np.broadcast_to(one, value.shape).reshape(shape)) for one in value.marks]
+    marks = []
+    for one in value.marks:
+        new = narrowed(np.broadcast_to(one, value.shape).reshape(shape))
+        if len(axes_of(new)) > len(axes_of(one)):
+            for axis in axes_of(new)[:-1]:
+                reading.tie(new, new.take([0], axis))
+        marks.append(new)
     return [Value(shape, marks)]
 
 
@@ -632,7 +646,9 @@ def slice_(reading: Reading, node: onnx.NodeProto, inputs: list[Value]) -> list[
 def gather(reading: Reading, node: onnx.NodeProto, inputs: list[Value]) -> list[Value]:
     value, chosen = inputs[0], inputs[1]
     axis = attribute(node, "axis", 0) % len(value.shape)
-    held(reading, value, axis, np.arange(value.shape[axis]), "channels are picked by their numbers")
+    order = None if chosen.array is None else chosen.array.ravel() % value.shape[axis]
+    if order is None or not np.array_equal(order, np.arange(value.shape[axis])):  # else it takes them as they are
+        held(reading, value, axis, np.arange(value.shape[axis]), "channels are picked by their numbers")
     shape = (*value.shape[:axis], *chosen.shape, *value.shape[axis + 1 :])
     marks = []
     for one in value.marks:
