@@ -158,6 +158,7 @@ def rebuild(
 
 
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+_INSTANCE_NORMS = (nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)
 _CONVS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 
@@ -185,8 +186,11 @@ def _put(network: nn.Module, name: str, tensor: Tensor) -> None:
 
 def follow_shapes(module: nn.Module) -> None:
     """Set the sizes that a layer says of itself to those that its weight has."""
-    if isinstance(module, _NORMS) and module.running_mean is not None:
-        module.num_features = len(module.running_mean)
+    if isinstance(module, (*_NORMS, *_INSTANCE_NORMS)):
+        sized = module.running_mean if module.running_mean is not None else module.weight
+        module.num_features = module.num_features if sized is None else len(sized)
+    elif isinstance(module, nn.PReLU):
+        module.num_parameters = len(module.weight)
     elif isinstance(module, nn.Linear):
         module.out_features, module.in_features = module.weight.shape
     elif isinstance(module, _CONVS + _TRANSPOSED):

@@ -119,7 +119,8 @@ def channels_to_keep(group: Group, scores: Tensor, keep_ratio: float, multiple_o
     """The channels with the highest `scores` (one each), and all that are frozen, in increasing order.
 
     Of C channels floor((1 - keep_ratio) * C + 1e-9) go; `multiple_of`: fewer, so that a multiple stays. At least
-    one stays. Raises PlanError where keep_ratio is not between 0 and 1, or there is not one score a channel.
+    one stays, and at least one of every layer that makes or carries them. Raises PlanError where keep_ratio is not
+    between 0 and 1, or there is not one score a channel.
     """
     if not 0 <= keep_ratio <= 1:
         raise PlanError(f"keep_ratio must lie between 0 and 1, not {keep_ratio}.")
@@ -127,8 +128,15 @@ def channels_to_keep(group: Group, scores: Tensor, keep_ratio: float, multiple_o
         raise PlanError(f"{group.name} has {group.channels} channels; there are {len(scores)} scores.")
     kept = max(1, group.channels - math.floor((1 - keep_ratio) * group.channels + 1e-9))
     kept = min(group.channels, math.ceil(kept / multiple_of) * multiple_of)
-    free = sorted(group.free, key=lambda channel: (float(scores[channel]), channel))
-    return without(group, free[: group.channels - kept])
+    order = sorted(range(group.channels), key=lambda channel: (-float(scores[channel]), channel))
+    needed = set(group.frozen)
+    for slot in group.slots:
+        if (slot.channel >= 0).all() and not needed.intersection(slot.channel.tolist()):
+            needed.add(next(channel for channel in order if channel in slot.channel))
+    for channel in order:
+        if len(needed) < kept:
+            needed.add(channel)
+    return sorted(needed)
 
 
 def l1_norms(network: nn.Module, group: Group) -> Tensor:
@@ -193,8 +201,15 @@ def parameters_left(network: nn.Module, groups: Sequence[Group], plan: Plan) -> 
     """The number of parameters that `prune` will leave, worked out from the plan alone."""
     masks = positions(groups, plan)
     total = 0
-    for name, parameter in network.named_parameters():
-        sizes = [int(masks[name, axis].sum()) if (name, axis) in masks else n for axis, n in enumerate(parameter.shape)]
+    names: dict[int, list[str]] = {}  # of every parameter: a shared one has several, and the graph knows one of them
+    for name, parameter in network.named_parameters(remove_duplicate=False):
+        names.setdefault(id(parameter), []).append(name)
+    for parameter in network.parameters():
+        sizes = list(parameter.shape)
+        for axis in range(parameter.ndim):
+            for alias in names[id(parameter)]:
+                if (alias, axis) in masks:
+                    sizes[axis] = int(masks[alias, axis].sum())
         total += math.prod(sizes)
     return total
 
@@ -248,11 +263,11 @@ def silence(network: nn.Module, groups: Sequence[Group], plan: Plan) -> nn.Modul
 def copied(network: nn.Module, names: Iterable[str], change: Any) -> nn.Module:
     """A deep copy in which the named parameters and buffers are what `change(name, tensor)` makes of them."""
     wanted, memo = set(names), {}
-    for name, parameter in network.named_parameters():
+    for name, parameter in network.named_parameters(remove_duplicate=False):
         if name in wanted:
             changed = formatted(change(name, parameter.detach()), parameter)
             memo[id(parameter)] = type(parameter)(changed, requires_grad=parameter.requires_grad)
-    for name, buffer in network.named_buffers():
+    for name, buffer in network.named_buffers(remove_duplicate=False):
         if name in wanted:
             memo[id(buffer)] = formatted(change(name, buffer), buffer)
     return copy.deepcopy(network, memo)

@@ -11,7 +11,7 @@ import torchvision
 from torch import Tensor, nn
 
 from solutions.graph import Group
-from solutions.pruner import outputs, parameters_left, prune, silence, without
+from solutions.pruner import channels_to_keep, outputs, parameters_left, prune, silence
 
 SIZES = {"inception_v3": 139, "alexnet": 224, "vgg": 224, "vit": 224, "swin": 224, "maxvit_t": 224, "vit_h_14": 224}
 SMALLEST = [
@@ -72,11 +72,11 @@ def normalise(layer: nn.Module, inputs: Any, output: Tensor) -> Tensor:
 
 def random_plan(groups: Sequence[Group], share: float, seed: int = 0) -> dict[str, list[int]]:
     """A random share of the channels that can go is removed from every group, at least one and never all."""
-    chance, plan = random.Random(seed), {}
+    chance, plan = torch.Generator().manual_seed(seed), {}
     for group in groups:
         if len(group.free) > 1:
-            count = min(max(1, round(share * group.channels)), len(group.free) - 1)
-            plan[group.name] = without(group, chance.sample(group.free, count))
+            scores = torch.rand(group.channels, generator=chance)
+            plan[group.name] = channels_to_keep(group, scores, 1 - max(share, 1 / group.channels))
     return plan
 
 
