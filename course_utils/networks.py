@@ -54,6 +54,11 @@ def build(recipe: Mapping[str, Any]) -> nn.Module:
     return _builders[name](**arguments)
 
 
+def names() -> list[str]:
+    """The names of all networks that can be built with their arguments left out."""
+    return [name for name in _builders if name != "from_torchvision"]
+
+
 def parameter_count(network: nn.Module) -> int:
     """Number of learned values; a tensor that two layers share is counted once, running statistics never."""
     return sum(parameter.numel() for parameter in network.parameters())
@@ -115,6 +120,21 @@ def resnet18(widths: Sequence[int] = (64, 128, 256, 512), classes: int = 10, see
     Images (N, 3, 32, 32) → logits (N, classes). He et al. 2015; the stem is the usual one for CIFAR.
     """
     return _seeded(lambda: ResNet(widths, blocks=(2, 2, 2, 2), classes=classes), seed)
+
+
+@builder
+def from_torchvision(name: str, classes: int = 1000, seed: int = 0) -> nn.Module:
+    """A classification network of `torchvision.models` by its name, untrained: images (N, 3, H, W) → logits (N, classes).
+
+    Raises ValueError for a name that torchvision does not have.
+    """
+    from torchvision import models
+
+    if name not in models.list_models(module=models):
+        raise ValueError(f"torchvision has no classification network {name!r}.")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return models.get_model(name, weights=None, num_classes=classes)
 
 
 class VGG(nn.Module):
