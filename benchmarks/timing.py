@@ -1,0 +1,79 @@
+"""Real speed-up beside the ratio of MACs, for a VGG-16 on 32×32 images, pruned through its channel groups.
+
+    python benchmarks/timing.py [--plot speedup.png]
+
+Original and pruned run in turn. Every setting is timed at several keep ratios, with widths as they come and rounded up
+to multiples of 8. The last line is JSON, for a VGG-16 with 34.375 % of its channels (11/32) at batch 64.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import torch
+from matplotlib.figure import Figure
+from rich.console import Console
+from rich.table import Table
+
+from course_utils.networks import parameter_count, vgg16
+from solutions.costs import count_macs
+from solutions.pruner import l1_plan, prunable_groups, prune
+from solutions.timing import SETTINGS, compare
+
+RATIOS = (0.75, 0.5, 0.34375, 0.2)
+SIZE = (3, 32, 32)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--plot", type=Path, help="a PNG or SVG file for the curves")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    options = parser.parse_args()
+    network = vgg16().eval()
+    groups = prunable_groups(network, torch.zeros(1, *SIZE))
+    whole = count_macs(network, SIZE)
+    table = Table(title=f"VGG-16, batch 64 (and 1), {options.threads} threads: original / pruned")
+    for column in ("keep ratio", "multiple of", "parameters", "MACs ratio", *SETTINGS, *(f"{s}, 1" for s in SETTINGS)):
+        table.add_column(column, justify="right")
+    curves: dict[tuple[str, int], list[tuple[float, float]]] = {}
+    figures: dict[str, float] = {}
+    for ratio in RATIOS:
+        for multiple in (1, 8):
+            pruned = prune(network, groups, l1_plan(network, groups, ratio, multiple))
+            macs_ratio = whole / count_macs(pruned, SIZE)
+            cells = [f"{ratio:g}", str(multiple), f"{parameter_count(pruned):,}", f"{macs_ratio:.2f}"]
+            for batch in (64, 1):
+                for setting in SETTINGS:
+                    found = compare(network, pruned, batch, setting, SIZE, options.rounds, options.threads)
+                    cells.append(f"{found.speedup:.2f} ({min(found.ratios):.2f}–{max(found.ratios):.2f})")
+                    if batch == 64:
+                        curves.setdefault((setting, multiple), []).append((macs_ratio, found.speedup))
+                    if batch == 64 and ratio == 0.34375 and multiple == 1:
+                        figures |= {"macs_ratio": round(macs_ratio, 2), f"speedup_{setting}": round(found.speedup, 2)}
+            table.add_row(*cells)
+    Console(width=200).print(table)
+    if options.plot:
+        plotted(curves).savefig(options.plot, dpi=150, bbox_inches="tight")
+    print(json.dumps(figures))
+
+
+def plotted(curves: dict[tuple[str, int], list[tuple[float, float]]]) -> Figure:
+    """Speed-up over the ratio of MACs; the dotted line is where the two are equal."""
+    figure = Figure(figsize=(6, 4.5))
+    axes = figure.subplots()
+    for (setting, multiple), points in curves.items():
+        style = {"marker": "o", "linestyle": "-"} if multiple == 1 else {"marker": "s", "linestyle": "--"}
+        label = setting if multiple == 1 else f"{setting}, multiples of 8"
+        colour = f"C{SETTINGS.index(setting)}"
+        axes.plot(*zip(*sorted(points), strict=True), label=label, color=colour, **style)  # type: ignore[arg-type]
+    most = max(macs for points in curves.values() for macs, _ in points)
+    axes.plot([1, most], [1, most], ":", color="grey", label="as many times fewer MACs")
+    axes.set(xscale="log", yscale="log", xlabel="MACs: original / pruned", ylabel="time: original / pruned")
+    axes.legend(fontsize=8)
+    axes.grid(alpha=0.3, which="both")
+    return figure
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,180 @@
+"""How much faster is the pruned network? Original and pruned in turn, in one run; the ratio is what counts.
+
+The ratio of MACs says how much less there is to compute, not how much sooner it is done: small layers do not fill
+the machine, memory has to be moved all the same, and widths that are no multiple of 8 fit its registers badly.
+"""
+
+import contextlib
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.benchmark import Timer
+
+SETTINGS = ("torch", "channels_last", "onnxruntime")
+LEAST_SECONDS = 0.2  # of one measurement: a fast network is called many times in it
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds for one batch, original and pruned in turn. `setting`: one of SETTINGS, or "cuda"."""
+
+    setting: str
+    batch: int
+    threads: int
+    original: tuple[float, ...]
+    pruned: tuple[float, ...]
+
+    @property
+    def ratios(self) -> tuple[float, ...]:
+        """Speed-up of every round: original / pruned."""
+        return tuple(first / second for first, second in zip(self.original, self.pruned, strict=True))
+
+    @property
+    def speedup(self) -> float:
+        """The median over the rounds."""
+        return statistics.median(self.ratios)
+
+    def __str__(self) -> str:
+        low, high = min(self.ratios), max(self.ratios)
+        first, second = (1000 * statistics.median(times) for times in (self.original, self.pruned))
+        return (
+            f"{self.setting}, batch {self.batch}, {self.threads} threads: {first:.2f} ms → {second:.2f} ms, "
+            f"{self.speedup:.2f} times as fast ({low:.2f} to {high:.2f})"
+        )
+
+
+def compare(
+    original: nn.Module,
+    pruned: nn.Module,
+    batch: int = 1,
+    setting: str = "torch",
+    image_size: Sequence[int] = (3, 32, 32),
+    rounds: int = 7,
+    threads: int | None = None,
+) -> Timing:
+    """Time two networks in turn, `rounds` times each, on random images of `image_size` (C, H, W), after a warm-up.
+
+    `setting`: "torch" and "channels_last" are PyTorch on the CPU in inference mode, "onnxruntime" the exported file,
+    "cuda" PyTorch on the GPU, where work is waited for. `threads`: as many as PyTorch uses now if not given.
+    Raises ValueError for another setting.
+    """
+    threads = threads or torch.get_num_threads()
+    images = torch.randn(batch, *image_size, generator=torch.Generator().manual_seed(0))
+    with using_threads(threads):
+        calls = [runner(network, images, setting, threads) for network in (original, pruned)]
+        timers = [Timer("call()", globals={"call": call}, num_threads=threads) for call in calls]
+        counts = [once_around(call) for call in calls]
+        seconds: tuple[list[float], list[float]] = [], []
+        for _ in range(rounds):
+            for timer, count, found in zip(timers, counts, seconds, strict=True):
+                found.append(timer.timeit(count).median)
+    return Timing(setting, batch, threads, tuple(seconds[0]), tuple(seconds[1]))
+
+
+def once_around(call: Callable[[], Any]) -> int:
+    """Warm up, and find how many calls fill one measurement."""
+    call()
+    seconds = Timer("call()", globals={"call": call}, num_threads=torch.get_num_threads()).timeit(2).median
+    return max(1, round(LEAST_SECONDS / seconds))
+
+
+@contextlib.contextmanager
+def using_threads(threads: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def runner(network: nn.Module, images: Tensor, setting: str, threads: int) -> Callable[[], Any]:
+    """A call that runs a copy of the network on the images once, in one of the settings."""
+    import copy
+
+    if setting == "onnxruntime":
+        return onnx_runner(network, images, threads)
+    if setting not in (*SETTINGS, "cuda"):
+        raise ValueError(f"There is no setting {setting!r}; there are {', '.join(SETTINGS)} and cuda.")
+    network = copy.deepcopy(network).eval().to("cuda" if setting == "cuda" else "cpu")
+    images = images.to(next(network.parameters()))
+    if setting == "channels_last":
+        network, images = network.to(memory_format=torch.channels_last), images.to(memory_format=torch.channels_last)
+
+    @torch.inference_mode()
+    def call() -> None:
+        network(images)
+        if setting == "cuda":
+            torch.cuda.synchronize()
+
+    return call
+
+
+def onnx_runner(network: nn.Module, images: Tensor, threads: int) -> Callable[[], Any]:
+    """The network as an ONNX file in ONNX Runtime, with batch norms folded and as many threads as PyTorch has."""
+    import onnxruntime
+
+    from course_utils.onnx_files import export_onnx
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 4
+    with tempfile.TemporaryDirectory() as folder:
+        model = export_onnx(network, Path(folder) / "network.onnx").read_bytes()
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    inputs = {session.get_inputs()[0].name: np.ascontiguousarray(images.numpy())}
+    return lambda: session.run(None, inputs)
+
+
+# --- memory
+
+PEAK = """
+import resource, sys, torch
+sys.path.insert(0, sys.argv[3])
+torch.set_num_threads(1)
+images = torch.zeros(int(sys.argv[2]), 3, 32, 32)
+from course_utils.checkpoints import load_network
+network = load_network(sys.argv[1])
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+with torch.inference_mode():
+    network(images)
+print(before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def peak_megabytes(network: nn.Module, batch: int = 64) -> float:
+    """Most resident memory that one batch of 32 × 32 images adds in a fresh process on the CPU, in 10^6 bytes.
+
+    The network needs a recipe (see `save_network`). On Linux and macOS.
+    """
+    from course_utils.checkpoints import save_network
+
+    root = str(Path(__file__).resolve().parent.parent)
+    with tempfile.TemporaryDirectory() as folder:
+        path = save_network(network, Path(folder) / "network.safetensors")
+        command = [sys.executable, "-c", PEAK, str(path), str(batch), root]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, env=dict(os.environ))
+    before, after = map(int, done.stdout.split())
+    return (after - before) * (1 if sys.platform == "darwin" else 1024) / 1e6
+
+
+def peak_cuda_megabytes(network: nn.Module, images: Tensor) -> float:
+    """Most GPU memory that PyTorch allocates while the network runs, its own weights included, in 10^6 bytes."""
+    import copy
+
+    network, images = copy.deepcopy(network).eval().cuda(), images.cuda()
+    torch.cuda.reset_peak_memory_stats()
+    with torch.inference_mode():
+        network(images)
+    torch.cuda.synchronize()
+    return torch.cuda.max_memory_allocated() / 1e6
