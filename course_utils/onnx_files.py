@@ -218,16 +218,19 @@ def run_onnx(path: str | Path, images: Any, augment: bool = False) -> tuple[floa
     `augment`: on the images moved and mirrored at random, as in training. Raises OnnxFileError.
     """
     import onnxruntime
+    import torch
 
     from minicifar import Loader
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # others may need the processor
     correct, loss, count = 0, 0.0, 0
     try:
         session = onnxruntime.InferenceSession(Path(path).read_bytes(), options, providers=["CPUExecutionProvider"])
         name = session.get_inputs()[0].name
-        for batch, labels in Loader(images, batch_size=250, augment=augment):
+        for batch, labels in Loader(images, batch_size=100, augment=augment):
             (logits,) = session.run(None, {name: np.ascontiguousarray(batch.numpy(), dtype=np.float32)})
             wanted = (len(labels), len(images.classes))
             if getattr(logits, "shape", None) != wanted:

@@ -303,6 +303,8 @@ export_onnx(pruned, "lab3_pruned.onnx", images=train_images)
 
 # %%
 pruned = load_network("lab3_pruned.safetensors")
+
+# %% tags=["slow"]
 unpruned = evaluate(network, Loader(val_images, batch_size=400)).accuracy
 plots.training_curves(
     {"L1": load_history("lab3_pruned.safetensors")}, "validation", baseline=unpruned, images=val_images

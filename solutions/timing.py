@@ -139,23 +139,27 @@ def onnx_runner(network: nn.Module, images: Tensor, threads: int) -> Callable[[]
 # --- memory
 
 PEAK = """
-import resource, sys, torch
+import sys, torch
+from pathlib import Path
 sys.path.insert(0, sys.argv[3])
 torch.set_num_threads(1)
-images = torch.zeros(int(sys.argv[2]), 3, 32, 32)
 from course_utils.checkpoints import load_network
-network = load_network(sys.argv[1])
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+def status(name):
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(name))
+images, network = torch.zeros(int(sys.argv[2]), 3, 32, 32), load_network(sys.argv[1])
+Path("/proc/self/clear_refs").write_text("5")  # the peak is counted from here
+before = status("VmRSS")
 with torch.inference_mode():
     network(images)
-print(before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+print(status("VmHWM") - before)
 """
 
 
 def peak_megabytes(network: nn.Module, batch: int = 64) -> float:
     """Most resident memory that one batch of 32 × 32 images adds in a fresh process on the CPU, in 10^6 bytes.
 
-    The network needs a recipe (see `save_network`). On Linux and macOS.
+    The network needs a recipe (see `save_network`). Linux only.
     """
     from course_utils.checkpoints import save_network
 
@@ -164,8 +168,7 @@ def peak_megabytes(network: nn.Module, batch: int = 64) -> float:
         path = save_network(network, Path(folder) / "network.safetensors")
         command = [sys.executable, "-c", PEAK, str(path), str(batch), root]
         done = subprocess.run(command, capture_output=True, text=True, check=True, env=dict(os.environ))
-    before, after = map(int, done.stdout.split())
-    return (after - before) * (1 if sys.platform == "darwin" else 1024) / 1e6
+    return int(done.stdout) * 1024 / 1e6
 
 
 def peak_cuda_megabytes(network: nn.Module, images: Tensor) -> float:

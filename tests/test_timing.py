@@ -1,0 +1,57 @@
+"""Timing in turn: what is kept and left alone. How fast anything is belongs in benchmarks."""
+
+import sys
+
+import pytest
+import torch
+from torch import nn
+
+from course_utils.networks import vgg_mini
+from solutions import timing
+from solutions.timing import SETTINGS, Timing, compare, peak_megabytes
+
+SMALL = vgg_mini(widths=(4, 4)).eval()
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timing, "LEAST_SECONDS", 0.001)
+
+
+def test_the_speedup_is_the_median_of_the_rounds() -> None:
+    found = Timing("torch", 1, 1, original=(2.0, 3.0, 8.0), pruned=(1.0, 1.0, 2.0))
+    assert found.ratios == (2.0, 3.0, 4.0) and found.speedup == 3.0
+    assert "batch 1, 1 threads" in str(found) and "3.00 times as fast (2.00 to 4.00)" in str(found)
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_every_setting_times_both_networks_in_every_round(setting: str) -> None:
+    found = compare(SMALL, SMALL, batch=2, setting=setting, rounds=2, threads=1)
+    assert len(found.original) == len(found.pruned) == 2 and min(found.original + found.pruned) > 0
+
+
+def test_the_two_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    turns: list[str] = []
+    monkeypatch.setattr(timing, "runner", lambda network, *_: lambda: turns.append(network))
+    monkeypatch.setattr(timing, "once_around", lambda call: 1)
+    compare("a", "b", rounds=3)  # type: ignore[arg-type]
+    order = [name for number, name in enumerate(turns) if not number or turns[number - 1] != name]
+    assert order == ["a", "b"] * 3
+
+
+def test_networks_and_threads_are_as_before() -> None:
+    network, threads = vgg_mini(widths=(4, 4)).train(), torch.get_num_threads()
+    compare(network, network, setting="channels_last", rounds=1, threads=1)
+    assert network.training and torch.get_num_threads() == threads
+    convs = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
+    assert all(conv.weight.is_contiguous() for conv in convs)
+
+
+def test_an_unknown_setting_names_those_that_there_are() -> None:
+    with pytest.raises(ValueError, match="torch, channels_last, onnxruntime and cuda"):
+        compare(SMALL, SMALL, setting="tpu")
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="resident memory is read as Linux has it")
+def test_a_larger_batch_needs_more_memory() -> None:
+    assert peak_megabytes(vgg_mini(), batch=128) > peak_megabytes(vgg_mini(), batch=1) + 10
