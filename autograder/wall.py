@@ -293,6 +293,8 @@ class Wall:
             return {"bytes": self.buffer(bytes(value))}
         if isinstance(value, tuple):
             return {"tuple": [self.encode(item, only_data) for item in value]}
+        if isinstance(value, frozenset):
+            return {"frozenset": [self.encode(item, only_data) for item in value]}
         if isinstance(value, torch.dtype):
             return {"dtype": str(value).removeprefix("torch.")}
         if isinstance(value, torch.device):
@@ -305,9 +307,7 @@ class Wall:
             return {"range": [value.start, value.stop, value.step]}
         if value is Ellipsis:
             return {"ellipsis": None}
-        if isinstance(value, (list, dict, set, frozenset)) or (
-            isinstance(value, np.ndarray) and value.dtype.kind in "biufc"
-        ):
+        if isinstance(value, (list, dict, set)) or (isinstance(value, np.ndarray) and value.dtype.kind in "biufc"):
             return self.reference(value)
         return self.left_behind(value, only_data)
 
@@ -344,7 +344,7 @@ class Wall:
             return {"kind": "array", "dtype": value.dtype.str, "shape": list(value.shape)}, value.tobytes()
         if isinstance(value, list):
             return {"kind": "list", "items": [self.encode(item) for item in value]}, None
-        if isinstance(value, (set, frozenset)):
+        if isinstance(value, set):
             return {"kind": "set", "items": [self.encode(item) for item in value]}, None
         if isinstance(value, dict):
             return {
@@ -500,11 +500,10 @@ class Wall:
             items = {self.decode(key): self.decode(item) for key, item in state["items"]}
             value.clear()
             value.update(items)
-        elif kind == "set" and isinstance(value, (set, frozenset)):
+        elif kind == "set" and isinstance(value, set):
             members = {self.decode(node) for node in state["items"]}
-            if isinstance(value, set):
-                value.clear()
-                value.update(members)
+            value.clear()
+            value.update(members)
         elif kind == "array" and isinstance(value, np.ndarray):
             assert data is not None
             arriving = np.frombuffer(data, _numpy_dtype(state["dtype"])).reshape(_shape(state["shape"]))
@@ -592,6 +591,8 @@ class Wall:
                 return self.make(value)
             case "tuple":
                 return tuple(self.decode(item) for item in value)
+            case "frozenset":
+                return frozenset(self.decode(item) for item in value)
             case "size":
                 return torch.Size(_shape(value))
             case "int":

@@ -94,8 +94,7 @@ def draw_graph(model: onnx.ModelProto, groups: Sequence[Group], axes: Axes | Non
     found = stations(model, groups)
     columns, rows = laid_out(found), max(station.row for station in found) + 1
     if axes is None:
-        figure = Figure(figsize=(max(4.0, columns * COLUMN), max(2.0, rows * ROW)))
-        axes = figure.subplots()
+        axes = Figure(figsize=(max(4.0, columns * COLUMN), max(2.0, rows * ROW))).subplots()
     for station in found:
         for one in station.before:
             bend = 0.0 if station.row - one.row == 1 or station.column != one.column else 0.8

@@ -88,7 +88,7 @@ def from_frame(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     "value",
     [
         None, True, 3, -(2**70), 2.5, math.inf, 1 + 2j, "ü\ud800", b"\x00\x01", (1, (2, "x")), [1, [2]], {"a": 1, (2, 3): [4]},
-        {1, 2}, range(3), slice(1, None, 2), ..., torch.float64, torch.Size([2, 3]), torch.device("cpu"),
+        {1, 2}, {frozenset({1, 2})}, range(3), slice(1, None, 2), ..., torch.float64, torch.Size([2, 3]), torch.device("cpu"),
         torch.channels_last, np.float32(0.5), np.int64(7), np.bool_(True),
     ],
     ids=repr,
