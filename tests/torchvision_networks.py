@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from solutions.graph import Group
 from solutions.pruner import channels_to_keep, outputs, parameters_left, prune, silence
 
-SIZES = {"inception_v3": 139, "alexnet": 224, "vgg": 224, "vit": 224, "swin": 224, "maxvit_t": 224, "vit_h_14": 224}
+SIZES = {"inception_v3": 299, "alexnet": 224, "vgg": 224, "vit": 224, "swin": 224, "maxvit_t": 224, "vit_h_14": 224}
 SMALLEST = [
     *("alexnet", "vgg11", "vgg11_bn", "resnet18", "resnext50_32x4d", "wide_resnet50_2", "densenet121", "googlenet"),
     *("inception_v3", "squeezenet1_1", "mobilenet_v2", "mobilenet_v3_small", "mnasnet0_5", "shufflenet_v2_x0_5"),
