@@ -48,10 +48,9 @@ def test_removing_equals_silencing(name: str) -> None:
     network = lively(name)
     groups = prunable_groups(network, images(name, 1))
     for share in (0.3, 0.5):
-        found = compared(network, groups, share, images(name, 8 if share == 0.3 else 2))
-        assert found["difference"] < 1e-10
+        found = compared(network, groups, share, images(name, 4))
+        assert found["difference"] < 1e-10 < 1e-3 < found["one wrong"]
         assert found["left"] == found["foretold"]
-    assert found["one wrong"] > 1e-3
 
 
 def test_a_residual_network_is_pruned_through_its_additions(

@@ -98,16 +98,17 @@ def difference(one: nn.Module, other: nn.Module, example: Any) -> float:
 
 
 def compared(network: nn.Module, groups: Sequence[Group], share: float, example: Tensor) -> dict[str, float]:
-    """Removing beside silencing: the difference, that of one wrong channel, and whether the count was foretold."""
+    """Removing beside silencing: the difference, that of one wrong channel (in each of three groups: the largest, for a
+    channel may be dead on all images), and the parameters that are left, counted and foretold."""
     plan = random_plan(groups, share)
     before = copy.deepcopy(network.state_dict())
     smaller, silenced = prune(network, groups, plan), silence(network, groups, plan)
-    wrong = prune(network, groups, with_one_wrong(groups, plan))
+    wrong = [prune(network, groups, with_one_wrong(groups, plan, seed)) for seed in range(3)]
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
     left = sum(parameter.numel() for parameter in smaller.parameters())
     return {
         "difference": difference(smaller, silenced, example),
-        "one wrong": difference(wrong, silenced, example),
+        "one wrong": max(difference(one, silenced, example) for one in wrong),
         "left": left,
         "foretold": parameters_left(network, groups, plan),
     }
