@@ -123,13 +123,21 @@ def go_on_in_a_child(channel: socket.socket) -> None:
 
 
 def private_files(disk: int) -> str:
-    """An empty file system in memory for /student, /tmp and /dev/shm; no view of processes."""
+    """An empty file system in memory for /student, /tmp and /dev/shm; no view of processes.
+
+    What the sandbox itself shows below /tmp (Python, or images, where they are installed there) stays visible.
+    """
     mount = libc().mount
+    shown = {point: os.open(point, os.O_PATH) for point in mounted_below("/tmp")}
     must(mount(b"none", b"/", None, PRIVATE | RECURSIVE, None), "private mounts")
     must(mount(b"tmpfs", WORK.encode(), b"tmpfs", NOSUID | NODEV, f"size={disk},mode=700".encode()), "work folder")
     for name, place in (("tmp", b"/tmp"), ("shm", b"/dev/shm")):
         os.mkdir(f"{WORK}/{name}")
         must(mount(f"{WORK}/{name}".encode(), place, None, BIND, None), f"/{name}")
+    for point, descriptor in shown.items():
+        os.makedirs(point)
+        must(mount(f"/proc/self/fd/{descriptor}".encode(), point.encode(), None, BIND | RECURSIVE, None), point)
+        os.close(descriptor)
     told = {name: Path("/proc", name).read_bytes() for name in ("cpuinfo", "meminfo", "stat")}
     must(mount(b"tmpfs", b"/proc", b"tmpfs", NOSUID | NODEV, b"size=1m,mode=755"), "/proc")
     for name, content in told.items():
@@ -137,6 +145,17 @@ def private_files(disk: int) -> str:
     must(mount(b"none", b"/proc", None, 1 | 32 | NOSUID | NODEV, None), "/proc")  # read-only from here
     os.mkdir(f"{WORK}/lab")
     return f"{WORK}/lab"
+
+
+def mounted_below(folder: str) -> list[str]:
+    """The folders below a folder at which something is mounted, without those below one another."""
+    points = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    points = [point.encode().decode("unicode_escape") for point in points]
+    found: list[str] = []
+    for point in sorted(point for point in points if point.startswith(f"{folder}/") and os.path.isdir(point)):
+        if not any(point.startswith(f"{other}/") for other in found):
+            found.append(point)
+    return found
 
 
 def drop_privileges() -> None:

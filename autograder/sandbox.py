@@ -162,9 +162,9 @@ def sandboxed(
         arguments += ["--cap-add", "CAP_SYS_ADMIN", "--cap-add", "CAP_SETPCAP"]
     for name, value in variables.items():
         arguments += ["--setenv", name, value]
-    arguments += [*system_binds(), *binds, "--proc", "/proc", "--dev", "/dev"]
-    for place in ("/tmp", "/dev/shm", confinement.WORK):
-        arguments += ["--size", str(disk), "--tmpfs", place]
+    memory = ["--size", str(disk), "--tmpfs"]
+    arguments += [*memory, "/tmp", *system_binds(), *binds, "--proc", "/proc", "--dev", "/dev"]
+    arguments += [*memory, "/dev/shm", *memory, confinement.WORK]
     arguments += ["--chdir", "/tmp", "--remount-ro", "/dev", "--remount-ro", "/"]
     return [*arguments, "--", *command]
 
