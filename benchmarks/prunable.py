@@ -29,7 +29,7 @@ Written by `python benchmarks/prunable.py`: untrained networks whose batch norms
 (see `tests/torchvision_networks.py`), in float64. *Prunable*: the share of the parameters that goes when one channel of
 every layer is left. *Difference*: between the network without 30 % or 50 % of the channels of every group, at random, and
 the whole one in which every layer that reads them has zeros there, by the standard deviation of the outputs; and, as a
-comparison, when one wrong channel has gone. *Seconds* on one thread: export, groups and trial.
+comparison, when one wrong channel has gone (the largest over three groups). *Seconds* on one thread: export, groups and trial.
 
 | network | groups | of them frozen | prunable | difference | one wrong channel | seconds | why frozen (how many groups) |
 |---|---|---|---|---|---|---|---|

@@ -3,8 +3,8 @@
     pip install torch-pruning; python benchmarks/pruner.py [NAME ...]
 
 Handled: half of all channels in every group is removed, the network runs, and its classes are still all there. Times
-are seconds for the analysis (ours: export, groups, trial; theirs: dependency graph) and for one step at half of the
-channels, medians of several, both from the same L1 ranking idea. The last line is JSON; ratios are ours/theirs.
+are seconds for the analysis (ours: export, groups, trial, once; theirs: dependency graph, median of three) and for one
+step at half of the channels, ranking by L1 norms included (medians of three). The last line is JSON; ratios are ours/theirs.
 """
 
 import json

@@ -84,7 +84,7 @@ def export_onnx(network: Any, path: str | Path, images: Any = None) -> Path:
     import torch
 
     network = copy.deepcopy(network).cpu().float().eval()
-    with _quiet(), torch.no_grad():
+    with quiet(), torch.no_grad():
         program = torch.onnx.export(
             network,
             (torch.zeros(2, *INPUT_SHAPE),),
@@ -329,7 +329,7 @@ def _all_tensors(graph: Any) -> Iterator[Any]:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep the exporter's warnings, log lines and prints away from a student's notebook."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)

@@ -13,8 +13,6 @@ graph; the groups are those that DepGraph (Fang et al. 2023, arXiv 2301.12900) f
 """
 
 import copy
-import logging
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,7 +22,8 @@ import onnx
 import torch
 from torch import nn
 
-from solutions.graph_reading import OPSET, Reading
+from course_utils.onnx_files import OPSET, quiet
+from solutions.graph_reading import Reading
 from solutions.graph_rules import RULES
 
 
@@ -95,16 +94,10 @@ def unreached(network: nn.Module, model: onnx.ModelProto) -> list[str]:
 
 def _exported(network: nn.Module, example: Any) -> onnx.ModelProto:
     arguments = example if isinstance(example, tuple) else (example,)
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")
-            program = torch.onnx.export(
-                network, arguments, dynamo=True, optimize=False, opset_version=OPSET, external_data=False, verbose=False
-            )
-    finally:
-        logging.disable(before)
+    with quiet(), torch.no_grad():
+        program = torch.onnx.export(
+            network, arguments, dynamo=True, optimize=False, opset_version=OPSET, external_data=False, verbose=False
+        )
     assert program is not None
     return program.model_proto
 
@@ -126,6 +119,7 @@ def channel_groups(model: onnx.ModelProto, parameters: Sequence[str] | None = No
 
 
 def resolved(reading: Reading) -> list[Group]:
+    """The groups that follow from a reading: tied marks are channels, channels that one layer makes are a group."""
     channel = components(reading.count, reading.tied)
     frozen: dict[int, str] = {}
     for marks, reason in reading.frozen:
@@ -153,7 +147,7 @@ def resolved(reading: Reading) -> list[Group]:
         if size and made[start : start + size].all():
             root = int(owner[channel[start]])
             names.setdefault(root, name.removesuffix(".weight"))
-            members[root] += list(channel[start : start + size].tolist())
+            members[root] += channel[start : start + size].tolist()
     order = {root: {one: index for index, one in enumerate(dict.fromkeys(found))} for root, found in members.items()}
     slots: dict[int, list[Slot]] = {root: [] for root in members}
     for name, axis, start, size in reading.ranges:

@@ -9,7 +9,8 @@ import onnx
 from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-OPSET = 18
+from course_utils.onnx_files import OPSET
+
 LARGEST_CONSTANT = 1_000_000  # elements; larger results of constants are not worked out
 
 
@@ -29,10 +30,6 @@ class Value:
     def on(self, axis: int) -> np.ndarray | None:
         """The marks along this axis and no other, as a vector; None if there are none."""
         return next((marks.ravel() for marks in self.marks if axes_of(marks) == (axis % len(self.shape),)), None)
-
-    def fixed(self, axis: int) -> bool:
-        """Whether the axis has more than one position and no marks."""
-        return self.shape[axis] > 1 and not any(marks.shape[axis] > 1 for marks in self.marks)
 
 
 def axes_of(marks: np.ndarray) -> tuple[int, ...]:

@@ -184,15 +184,12 @@ def gemm(reading: Reading, node: onnx.NodeProto, inputs: list[Value]) -> list[Va
 
 
 def batch_norm(reading: Reading, node: onnx.NodeProto, inputs: list[Value]) -> list[Value]:
+    """Normalisation of every channel by itself."""
     maps = inputs[0]
     stay = reading.keep_only(maps, (0, 1), f"{node.op_type} treats channels that are arranged in another way")
     for parameter in inputs[1:]:
         joined(reading, Value(maps.shape, stay), parameter, 1, f"{node.op_type} works on a fixed number of channels")
     return [Value(maps.shape, stay)]
-
-
-def instance_norm(reading: Reading, node: onnx.NodeProto, inputs: list[Value]) -> list[Value]:
-    return batch_norm(reading, node, inputs)
 
 
 def layer_norm(reading: Reading, node: onnx.NodeProto, inputs: list[Value]) -> list[Value]:
@@ -457,7 +454,7 @@ RULES: dict[str, Rule] = {
     "MatMul": matmul,
     "Gemm": gemm,
     "BatchNormalization": batch_norm,
-    "InstanceNormalization": instance_norm,
+    "InstanceNormalization": batch_norm,
     "LayerNormalization": layer_norm,
     "LRN": over_channels,
     "Transpose": transpose,

@@ -5,6 +5,8 @@ the machine, memory has to be moved all the same, and widths that are no multipl
 """
 
 import contextlib
+import copy
+import math
 import os
 import statistics
 import subprocess
@@ -15,10 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.benchmark import Timer
+
+from course_utils.checkpoints import save_network
+from course_utils.onnx_files import export_onnx
+from course_utils.timing import in_turn, onnx_run, torch_run
 
 SETTINGS = ("torch", "channels_last", "onnxruntime")
 LEAST_SECONDS = 0.2  # of one measurement: a fast network is called many times in it
@@ -70,22 +75,18 @@ def compare(
     """
     threads = threads or torch.get_num_threads()
     images = torch.randn(batch, *image_size, generator=torch.Generator().manual_seed(0))
+
+    def latency(run: Callable[[], Any]) -> float:
+        timer = Timer("run()", globals={"run": run}, num_threads=threads)
+        return timer.blocked_autorange(min_run_time=LEAST_SECONDS).median
+
     with using_threads(threads):
-        calls = [runner(network, images, setting, threads) for network in (original, pruned)]
-        timers = [Timer("call()", globals={"call": call}, num_threads=threads) for call in calls]
-        counts = [once_around(call) for call in calls]
-        seconds: tuple[list[float], list[float]] = [], []
-        for _ in range(rounds):
-            for timer, count, found in zip(timers, counts, seconds, strict=True):
-                found.append(timer.timeit(count).median)
-    return Timing(setting, batch, threads, tuple(seconds[0]), tuple(seconds[1]))
-
-
-def once_around(call: Callable[[], Any]) -> int:
-    """Warm up, and find how many calls fill one measurement."""
-    call()
-    seconds = Timer("call()", globals={"call": call}, num_threads=torch.get_num_threads()).timeit(2).median
-    return max(1, round(LEAST_SECONDS / seconds))
+        runs = [runner(network, images, setting) for network in (original, pruned)]
+        for run in runs:
+            run()
+        measured = in_turn(runs, latency, rounds, seconds=math.inf)
+    first, second = zip(*measured, strict=True)
+    return Timing(setting, batch, threads, first, second)
 
 
 @contextlib.contextmanager
@@ -98,42 +99,17 @@ def using_threads(threads: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def runner(network: nn.Module, images: Tensor, setting: str, threads: int) -> Callable[[], Any]:
+def runner(network: nn.Module, images: Tensor, setting: str) -> Callable[[], Any]:
     """A call that runs a copy of the network on the images once, in one of the settings."""
-    import copy
-
     if setting == "onnxruntime":
-        return onnx_runner(network, images, threads)
-    if setting not in (*SETTINGS, "cuda"):
-        raise ValueError(f"There is no setting {setting!r}; there are {', '.join(SETTINGS)} and cuda.")
-    network = copy.deepcopy(network).eval().to("cuda" if setting == "cuda" else "cpu")
-    images = images.to(next(network.parameters()))
+        with tempfile.TemporaryDirectory() as folder:
+            return onnx_run(export_onnx(network, Path(folder) / "network.onnx"), images)
     if setting == "channels_last":
-        network, images = network.to(memory_format=torch.channels_last), images.to(memory_format=torch.channels_last)
-
-    @torch.inference_mode()
-    def call() -> None:
-        network(images)
-        if setting == "cuda":
-            torch.cuda.synchronize()
-
-    return call
-
-
-def onnx_runner(network: nn.Module, images: Tensor, threads: int) -> Callable[[], Any]:
-    """The network as an ONNX file in ONNX Runtime, with batch norms folded and as many threads as PyTorch has."""
-    import onnxruntime
-
-    from course_utils.onnx_files import export_onnx
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 4
-    with tempfile.TemporaryDirectory() as folder:
-        model = export_onnx(network, Path(folder) / "network.onnx").read_bytes()
-    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    inputs = {session.get_inputs()[0].name: np.ascontiguousarray(images.numpy())}
-    return lambda: session.run(None, inputs)
+        formatted = copy.deepcopy(network).to(memory_format=torch.channels_last)
+        return torch_run(formatted, images.to(memory_format=torch.channels_last))
+    if setting not in ("torch", "cuda"):
+        raise ValueError(f"There is no setting {setting!r}; there are {', '.join(SETTINGS)} and cuda.")
+    return torch_run(network, images, "cuda" if setting == "cuda" else "cpu")
 
 
 # --- memory
@@ -161,8 +137,6 @@ def peak_megabytes(network: nn.Module, batch: int = 64) -> float:
 
     The network needs a recipe (see `save_network`). Linux only.
     """
-    from course_utils.checkpoints import save_network
-
     root = str(Path(__file__).resolve().parent.parent)
     with tempfile.TemporaryDirectory() as folder:
         path = save_network(network, Path(folder) / "network.safetensors")
@@ -173,8 +147,6 @@ def peak_megabytes(network: nn.Module, batch: int = 64) -> float:
 
 def peak_cuda_megabytes(network: nn.Module, images: Tensor) -> float:
     """Most GPU memory that PyTorch allocates while the network runs, its own weights included, in 10^6 bytes."""
-    import copy
-
     network, images = copy.deepcopy(network).eval().cuda(), images.cuda()
     torch.cuda.reset_peak_memory_stats()
     with torch.inference_mode():

@@ -63,11 +63,11 @@ def left_as_found(function, network, input_size):
     except ValueError as error:
         hint = "in training mode a batch norm wants more than one value a channel: switch to evaluation mode"
         raise AssertionError(f"{hint}\n  your function stopped: {error}") from None
-    counted = isinstance(answer, (int, float, torch.Tensor)) and float(answer) > 0
-    insist(
-        counted,
-        f"a number above 0 is wanted, and only then is it worth something that the network is as it was: {answer!r}",
-    )
+    try:
+        counted = float(answer) > 0
+    except (TypeError, ValueError, RuntimeError):
+        counted = False
+    insist(counted, f"the network is left alone once it has been measured: return a number above 0, not {answer!r}")
     now = statistics_of(network)
     for name, buffer in statistics.items():
         hint = f"{name} changed: in training mode a batch norm learns from every image; switch to evaluation mode"
