@@ -34,7 +34,7 @@ class PlanError(ValueError):
 
 
 def prunable_groups(network: nn.Module, example: Any) -> list[Group]:
-    """The channel groups of a network, each tried out: its graph is read once, and the groups last as long as it does.
+    """The channel groups of a network, each tried out: its graph is read once, and `groups_left` follows what is removed.
 
     `example`: an input (or a tuple of inputs) that the network takes. Half of all channels are removed as a trial;
     where the smaller network does not run, or computes anything else than the whole one with those channels
@@ -230,6 +230,23 @@ def prune(network: nn.Module, groups: Sequence[Group], plan: Plan, example: Any 
             except Exception as error:
                 raise PlanError(f"The pruned network does not run: {error}") from error
     return pruned
+
+
+def groups_left(groups: Sequence[Group], plan: Plan) -> list[Group]:
+    """The groups of the network that `prune` makes, worked out from the plan: no graph is read again. Raises PlanError."""
+    masks = positions(groups, plan)
+    found = []
+    for group in groups:
+        kept = sorted(int(channel) for channel in plan.get(group.name, range(group.channels)))
+        number = np.full(group.channels + 1, -1)  # the last entry is for positions of other groups
+        number[kept] = np.arange(len(kept))
+        slots = tuple(
+            dataclasses.replace(slot, channel=number[slot.channel][masks.get((slot.parameter, slot.axis), ...)])
+            for slot in group.slots
+        )
+        frozen = {int(number[channel]): reason for channel, reason in group.frozen.items()}
+        found.append(Group(group.name, len(kept), slots, frozen))
+    return found
 
 
 def silence(network: nn.Module, groups: Sequence[Group], plan: Plan) -> nn.Module:
