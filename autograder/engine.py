@@ -340,6 +340,8 @@ class Run:
             self.remarks.append(
                 f"Cell {number} was stopped: it wrote more than {self.limits.disk_megabytes} MB of files."
             )
+        elif "BlockingIOError" in names and any("[Errno 11]" in text for text in names.values()):
+            self.remarks.append(f"Cell {number} was stopped: it started more than {self.limits.processes} processes.")
         elif names and cell.metadata.get("nbgrader", {}).get("solution"):
             name, text = next(iter(names.items()))
             self.remarks.append(f"The cell of {grade_id(cell)} stopped with {name}: {text[:200]}.")

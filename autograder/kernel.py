@@ -210,7 +210,8 @@ def cell_line(error: BaseException) -> str:
 
 
 def serve(channel: socket.socket) -> None:
-    """Run cells and answer calls until the other side hangs up."""
+    """Run cells and answer calls until the other side hangs up. Processes that student code forks get no say."""
+    os.register_at_fork(after_in_child=channel.close)
     outputs = Outputs()
     shell = new_shell(outputs)
 

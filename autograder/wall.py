@@ -11,6 +11,7 @@ Nothing that arrives is executed: classes are looked up in a fixed list, memory 
 
 import builtins
 import contextlib
+import errno
 import json
 import math
 import socket
@@ -95,11 +96,14 @@ def handle(wall: "Wall", number: int, kind: Any) -> Handle:
     return type(name, (Handle,), {})(wall, number, name)
 
 
+TOO_MANY = "no more processes can be started: too many are running"  # in place of "Resource temporarily unavailable"
+
+
 def error_as_data(error: BaseException, line: str = "") -> dict[str, Any]:
     """An exception as its names (its own, and that of the built-in class that it belongs to) and text."""
     bases = [base.__name__ for base in type(error).__mro__ if base.__module__ == "builtins"]
     try:
-        text = str(error)
+        text = TOO_MANY if isinstance(error, BlockingIOError) and error.errno == errno.EAGAIN else str(error)
     except Exception:
         text = ""
     return {"name": type(error).__name__, "bases": bases, "text": text[:5000], "line": line[:500]}

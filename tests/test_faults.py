@@ -242,7 +242,7 @@ FUNCTIONS = {
     "a fork bomb": (
         "greedy_l1_norms",
         "import os\n" + HEAD + "while True: os.fork()",
-        "greedy_l1_norms stopped with ProcessEnded: it ",
+        " processes",
     ),
     "a syntax error": ("narrow_linear", "def {}(linear, channels, pixels)\n    return linear", "SyntaxError"),
     "the end of the process": (

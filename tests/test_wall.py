@@ -1,6 +1,7 @@
 """What a test's author may rely on when the answer lives on the other side of the wall; and what it refuses."""
 
 import copy
+import errno
 import json
 import math
 import socket
@@ -209,6 +210,14 @@ def test_an_exception_keeps_type_and_text(across: Across) -> None:
         raise ValueError("keep_ratio must lie between 0 and 1")
 
     with pytest.raises(ValueError, match=r"^keep_ratio must lie between 0 and 1$"):
+        across(fail)()
+
+
+def test_a_limit_on_processes_is_told_in_words(across: Across) -> None:
+    def fail() -> None:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    with pytest.raises(BlockingIOError, match="no more processes"):
         across(fail)()
 
 
