@@ -5,9 +5,12 @@ An author tags cells of `labs/<lab>.py` (jupytext's py:percent):
 - `exercise`: imports one function of `solutions/`. It becomes the function's own source, with the body between
   BEGIN SOLUTION and END SOLUTION, and a locked check cell whose points are those of the exercise's tests.
   `composite` beside it: a function built on earlier exercises (see grading).
+- `given`: imports functions of `solutions/` that call exercises of this lab. It becomes their own source, so that they
+  call what the student has written.
 - `artifact`: `check("<name>_onnx")` for a file that is handed in; becomes a locked check cell.
 - `train`: makes files to hand in; not run again when grading.
-- `slow`: measures or draws something that takes long, needed by no other cell than slow ones; not run again either.
+- `slow`: draws a picture, or measures something that takes long, needed by no other cell than slow ones; not run again
+  either.
 - `question`, with `points` and `name`: an open question with a mark scheme, graded by hand.
 """
 
@@ -142,6 +145,14 @@ def exercise_source(function: object) -> str:
     )
 
 
+def given_names(cell: NotebookNode) -> list[tuple[str, str]]:
+    """The functions that a `given` cell imports: (module, name)."""
+    match = re.fullmatch(r"from (solutions\.\w+) import ([\w, ]+)", cell.source.strip())
+    if not match:
+        raise LabError(f"a given cell imports functions from one module of solutions, not: {cell.source}")
+    return [(match[1], name.strip()) for name in match[2].split(",")]
+
+
 def missing_names(function_source: str, available: set[str]) -> set[str]:
     """The names that a function needs and that neither Python nor `available` brings in."""
     import symtable
@@ -218,6 +229,13 @@ def source_edition(lab: str) -> NotebookNode:
             available.add(exercise.name)
         elif exercise:
             cells.append(locked_check(exercise, worth[exercise.name]))
+        elif "given" in tags(cell):
+            functions = [reference(Exercise(name, module)) for module, name in given_names(cell)]
+            source = "\n\n\n".join(inspect.getsource(function).rstrip() for function in functions)  # type: ignore[arg-type]
+            if missing := missing_names(source, available):
+                raise LabError(f"{lab}: what is given needs {sorted(missing)}, which no cell above brings in")
+            available |= names_brought_in(source)
+            cells.append(new_code_cell(source, id=f"{lab.split('_')[0]}-{number:03d}"))
         elif "question" in tags(cell):
             cells += question_cells(cell)
         else:
@@ -237,10 +255,10 @@ def source_edition(lab: str) -> NotebookNode:
 
 
 def shorten(notebook: NotebookNode, epochs: int = 1) -> NotebookNode:
-    """Make the training cells of a notebook short (for tests and demonstrations): `epochs=` becomes this number."""
+    """Make training short (for tests and demonstrations): `epochs=` becomes this number in training and slow cells."""
     for cell in notebook.cells:
-        if "train" in tags(cell):
+        if {"train", "slow"}.intersection(tags(cell)):
             cell.source, count = re.subn(r"\bepochs\s*=\s*\d+", f"epochs={epochs}", cell.source)
-            if not count:
+            if not count and "train" in tags(cell):
                 raise LabError(f"a training cell needs an `epochs=…` that tests can shorten: {cell.source[:60]}")
     return notebook

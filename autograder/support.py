@@ -12,7 +12,8 @@ STUDENT_FILES = ROOT / "docs" / "student"  # requirements.txt and a README for t
 def earlier_solutions(lab: str) -> set[Path]:
     """Modules of `solutions/` that a lab builds on: those of earlier labs, never its own or a later one's."""
     modules: set[str] = set()
-    waiting = [cell.source for cell in read_lab(lab).cells if cell.cell_type == "code" and "exercise" not in tags(cell)]
+    code = [cell for cell in read_lab(lab).cells if cell.cell_type == "code"]
+    waiting = [cell.source for cell in code if not {"exercise", "given"}.intersection(tags(cell))]
     while waiting:
         for module in re.findall(r"\bsolutions\.(\w+)|from solutions import (\w+)", waiting.pop()):
             name = module[0] or module[1]

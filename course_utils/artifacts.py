@@ -65,7 +65,7 @@ def measured(path: Path | str) -> Measured:
 def measured_baseline() -> Measured:
     """The unpruned baseline, exported and measured in the same way; kept in the user's cache folder."""
     network = baseline(MiniCIFAR("train"))
-    key = hashlib.sha256(test_images().fingerprint.encode())
+    key = hashlib.sha256(f"{test_images().fingerprint} {Measured._fields}".encode())
     for tensor in network.state_dict().values():
         key.update(tensor.numpy().tobytes())
     kept = cache_folder() / f"measured-{key.hexdigest()[:16]}.json"

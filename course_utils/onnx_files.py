@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
+import onnx.numpy_helper
 from onnx import TensorProto
 
 from course_utils.files import atomic
@@ -52,6 +53,7 @@ class Measured(NamedTuple):
 
     parameters: elements of the constants that meet the images, above all at convolutions, linear layers and
     normalisations (biases included).
+    nonzero: those of them that are not zero; a constant that the file works out from others counts as a whole.
     macs: multiply-adds of convolutions and linear layers for one image, bias not counted.
     accuracy, loss: share of images classified correctly (0 to 1) and mean cross-entropy; None without images.
     fingerprint: of the images that it was trained on, as the file tells ("" when it does not).
@@ -59,6 +61,7 @@ class Measured(NamedTuple):
     """
 
     parameters: int
+    nonzero: int
     macs: int
     accuracy: float | None
     loss: float | None
@@ -120,8 +123,11 @@ def measure_onnx(path: str | Path, images: Any = None) -> Measured:
     shapes, _ = _shapes(model)
     weights = {name for operator in operators for name in operator.weights}
     accuracy, loss = run_onnx(path, images) if images is not None else (None, None)
+    stored = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    sizes = {name: math.prod(shapes[name]) for name in weights}
     return Measured(
-        parameters=sum(math.prod(shapes[name]) for name in weights),
+        parameters=sum(sizes.values()),
+        nonzero=sum(int(np.count_nonzero(stored[name])) if name in stored else sizes[name] for name in weights),
         macs=sum(operator.macs for operator in operators),
         accuracy=accuracy,
         loss=loss,

@@ -136,22 +136,73 @@ def filter_gallery(weight: Tensor, scores: Tensor, columns: int = 16) -> Figure:
     return drawing
 
 
+def kernel_map(weights: Mapping[str, Tensor]) -> Figure:
+    """Weights (O, I, kH, kW) as one square a kernel, filters in rows, input channels in columns; zeros are white.
+
+    One panel a label, all on one scale: the darker, the larger |w|.
+    """
+    drawing, axes = figure(len(weights), width=4.2, height=4.4, squeeze=False)
+    reach = max(float(weight.detach().abs().max()) for weight in weights.values())
+    for axis, (label, weight) in zip(axes[0], weights.items(), strict=True):
+        filters, channels, height, width = weight.shape
+        magnitudes = weight.detach().abs().permute(0, 2, 1, 3).reshape(filters * height, channels * width)
+        shown = np.ma.masked_equal(magnitudes.numpy(), 0)  # what is masked stays white
+        axis.imshow(shown, cmap="magma_r", vmin=-0.2 * reach, vmax=reach, interpolation="nearest")
+        for step, lines in ((height, axis.axhline), (width, axis.axvline)):
+            for place in range(0, max(magnitudes.shape) + 1, step):
+                lines(place - 0.5, color="#cccccc", linewidth=0.3)
+        empty = int((weight.detach().flatten(2) == 0).all(dim=2).sum())
+        axis.set(xticks=[], yticks=[], xlabel="input channels", ylabel="filters")
+        axis.set_xlim(-0.5, magnitudes.shape[1] - 0.5)
+        axis.set_ylim(magnitudes.shape[0] - 0.5, -0.5)
+        axis.set_title(f"{label}: {empty} of {filters * channels} kernels are empty", fontsize=9)
+        axis.grid(visible=False)
+    return drawing
+
+
+def shares_left(masks: Mapping[str, Mapping[str, Tensor]]) -> Figure:
+    """Share of each layer's weights that masks keep: `masks[label][parameter]`, one bar a label; 0 is marked red."""
+    drawing, axis = figure(width=6.4)
+    bar = 0.8 / len(masks)
+    for number, (label, layers) in enumerate(masks.items()):
+        for place, mask in enumerate(layers.values()):
+            share = mask.float().mean().item()
+            where, shade = place + number * bar, plt.get_cmap("Oranges")(0.4 + 0.5 * number / len(masks))
+            axis.bar(where, share, bar * 0.95, color=shade, label="" if place else label)
+            said, tint = (f"{share:.1%}", "black") if share else ("none", "#b3261e")
+            axis.text(where, share, said, ha="center", va="bottom", fontsize=7, color=tint)
+        axis.set_xticks(np.arange(len(layers)) + 0.4 - bar / 2, [name.removesuffix(".weight") for name in layers])
+    axis.tick_params(axis="x", labelsize=8)
+    axis.set(ylabel="weights left in the layer")
+    axis.yaxis.set_major_formatter(percent)
+    axis.grid(axis="x", visible=False)
+    axis.legend()
+    return drawing
+
+
 def accuracy_against(
     xs: Sequence[float],
     curves: Mapping[str, Sequence[float]],
     xlabel: str,
     baseline: float | None = None,
     images: Any = None,
+    measured_on: str = "test",
 ) -> Figure:
-    """Accuracy curves over a common axis, with the unpruned network and chance as lines."""
+    """Accuracy curves over a common axis, with the unpruned network and chance as lines.
+
+    A second curve of the same method (the same colour) is broken. `measured_on` names the images.
+    """
     drawing, axis = figure()
+    seen: set[str] = set()
     for label, accuracies in curves.items():
-        axis.plot(xs, accuracies, "o-", markersize=4, color=colour(label), label=label)
+        line = "o--" if colour(label) in seen else "o-"
+        seen.add(colour(label))
+        axis.plot(xs, accuracies, line, markersize=4, color=colour(label), label=label)
     if baseline is not None:
         axis.axhline(baseline, color=COLOURS["original"], linestyle="--", linewidth=1, label="original")
     if images is not None:
         axis.axhline(1 / len(images.classes), color="#bbbbbb", linestyle=":", linewidth=1, label="guessing")
-    axis.set(xlabel=xlabel, ylabel="test accuracy", ylim=(0, 1))
+    axis.set(xlabel=xlabel, ylabel=f"{measured_on} accuracy", ylim=(0, 1))
     axis.yaxis.set_major_formatter(percent)
     axis.legend()
     say_source(drawing, images)

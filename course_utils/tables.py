@@ -46,8 +46,10 @@ def comparison(original: Any, pruned: Any, images: Any = None) -> Table:
         Row(what, f"{before:,}", f"{after:,}", f"{after / before:.2f}")
         for what, before, after in [
             ("parameters", original.parameters, pruned.parameters),
+            ("of them not zero", original.nonzero, pruned.nonzero),
             ("MACs", original.macs, pruned.macs),
         ]
+        if what != "of them not zero" or after < pruned.parameters
     ]
     rows.append(
         Row(

@@ -79,7 +79,7 @@ print(train_images.source.description)
 # PyTorch wants the layers first: `(N, 3, 32, 32)`. Look at them before you do anything else. It is a habit that
 # finds more mistakes than any debugger.
 
-# %%
+# %% tags=["slow"]
 plots.image_grid(train_images)
 
 # %% [markdown]
@@ -275,7 +275,7 @@ plots.show_batch(crop_and_flip(eight, offsets, flips, padding=4), titles=titles,
 # %% [markdown]
 # **Play with it.** How much of the bird can be lost at worst? At which offsets is the frame invisible?
 
-# %%
+# %% tags=["slow"]
 augmentation_explorer(train_images, crop_and_flip, start=2007)
 
 # %% [markdown]

@@ -449,7 +449,7 @@ else:
 # `vgg_mini(widths=…)` takes 2 to 9 widths, one a convolution; after every second one the image is halved (at most
 # four times). Play first: the red mark is the original.
 
-# %%
+# %% tags=["slow"]
 cost_explorer(
     lambda widths: vgg_mini(widths=widths),
     {

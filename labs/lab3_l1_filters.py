@@ -103,7 +103,7 @@ from solutions.l1 import filter_l1_norms
 # in units of the layer's mean. A steep curve has filters that seem dispensable; a flat one says that the
 # ranking cannot tell them apart.
 
-# %%
+# %% tags=["slow"]
 plots.filter_ranking(network, filter_l1_norms)
 
 # %% [markdown]
@@ -111,6 +111,8 @@ plots.filter_ranking(network, filter_l1_norms)
 
 # %%
 first = network.features[0]
+
+# %% tags=["slow"]
 plots.filter_gallery(first.weight, filter_l1_norms(first.weight))
 
 # %% [markdown]
@@ -146,7 +148,7 @@ from solutions.l1 import filters_to_keep
 # **Play with it.** Move the slider: filters below the threshold turn grey, and you see what the network
 # would still cost. Note that parameters fall faster than filters. Why?
 
-# %%
+# %% tags=["slow"]
 explorers.keep_ratio_explorer(network, filter_l1_norms, filters_to_keep)
 
 # %% [markdown]
@@ -320,7 +322,7 @@ tables.comparison(
     measure_onnx("lab3_original.onnx", test_images), measure_onnx("lab3_pruned.onnx", test_images), images=test_images
 )
 
-# %%
+# %% tags=["slow"]
 plots.widths({"original": network, "pruned": pruned})
 
 # %% [markdown]
@@ -346,7 +348,7 @@ check("lab3_pruned_onnx")
 # %% tags=["exercise"]
 from solutions.l1 import greedy_l1_norms
 
-# %%
+# %% tags=["slow"]
 second = network.features[3].weight
 inputs = filters_to_keep(filter_l1_norms(first.weight), 0.5)
 drawing, axis = plots.figure(width=4.2, height=4)

@@ -441,7 +441,7 @@ tables.comparison(
     measure_onnx("lab7_original.onnx", test_images), measure_onnx("lab7_pruned.onnx", test_images), images=test_images
 )
 
-# %%
+# %% tags=["slow"]
 plots.widths({"original": network, "pruned": pruned})
 
 # %% [markdown]

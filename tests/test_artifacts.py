@@ -11,7 +11,7 @@ from course_utils.onnx_files import Measured
 
 
 def network(accuracy: float, fingerprint: str = "here") -> Measured:
-    return Measured(1000, 2000, accuracy, 0.5, fingerprint, 0.1)
+    return Measured(1000, 1000, 2000, accuracy, 0.5, fingerprint, 0.1)
 
 
 @pytest.fixture

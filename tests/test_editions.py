@@ -65,6 +65,13 @@ def example(value: int) -> int:
     return value + len(LABS)
 
 
+def test_what_is_given_is_there_in_full_and_calls_what_the_student_writes() -> None:
+    cells = [cell for cell in source_edition("lab2_masks").cells if cell.cell_type == "code"]
+    given = next(cell for cell in cells if "def global_masks" in cell.source)
+    assert "SOLUTION" not in given.source and "nbgrader" not in given.metadata
+    assert not any("solutions.masks" in cell.source for cell in cells)
+
+
 def test_names_that_no_cell_brings_in_are_found() -> None:
     assert missing_names(exercise_source(example), {"torch"}) == {"LABS"}
     assert missing_names(exercise_source(example), {"LABS"}) == set()

@@ -24,6 +24,7 @@ from course_utils.onnx_files import (
     measure_onnx,
     read_onnx,
 )
+from solutions.masks import apply_masks, local_masks, prunable_weights
 
 
 class FakeImages:
@@ -215,7 +216,7 @@ def test_weights_are_counted_where_they_arrive(tmp_path):
         helper.make_node("Add", ["a", "b"], ["logits"]),
     ]
     measured = measure_onnx(graph_file(tmp_path / "q.onnx", nodes, constants))
-    assert (measured.parameters, measured.macs) == (6144, 2 * 6144)
+    assert (measured.parameters, measured.nonzero, measured.macs) == (6144, 6144, 2 * 6144)
 
 
 def test_a_false_shape_in_the_file_is_not_believed(tmp_path):
@@ -235,7 +236,17 @@ def test_weights_that_are_zero_cost_as_many_macs(exported, tmp_path):
         if tensor.dims and tensor.data_type == TensorProto.FLOAT:
             tensor.CopyFrom(numpy_helper.from_array(0 * numpy_helper.to_array(tensor), tensor.name))
     onnx.save(model, tmp_path / "x.onnx")
-    assert measure_onnx(tmp_path / "x.onnx").macs == measure_onnx(exported).macs
+    zeroed, whole = measure_onnx(tmp_path / "x.onnx"), measure_onnx(exported)
+    assert (zeroed.macs, zeroed.parameters, zeroed.nonzero) == (whole.macs, whole.parameters, 0)
+
+
+def test_masked_weights_are_zero_in_the_file(trained, tmp_path):
+    """Also where a batch norm is folded into the convolution: its biases are all that comes in addition."""
+    network = copy.deepcopy(trained)
+    apply_masks(network, local_masks(network, 0.75))
+    kept = sum((weight != 0).sum().item() for weight in prunable_weights(network).values())
+    biases = (6 + 7 + 9 + 5) + 4
+    assert measure_onnx(export_onnx(network, tmp_path / "masked.onnx")).nonzero == kept + biases
 
 
 def test_the_counted_operators_can_be_listed(exported):
