@@ -201,9 +201,9 @@ from solutions.masks import apply_masks
 # %%
 def pruned_copy(masks):
     """A copy of the network with these masks applied."""
-    pruned = copy.deepcopy(network)
-    apply_masks(pruned, masks)
-    return pruned
+    sparse = copy.deepcopy(network)
+    apply_masks(sparse, masks)
+    return sparse
 
 
 # %% tags=["slow"]
@@ -306,21 +306,21 @@ drawing
 from solutions.masks import train_masked
 
 # %% tags=["train"]
-pruned = copy.deepcopy(network)
+sparse = copy.deepcopy(network)
 history = train_masked(
-    pruned,
-    global_masks(pruned, 0.9),
+    sparse,
+    global_masks(sparse, 0.9),
     Loader(train_images, batch_size=64, shuffle=True, augment=True, seed=0),
     epochs=12,
     test=Loader(val_images, batch_size=400),
     lr=0.05,
 )
-save_network(pruned, "lab2_masked.safetensors", history=history, images=train_images)
-export_onnx(pruned, "lab2_masked.onnx", images=train_images)
+save_network(sparse, "lab2_masked.safetensors", history=history, images=train_images)
+export_onnx(sparse, "lab2_masked.onnx", images=train_images)
 
 # %%
-pruned = load_network("lab2_masked.safetensors")
-print(f"sparsity after retraining: {sparsity(pruned):.1%}")
+sparse = load_network("lab2_masked.safetensors")
+print(f"sparsity after retraining: {sparsity(sparse):.1%}")
 
 # %% tags=["slow"]
 plots.training_curves(
@@ -352,7 +352,7 @@ def latency(run):
 
 batch = torch.randn(64, 3, 32, 32)
 times = {
-    "PyTorch, batch 64": timing.in_turn([timing.torch_run(one, batch) for one in (network, pruned)], latency),
+    "PyTorch, batch 64": timing.in_turn([timing.torch_run(one, batch) for one in (network, sparse)], latency),
     "ONNX Runtime, batch 64": timing.in_turn(
         [timing.onnx_run(path, batch) for path in ("lab2_original.onnx", "lab2_masked.onnx")], latency
     ),

@@ -118,8 +118,9 @@ def left_by_layer(masks: Mapping[str, Tensor]) -> dict[str, int]:
 
 def train_masked(network: nn.Module, masks: Mapping[str, Tensor], loader: Any, epochs: int, **settings: Any) -> Any:
     """`train` with masks that hold: applied before the first step and after every one. Returns the history."""
-    apply_masks(network, masks)
-    return train(network, loader, epochs, after_step=partial(apply_masks, masks=masks), **settings)
+    hold = partial(apply_masks, masks=masks)
+    hold(network)
+    return train(network, loader, epochs, after_step=hold, **settings)
 
 
 def winning_ticket(
