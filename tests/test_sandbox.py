@@ -54,7 +54,8 @@ def test_tests_solutions_and_gradebook_are_not_visible(run: Run) -> None:
         "import os\n"
         "names = [os.path.join(folder, name) for folder, _, files in os.walk('/') for name in files]\n"
         "print([name for name in names if any(word in name for word in"
-        " ('hidden_lab', 'solutions/l1.py', 'course/gradebook.db', 'answers/lab'))])"
+        " ('hidden_lab', 'solutions/l1.py', 'course/gradebook.db', 'answers/lab'))])",
+        seconds=60,  # a hundred thousand files, perhaps not in any cache
     )
     assert found == "[]"
 
