@@ -33,17 +33,20 @@ def sensitivity(
 
 
 def schedules(functions: Mapping[str, Callable[[float], float]], last: float) -> Figure:
-    """Sparsity over the epochs for several schedules, and below how fast each of them prunes."""
+    """Sparsity over the epochs for several schedules, and below how fast each of them prunes (a jump leaves the panel)."""
     drawing, (above, below) = subplots(2, 1, (6.0, 4.4), sharex=True, height_ratios=(3, 2))
     epochs = np.linspace(0, last, 401)
+    highest = 0.0
     for label, function in functions.items():
         values = np.array([function(epoch) for epoch in epochs.tolist()])
+        rates = np.diff(values) / np.diff(epochs)
         above.plot(epochs, values, label=label)
-        below.plot(epochs[1:], np.diff(values) / np.diff(epochs), label=label)
+        below.plot(epochs[1:], rates, label=label)
+        highest = max(highest, float(np.quantile(rates, 0.99)))
     above.set(ylabel="sparsity", ylim=(0, 1))
     above.yaxis.set_major_formatter(percent)
     above.legend(fontsize=8)
-    below.set(xlabel="epoch", ylabel="per epoch", ylim=(0, None))
+    below.set(xlabel="epoch", ylabel="per epoch", ylim=(0, 1.2 * highest or None))
     below.yaxis.set_major_formatter(percent)
     return drawing
 

@@ -70,7 +70,7 @@ def narrow_twin(pruned: nn.Module, seed: int) -> nn.Module:
     """
     twin = copy.deepcopy(pruned)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.random.manual_seed(seed)
         for module in twin.modules():
             if hasattr(module, "reset_parameters"):
                 module.reset_parameters()

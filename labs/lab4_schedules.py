@@ -1,0 +1,324 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Lab 4: where, and how fast?
+#
+# You can remove filters. This lab is about the experiment around it: from *which* layers, *how fast*, in *how many*
+# steps? And about the control that nobody may skip: what does a network reach that was simply born
+# with the small shape?
+#
+# **Afterwards you can**
+# - measure how sensitive each layer is, and leave the network as you found it;
+# - draw a pruning schedule, and say what its slope means;
+# - prune step by step with a fresh optimizer, and say why the old one must go;
+# - compare pruning with training the narrow network from scratch, under the same budget, and believe the result.
+#
+# **You need** labs 0, 1 and 3.
+#
+# | part | exercise | minutes | |
+# |---|---|---|---|
+# | 1 | `sensitivity_scan` | 30 | core |
+# | 2 | `cubic_sparsity` | 10 | core |
+# | 3 | `prune_and_reset` | 20 | core |
+# | 4 | step by step, and the network you hand in | 20 | core |
+# | 5 | `narrow_twin`, the control | 25 | core |
+# | 6 | two questions | 15 | core |
+#
+# Run a cell with Shift-Enter. After every exercise there is a `check`: it tells you at once what is right,
+# and what is probably the matter when something is not. You can run it as often as you like.
+
+# %%
+import copy
+import math
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from course_utils import plots, study_plots, tables
+from course_utils.baseline import baseline
+from course_utils.checking import check
+from course_utils.checkpoints import load_network, save_network
+from course_utils.networks import vgg_mini
+from course_utils.onnx_files import export_onnx, measure_onnx
+from course_utils.training import evaluate, train
+from minicifar import Loader, MiniCIFAR
+
+# %% [markdown]
+# From lab 3 you have the ranking and the surgery. Here are the course's versions of them, so that an exercise which is
+# not finished there costs you nothing here.
+
+# %%
+from solutions.l1 import filter_l1_norms, filters_to_keep, prune_vgg
+
+# %%
+train_images, val_images, test_images = MiniCIFAR("train"), MiniCIFAR("val"), MiniCIFAR("test")
+print(train_images.source.description)
+network = baseline(train_images)
+unseen = Loader(val_images, batch_size=400)
+before = evaluate(network, unseen).accuracy
+print(f"accuracy of the unpruned network on {len(val_images)} validation images: {before:.1%}")
+
+# %% [markdown]
+# ## 1. Where? The sensitivity of each layer   (30 min)
+#
+# In lab 3 each layer lost the same share of its filters. Is that wise? Li et al. (2016,
+# [arXiv 1608.08710](https://arxiv.org/abs/1608.08710), section 3.2) prune *each layer alone*, at several ratios,
+# measure the accuracy without retraining, and draw one curve for each layer.
+#
+# No surgery is needed for that. If the batch norm behind a convolution has for channel $j$ a weight $\gamma_j = 0$
+# *and* a bias $\beta_j = 0$, then
+# $$ y_j = \gamma_j \, \frac{x_j - \mu_j}{\sqrt{\sigma_j^2 + \epsilon}} + \beta_j = 0 , $$
+# and everything behind it sees zeros, as if filter $j$ did not exist. Setting the *filter* to zero would not do: the
+# batch norm turns a channel of zeros into a constant, $\beta_j - \gamma_j \mu_j / \sqrt{\sigma_j^2 + \epsilon}$.
+#
+# Two habits make such a scan trustworthy. Every measurement starts from the *whole* network, not from what the last
+# one left; and at the end the network is as it was, also if something goes wrong in the middle.
+
+# %% [markdown]
+# **Exercise.** Write `sensitivity_scan`. `evaluate` is a function that takes the network and returns a number (here: the
+# accuracy on validation images); the result is a dictionary with a list for each convolution.
+#
+# <details><summary>Hint 1: how do I find the batch norm of a convolution?</summary>
+# In our networks it comes right behind it. <code>list(network.named_modules())</code> has the modules in order, and
+# <code>pairwise</code> of that list gives neighbours: <code>(name, conv), (_, norm)</code>.
+# </details>
+# <details><summary>Hint 2: how do I put everything back?</summary>
+# Keep copies (<code>.clone()</code>!) of the batch norm's weight and bias before the first change, and put copies of them
+# back after <em>every</em> measurement. <code>try: … finally: …</code> does it even when <code>evaluate</code> fails.
+# </details>
+# <details><summary>Hint 3: nearly there</summary>
+# For each ratio: which filters stay (<code>filters_to_keep</code> of <code>filter_l1_norms</code>)? Make a vector with 1
+# for these and 0 for the others, and multiply weight and bias with it.
+# </details>
+
+# %% tags=["exercise"]
+from solutions.schedules import sensitivity_scan
+
+# %%
+ratios = [1.0, 0.9, 0.75, 0.6, 0.45, 0.3, 0.15]
+
+
+def on_validation(candidate):
+    return evaluate(candidate, unseen).accuracy
+
+
+# %% tags=["slow"]
+curves = sensitivity_scan(network, ratios, on_validation)
+study_plots.sensitivity(curves, ratios, before, tolerance=0.02, images=val_images)
+
+# %% [markdown]
+# The red line is a tolerance: two points less than the original. How far down can each layer go before it crosses the
+# line? Write the six keep ratios down; you may use them in part 4. (What the curves cannot tell: how the layers behave
+# *together*, and what retraining repairs.)
+#
+# ## 2. How fast? A schedule   (10 min)
+#
+# Pruning step by step gives the network time to recover. Zhu & Gupta (2017,
+# [arXiv 1710.01878](https://arxiv.org/abs/1710.01878)) prune fast at first, while there is much to spare, and slowly
+# at the end: between `begin` and `end` the sparsity, the share that is gone, rises as
+# $$ s(t) = s_{\text{final}} \left( 1 - \left( 1 - \frac{t - t_{\text{begin}}}{t_{\text{end}} - t_{\text{begin}}} \right)^3 \right) , $$
+# it is 0 before, and $s_{\text{final}}$ afterwards.
+
+# %% [markdown]
+# **Exercise.** Write `cubic_sparsity`.
+#
+# <details><summary>Hint 1: before and after?</summary>
+# Compute the fraction first, and hold it between 0 and 1 with <code>min</code> and <code>max</code>; then one formula is
+# right everywhere.
+# </details>
+# <details><summary>Hint 2: what can be wrong with the arguments?</summary>
+# If <code>begin</code> is not before <code>end</code> there is no schedule: <code>ValueError</code>.
+# </details>
+
+# %% tags=["exercise"]
+from solutions.schedules import cubic_sparsity
+
+# %%
+final = 0.6
+study_plots.schedules(
+    {
+        "cubic": lambda epoch: cubic_sparsity(epoch, 2, 10, final),
+        "linear": lambda epoch: final * min(max((epoch - 2) / 8, 0), 1),
+        "one step": lambda epoch: final * (epoch >= 6),
+    },
+    last=12,
+)
+
+# %% [markdown]
+# Below is the rate of change. The one step is a needle; the linear schedule takes as much in the last epoch as in the
+# first, although by then every filter that is left has work to do.
+#
+# ## 3. A step: prune, and forget the momentum   (20 min)
+#
+# SGD with momentum keeps a buffer for each parameter, of the parameter's shape. Now you replace the network by a smaller
+# one. What does the old optimizer do?
+
+# %%
+optimizer = torch.optim.SGD(network.parameters(), lr=0.05, momentum=0.9)
+pruned = prune_vgg(network, 0.5)
+known = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+trained = sum(id(parameter) in known for parameter in pruned.parameters())
+print(f"of {len(list(pruned.parameters()))} tensors of the pruned network the old optimizer knows {trained}")
+
+# %% [markdown]
+# It goes on training the network that you have thrown away, without a word. (And where surgery is done in place, its
+# buffers have the wrong shapes, or, worse, the right ones: the momentum of filters that are gone.) So after every
+# pruning step there is a **new** optimizer, of the same kind and with the same settings.
+
+# %% [markdown]
+# **Exercise.** Write `prune_and_reset`. It returns two things: the pruned network, and the new optimizer.
+#
+# <details><summary>Hint 1: which settings?</summary>
+# <code>optimizer.param_groups[0]</code> is a dictionary with the settings as they are <em>now</em> (a schedule may have
+# changed lr), and with more. <code>optimizer.defaults</code> has the names of the settings.
+# </details>
+# <details><summary>Hint 2: of the same kind?</summary>
+# <code>type(optimizer)</code> is the class: <code>type(optimizer)(pruned.parameters(), lr=…)</code> makes a new one.
+# </details>
+
+# %% tags=["exercise"]
+from solutions.schedules import prune_and_reset
+
+# %% [markdown]
+# ## 4. One step or many, and the network you hand in   (20 min)
+#
+# `prune_iteratively` is the course's driver. It works on any network (lab 7 shows how it finds out which channels
+# belong together), prunes down to each of a list of keep ratios, trains after each step, with a new optimizer every time,
+# shows a bar, and can be stopped and resumed. Four steps of three epochs, following the cubic schedule:
+
+# %%
+from solutions.pruner import prunable_groups
+from solutions.iterative import prune_iteratively
+
+# %%
+keep_ratios = [1 - cubic_sparsity(step, 0, 4, 0.6) for step in (1, 2, 3, 4)]
+print("keep ratios:", [round(ratio, 3) for ratio in keep_ratios])
+
+# %% [markdown]
+# The cell below trains for less than a minute, and saves the network (for you) and an ONNX file (for grading). **Hand in
+# both files together with this notebook.** Cells like this one are not run again when your work is graded: the file is
+# measured instead. You may change everything in it, as long as the network keeps at most 20 % of the parameters. (While
+# you make choices, look at the *validation* images.)
+
+# %% tags=["train"]
+loader = Loader(train_images, batch_size=64, shuffle=True, augment=True, seed=0)
+groups = prunable_groups(network, torch.zeros(2, 3, 32, 32))
+pruned, log = prune_iteratively(
+    network, groups, loader, keep_ratios, epochs=3, test=Loader(val_images, batch_size=400), lr=0.05
+)
+save_network(pruned, "lab4_pruned.safetensors", images=train_images, log=log)
+export_onnx(pruned, "lab4_pruned.onnx", images=train_images)
+
+# %%
+pruned = load_network("lab4_pruned.safetensors")
+plots.widths({"original": network, "pruned": pruned})
+
+# %% [markdown]
+# And in one step, with as many epochs:
+
+# %% tags=["slow"]
+at_once = prune_vgg(network, keep_ratios[-1])
+shock = evaluate(at_once, unseen).accuracy
+history = train(at_once, Loader(train_images, batch_size=64, shuffle=True, augment=True, seed=0), epochs=12, lr=0.05)
+one_step = evaluate(at_once, unseen).accuracy
+many_steps = evaluate(pruned, unseen).accuracy
+print(
+    f"validation accuracy after one step: {shock:.1%} before training, {one_step:.1%} after; four steps: {many_steps:.1%}"
+)
+
+# %% tags=["slow"]
+export_onnx(network, "lab4_original.onnx", images=train_images)
+tables.comparison(
+    measure_onnx("lab4_original.onnx", test_images), measure_onnx("lab4_pruned.onnx", test_images), images=test_images
+)
+
+# %% [markdown]
+# **The network you hand in.** This check shows the very numbers and points that grading will give.
+
+# %% tags=["artifact"]
+check("lab4_pruned_onnx")
+
+# %% [markdown]
+# ## 5. The control   (25 min)
+#
+# You have a small network with a good accuracy. Is that thanks to pruning? Liu et al. (2019,
+# [arXiv 1810.05270](https://arxiv.org/abs/1810.05270)) trained the pruned *shapes* from random weights, and found that
+# they often do as well. Whoever reports a pruning result without this control has shown nothing yet.
+#
+# The budget must be fair: the pruned network has had the original's training *and* the retraining. The original's was
+# 25 epochs, so the twin gets 25 + 12.
+
+# %% [markdown]
+# **Exercise.** Write `narrow_twin`: the shapes of the pruned network, fresh random weights.
+#
+# <details><summary>Hint 1: how do I draw weights anew?</summary>
+# Layers with weights have a method <code>reset_parameters</code>, batch norms too (it also resets their statistics). The
+# others do not have it: ask with <code>hasattr</code>.
+# </details>
+# <details><summary>Hint 2: and the seed?</summary>
+# <code>torch.manual_seed(seed)</code> makes the draw repeatable, but it changes the random numbers of the whole program.
+# Inside <code>with torch.random.fork_rng():</code> it does not.
+# </details>
+
+# %% tags=["exercise"]
+from solutions.schedules import narrow_twin
+
+# %% tags=["slow"]
+twin = narrow_twin(pruned, seed=0)
+history = train(
+    twin, Loader(train_images, batch_size=64, shuffle=True, augment=True, seed=0), epochs=37, label_smoothing=0.1
+)
+from_scratch = evaluate(twin, unseen).accuracy
+tables.Table(
+    ("", "epochs", "accuracy on validation images"),
+    [
+        ("original", "25", f"{before:.1%}"),
+        ("pruned in one step", "25 + 12", f"{one_step:.1%}"),
+        ("pruned in four steps", "25 + 12", f"{many_steps:.1%}"),
+        ("the narrow twin, from scratch", "37", f"{from_scratch:.1%}"),
+    ],
+)
+
+# %% [markdown]
+# Do not conclude from one run: with 800 images the standard error of an accuracy of 85 % is 1.3 points, and
+# another seed moves it as much again. Question 2 is about what a claim would need.
+
+# %% [markdown]
+# ## 6. Questions   (15 min)
+
+# %% [markdown] tags=["question"] points=2 name="question_sensitivity"
+# **Question 1.** In your sensitivity plot, which layer can lose most, and which least? You have six keep ratios at the
+# red line. Somebody prunes all six layers down to these at once. Will the network lose two points? Explain, and say how
+# you would use the plot instead.
+#
+# ### BEGIN MARK SCHEME
+# *Rubric (2 points).* 1 point: layers read off the student's own plot, with an explanation that fits (early layers have
+# few filters and everything goes through them; late ones have many for four classes), and: no, the losses add up, and
+# more than that, because each layer was measured with all others whole; six layers at two points each lose
+# far more than two. 1 point for a sound use: as a *ranking* of layers (prune sensitive layers less), a common factor
+# that is chosen on the validation images, retraining in between, or a new scan after each step.
+# ### END MARK SCHEME
+
+# %% [markdown] tags=["question"] points=2 name="question_budget"
+# **Question 2.** A paper reports: "Iterative pruning (5 steps, 20 epochs of retraining each) beats one-shot pruning (20
+# epochs) by 1.2 points, and the narrow network trained from scratch for 20 epochs by 3 points." Name two things that
+# make these comparisons unfair, and what you would ask for.
+#
+# ### BEGIN MARK SCHEME
+# *Rubric (2 points).* 1 point: iterative has had 100 epochs of retraining against 20: the same total is needed. 1 point:
+# the narrow network must get the epochs of the original's training and of retraining (here at least as many as all
+# stages together), with a learning-rate schedule of its own. Also accepted for either point: one run each, no seeds and
+# spread; choosing the best epoch on the test set; different learning-rate restarts.
+# ### END MARK SCHEME
