@@ -96,14 +96,14 @@ def handle(wall: "Wall", number: int, kind: Any) -> Handle:
     return type(name, (Handle,), {})(wall, number, name)
 
 
-TOO_MANY = "no more processes can be started: too many are running"  # in place of "Resource temporarily unavailable"
+TOO_MANY = " (are too many processes running?)"  # "Resource temporarily unavailable" alone says little
 
 
 def error_as_data(error: BaseException, line: str = "") -> dict[str, Any]:
     """An exception as its names (its own, and that of the built-in class that it belongs to) and text."""
     bases = [base.__name__ for base in type(error).__mro__ if base.__module__ == "builtins"]
     try:
-        text = TOO_MANY if isinstance(error, BlockingIOError) and error.errno == errno.EAGAIN else str(error)
+        text = str(error) + TOO_MANY * (isinstance(error, BlockingIOError) and error.errno == errno.EAGAIN)
     except Exception:
         text = ""
     return {"name": type(error).__name__, "bases": bases, "text": text[:5000], "line": line[:500]}
@@ -395,7 +395,9 @@ class Wall:
             options = {name: self.encode(value) for name, value in group.items() if name != "params"}
             groups.append({"params": [self.encode(tensor) for tensor in group["params"]], "options": options})
         kept = [[self.encode(tensor), self.encode(dict(values))] for tensor, values in optimizer.state.items()]
-        return {"kind": "optimizer", "class": type(optimizer).__name__, "groups": groups, "state": kept}
+        defaults = {name: self.encode(value) for name, value in optimizer.defaults.items()}
+        about = {"class": type(optimizer).__name__, "defaults": defaults}
+        return {"kind": "optimizer", **about, "groups": groups, "state": kept}
 
     # in
 
@@ -576,6 +578,7 @@ class Wall:
         for group, arriving in zip(optimizer.param_groups, state["groups"], strict=True):
             group["params"] = [self.decode(node) for node in arriving["params"]]
             group.update({name: self.decode(node) for name, node in arriving["options"].items()})
+        optimizer.defaults.update({name: self.decode(node) for name, node in state["defaults"].items()})
         optimizer.state.clear()
         for tensor, values in state["state"]:
             optimizer.state[self.decode(tensor)] = self.decode(values)

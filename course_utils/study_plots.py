@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from course_utils.plots import COLOURS, colour, figure, percent, say_source, subplots
+from course_utils.plots import COLOURS, figure, percent, say_source, subplots
 
 
 def sensitivity(
@@ -51,62 +51,28 @@ def schedules(functions: Mapping[str, Callable[[float], float]], last: float) ->
     return drawing
 
 
-def bands(
-    axis: Any,
-    points: Mapping[str, Mapping[float, Sequence[float]]],
-    styles: Mapping[str, Mapping[str, Any]] | None = None,
-) -> None:
-    """Means over seeds as a line, and the range from the lowest to the highest seed as a band.
+def when_to_prune(tables: Mapping[str, Mapping[str, Mapping[float, Sequence[float]]]], images: Any = None) -> Figure:
+    """Accuracy over the parameters left: a panel for each of `tables`, {"when, n steps": {share left: accuracies of seeds}}.
 
-    `points[label][x]`: the accuracies of the seeds at x, for instance the share of parameters that is left.
-    """
-    for label, runs in points.items():
-        xs = sorted(runs)
-        style: dict[str, Any] = {"marker": "o", "linestyle": "-", "markersize": 4, "color": colour(label)}
-        style |= (styles or {}).get(label, {})
-        axis.plot(xs, [np.mean(runs[x]) for x in xs], label=label, **style)
-        low, high = [min(runs[x]) for x in xs], [max(runs[x]) for x in xs]
-        axis.fill_between(xs, low, high, color=style["color"], alpha=0.15, linewidth=0)
-    axis.yaxis.set_major_formatter(percent)
-
-
-def accuracy_and_parameters(
-    points: Mapping[str, Mapping[float, Sequence[float]]],
-    baseline: float | None = None,
-    images: Any = None,
-    title: str = "",
-) -> Figure:
-    """Accuracy over the share of parameters that is left (logarithmic), one line and band a method."""
-    drawing, axis = figure(width=6.2, height=3.8)
-    bands(axis, points)
-    if baseline is not None:
-        axis.axhline(baseline, color=COLOURS["original"], linestyle="--", linewidth=1, label="original")
-    axis.set(xscale="log", xlabel="parameters left", ylabel="test accuracy", title=title)
-    axis.xaxis.set_major_formatter(percent)
-    axis.xaxis.set_minor_formatter(lambda *_: "")
-    axis.legend(fontsize=8)
-    say_source(drawing, images)
-    return drawing
-
-
-def when_to_prune(tables: Mapping[str, Mapping[str, Mapping[float, Sequence[float]]]]) -> Figure:
-    """The study of lab 4: one panel a label of `tables`, each {"when, n steps": {parameters left: accuracies of seeds}}.
-
-    One colour a moment; full lines for one step, broken ones for several; the unpruned network as a star.
+    A line is the mean of the seeds, its band reaches from the worst to the best of them. One colour a moment; full lines
+    for one step, broken ones for several; the unpruned network is a star.
     """
     drawing, axes = figure(len(tables), width=4.6, height=3.8, squeeze=False, sharey=True)
-    moments = list(dict.fromkeys(label.split(",")[0] for curves in tables.values() for label in curves))
-    shades = dict(zip(moments, ("#0072b2", "#d55e00", "#009e73", "#4d4d4d"), strict=False))
+    moments = dict.fromkeys(label.split(",")[0] for curves in tables.values() for label in curves)
+    shades = dict(zip(moments, (COLOURS["original"], "#0072b2", "#d55e00", "#009e73"), strict=False))
     for axis, (title, curves) in zip(axes[0], tables.items(), strict=True):
-        styles: dict[str, dict[str, Any]] = {
-            label: {"color": shades[label.split(",")[0]], "linestyle": "-" if label.endswith("1 step") else "--"}
-            for label in curves
-        }
-        styles |= {label: {**styles[label], "marker": "*", "markersize": 10} for label in curves if label == "unpruned"}
-        bands(axis, curves, styles)
+        for label, runs in curves.items():
+            shares, shade = sorted(runs), shades[label.split(",")[0]]
+            style: Any = {"marker": "*" if label == "unpruned" else "o", "color": shade, "label": label}
+            line = "--" if label.endswith("steps") else "-"
+            axis.plot(shares, [np.mean(runs[share]) for share in shares], line, **style)
+            low, high = [min(runs[share]) for share in shares], [max(runs[share]) for share in shares]
+            axis.fill_between(shares, low, high, color=shade, alpha=0.15, linewidth=0)
         axis.set(xscale="log", xlabel="parameters left", title=title)
         axis.xaxis.set_major_formatter(percent)
         axis.xaxis.set_minor_formatter(lambda *_: "")
-    axes[0, 0].set_ylabel("test accuracy after 16 epochs in all")
+    axes[0, 0].yaxis.set_major_formatter(percent)
+    axes[0, 0].set_ylabel("test accuracy")
     axes[0, -1].legend(fontsize=7)
+    say_source(drawing, images)
     return drawing

@@ -88,7 +88,8 @@ print(f"accuracy of the unpruned network on {len(val_images)} validation images:
 
 # %% [markdown]
 # **Exercise.** Write `sensitivity_scan`. `evaluate` is a function that takes the network and returns a number (here: the
-# accuracy on validation images); the result is a dictionary with a list for each convolution.
+# accuracy on validation images); the result is a dictionary with a list for each convolution. Change the batch norm's
+# numbers, please, and use no hooks: hooks do not travel with a network that is graded.
 #
 # <details><summary>Hint 1: how do I find the batch norm of a convolution?</summary>
 # In our networks it comes right behind it. <code>list(network.named_modules())</code> has the modules in order, and
@@ -293,7 +294,7 @@ tables.Table(
 
 # %% [markdown]
 # Do not conclude from one run: with 800 images the standard error of an accuracy of 85 % is 1.3 points, and
-# another seed moves it as much again. Question 2 is about what a claim would need.
+# another seed gives another number. Question 2 is about what a claim would need.
 
 # %% [markdown]
 # ## 6. Questions   (15 min)

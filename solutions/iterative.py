@@ -21,7 +21,16 @@ from course_utils.networks import parameter_count
 from course_utils.training import evaluate as evaluate_on
 from course_utils.training import train
 from solutions.graph import Group
-from solutions.pruner import channels_to_keep, groups_left, l1_norms, load_groups, prune, save_groups, silence
+from solutions.pruner import (
+    channels_to_keep,
+    groups_left,
+    l1_norms,
+    load_groups,
+    must_stay,
+    prune,
+    save_groups,
+    silence,
+)
 
 Ranking = Callable[[nn.Module, Sequence[Group]], Mapping[str, Tensor]]
 
@@ -55,16 +64,18 @@ def lowest_everywhere(
 ) -> dict[str, list[int]]:
     """A plan without the `count` channels of the lowest scores in the whole network, each by the mean of its group.
 
-    At least `floor` channels stay in every group, and all that are frozen; where that leaves fewer than `count` to
+    At least `floor` channels stay in every group, and what `must_stay` there; where that leaves fewer than `count` to
     remove, fewer go.
     """
     candidates = []
     for group in groups:
-        ranked = scores[group.name] / scores[group.name].mean().clamp_min(1e-12)
-        spare = min(len(group.free), group.channels - floor)
-        free = sorted((float(ranked[channel]), group.name, channel) for channel in group.free)
-        candidates += free[: max(spare, 0)]
-    gone = {(name, channel) for _, name, channel in sorted(candidates)[:count]}
+        ranked = (scores[group.name] / scores[group.name].mean().clamp_min(1e-12)).tolist()
+        order = sorted(range(group.channels), key=lambda channel: -ranked[channel])
+        needed = must_stay(group, order)
+        spare = max(0, group.channels - max(floor, len(needed)))
+        lowest = [channel for channel in reversed(order) if channel not in needed][:spare]
+        candidates += [(ranked[channel], group.name, channel) for channel in lowest]
+    gone = {(name, channel) for _, name, channel in sorted(candidates)[: max(0, count)]}
     plan = {}
     for group in groups:
         kept = [channel for channel in range(group.channels) if (group.name, channel) not in gone]
@@ -163,6 +174,7 @@ def prune_iteratively(
                 log.pop()
                 bar.write(f"Stopped in step {step + 1}." + (" The same call goes on from here." if folder else ""))
                 break
+            bar.update(sum(lengths[: step + 1]) * len(loader) - bar.n)  # a resumed step began in the middle
             if test is not None:
                 log[-1]["accuracy"] = evaluate_on(current, test).accuracy
             _store(folder, asked, current, left, log, pruned=False)

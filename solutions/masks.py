@@ -111,11 +111,6 @@ def global_masks(network: nn.Module, sparsity: float, least: int = 0) -> dict[st
     return masks
 
 
-def left_by_layer(masks: Mapping[str, Tensor]) -> dict[str, int]:
-    """How many weights each mask keeps; a layer with none has collapsed, and nothing passes through it."""
-    return {name: int(mask.sum()) for name, mask in masks.items()}
-
-
 def train_masked(network: nn.Module, masks: Mapping[str, Tensor], loader: Any, epochs: int, **settings: Any) -> Any:
     """`train` with masks that hold: applied before the first step and after every one. Returns the history."""
     hold = partial(apply_masks, masks=masks)

@@ -117,14 +117,20 @@ def channels_to_keep(group: Group, scores: Tensor, keep_ratio: float, multiple_o
     kept = max(1, group.channels - math.floor((1 - keep_ratio) * group.channels + 1e-9))
     kept = min(group.channels, math.ceil(kept / multiple_of) * multiple_of)
     order = sorted(range(group.channels), key=lambda channel: (-float(scores[channel]), channel))
-    needed = set(group.frozen)
-    for slot in group.slots:
-        if (slot.channel >= 0).all() and not needed.intersection(slot.channel.tolist()):
-            needed.add(next(channel for channel in order if channel in slot.channel))
+    needed = must_stay(group, order)
     for channel in order:
         if len(needed) < kept:
             needed.add(channel)
     return sorted(needed)
+
+
+def must_stay(group: Group, order: Sequence[int]) -> set[int]:
+    """Frozen channels, and of every layer that makes or carries channels of this group alone the first in `order`."""
+    needed = set(group.frozen)
+    for slot in group.slots:
+        if (slot.channel >= 0).all() and not needed.intersection(slot.channel.tolist()):
+            needed.add(next(channel for channel in order if channel in slot.channel))
+    return needed
 
 
 def l1_norms(network: nn.Module, group: Group) -> Tensor:

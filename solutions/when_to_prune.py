@@ -4,13 +4,13 @@
 
 Every run has the same number of epochs; it prunes at the beginning, once training starts to stabilise, or near the end;
 in one step, or in four spread over the epochs that are left. Each result is written as it comes, so that a study that
-was stopped goes on where it was.
+was stopped goes on where it was; at the end there is a picture beside the results.
 """
 
 import argparse
 import copy
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,12 @@ import torch
 from torch import nn
 from tqdm.auto import tqdm
 
-from course_utils import networks
+from course_utils import networks, study_plots
 from course_utils.files import atomic
 from course_utils.networks import parameter_count
 from course_utils.training import evaluate, train
 from minicifar import Loader, MiniCIFAR
+from solutions.graph import Group
 from solutions.iterative import prune_iteratively
 from solutions.pruner import prunable_groups
 
@@ -48,10 +49,15 @@ def spread(keep_ratio: float, steps: int, epochs: int) -> tuple[list[float], int
 
 
 def pruned_at(
-    trained: nn.Module, loader: Any, keep_ratio: float, steps: int, epochs: int, settings: Mapping[str, Any]
+    trained: nn.Module,
+    groups: Sequence[Group],
+    loader: Any,
+    keep_ratio: float,
+    steps: int,
+    epochs: int,
+    settings: Mapping[str, Any],
 ) -> nn.Module:
     """A network pruned by L1 norms, the same share of every layer, in equal steps over `epochs` of further training."""
-    groups = prunable_groups(trained, torch.zeros(2, 3, 32, 32))
     ratios, each, last = spread(keep_ratio, steps, epochs)
     pruned, _ = prune_iteratively(trained, groups, loader, ratios, each, final_epochs=last, progress=False, **settings)
     return pruned
@@ -73,6 +79,7 @@ def study(
         keep()
 
     runs = [(when, begin, steps, ratio) for when, begin in BEGINS.items() for steps in STEPS for ratio in KEEP_RATIOS]
+    groups = prunable_groups(fresh()[0], torch.zeros(2, 3, 32, 32))
     prefix: dict[int, tuple[nn.Module, Any]] = {}
     key = f"{name} | {setting} | {seed} | unpruned"
     if key not in found:
@@ -88,18 +95,13 @@ def study(
             if begin:
                 train(*prefix[begin], begin, progress=False, **options)
         trained, loader = copy.deepcopy(prefix[begin][0]), copy.copy(prefix[begin][1])
-        note(key, pruned_at(trained, loader, ratio, steps, epochs - begin, options), parameter_count(trained))
+        note(key, pruned_at(trained, groups, loader, ratio, steps, epochs - begin, options), parameter_count(trained))
 
 
 def read(path: str | Path) -> dict[str, Any]:
     """The results that are there already."""
     path = Path(path)
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"results": {}}
-
-
-def recorded() -> dict[str, Any]:
-    """The results that come with the course: three seeds of both networks and settings."""
-    return read(Path(networks.__file__).with_name("when_to_prune.json"))
 
 
 def table(found: Mapping[str, Any], name: str, setting: str) -> dict[str, dict[float, list[float]]]:
@@ -135,6 +137,8 @@ def main() -> None:
         for name in options.networks:
             for setting in options.settings:
                 study(name, setting, seed, images, test, found["results"], keep)
+    tables = {f"{n}, {s} settings": table(found, n, s) for n in options.networks for s in options.settings}
+    study_plots.when_to_prune(tables, images).savefig(options.results.with_suffix(".png"), bbox_inches="tight")
 
 
 if __name__ == "__main__":

@@ -2,11 +2,12 @@
 
 import copy
 import gzip
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils import prune as torch_prune
 
 from course_utils.checkpoints import save_network
@@ -14,7 +15,6 @@ from course_utils.networks import resnet20, vgg_mini
 from solutions.masks import (
     apply_masks,
     global_masks,
-    left_by_layer,
     local_masks,
     prunable_weights,
     rewind,
@@ -40,6 +40,10 @@ class Batches:
 @pytest.fixture
 def network() -> nn.Module:
     return vgg_mini(widths=(8, 8, 12, 12))
+
+
+def left_by_layer(masks: Mapping[str, Tensor]) -> dict[str, int]:
+    return {name: int(mask.sum()) for name, mask in masks.items()}
 
 
 def layers(network: nn.Module) -> list[tuple[nn.Module, str]]:

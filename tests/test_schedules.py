@@ -2,20 +2,23 @@
 
 import copy
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from course_utils import study_plots
 from course_utils.networks import parameter_count, resnet20, vgg_mini
+from solutions import when_to_prune
 from solutions.graph import Group
 from solutions.iterative import group_sensitivity, l1_ranking, lowest_everywhere, plan_step, prune_iteratively
-from solutions.pruner import prunable_groups
+from solutions.pruner import prunable_groups, prune
 from solutions.schedules import cubic_sparsity, narrow_twin, prune_and_reset, sensitivity_scan
-from solutions.when_to_prune import spread
+from solutions.when_to_prune import spread, study, table
 
 IMAGES = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 
@@ -107,6 +110,7 @@ def test_a_residual_network_is_scanned_by_its_groups() -> None:
 # --- how fast
 
 
+@settings(deadline=None)
 @given(st.floats(-10, 10), st.floats(0.1, 10), st.floats(0.01, 1), st.lists(st.floats(-20, 30), min_size=2))
 def test_the_cubic_schedule_rises_ever_more_slowly(
     begin: float, length: float, final: float, steps: list[float]
@@ -147,6 +151,32 @@ def test_a_floor_stays_in_every_group(groups: list[Group], floor: int) -> None:
     plan = lowest_everywhere(groups, scores, 10_000, floor)
     assert {len(plan[group.name]) for group in groups if group.free} == {floor}
     assert plan[groups[0].name] == list(range(8 - floor, 8))
+
+
+class Joined(nn.Module):
+    """Two convolutions, concatenated and added to a third: one group, and each of the three needs a channel of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.whole, self.left, self.right = nn.Conv2d(3, 8, 1), nn.Conv2d(3, 4, 1), nn.Conv2d(3, 4, 1)
+        self.end = nn.Conv2d(8, 2, 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.end(self.whole(images) + torch.cat([self.left(images), self.right(images)], dim=1))
+
+
+def test_no_layer_of_a_group_is_emptied() -> None:
+    network = Joined()
+    groups = prunable_groups(network, IMAGES)
+    scores = {group.name: torch.arange(1.0, group.channels + 1) for group in groups}
+    plan = lowest_everywhere(groups, scores, 4)
+    assert plan == {groups[0].name: [3, 5, 6, 7]}
+    assert prune(network, groups, plan)(IMAGES).shape == (4, 2, 32, 32)
+
+
+def test_a_keep_ratio_that_rises_again_removes_nothing(network: nn.Module, groups: list[Group]) -> None:
+    original = {group.name: 2 * group.channels for group in groups}
+    assert plan_step(groups, l1_ranking(network, groups), original, 0.9, "network") == {}
 
 
 @pytest.mark.parametrize("scope", ["layer", "network"])
@@ -264,6 +294,25 @@ def test_a_twin_has_the_shapes_and_nothing_else(make: Any) -> None:
         if value.ndim > 1:
             assert not torch.equal(value, network.get_parameter(name))
             assert not torch.equal(value, other.get_parameter(name))
+
+
+def test_the_study_runs_every_moment_and_goes_on_where_it_was(monkeypatch: Any) -> None:
+    monkeypatch.setattr(when_to_prune, "Loader", lambda *_, **__: Batches())
+    monkeypatch.setattr(when_to_prune, "BEGINS", {"at the beginning": 0, "later": 1})
+    monkeypatch.setattr(when_to_prune, "KEEP_RATIOS", (0.5,))
+    images, found, kept = SimpleNamespace(classes=range(4)), {}, []  # type: ignore[var-annotated]
+    for _ in range(2):
+        study("vgg_mini", "good", 0, images, Batches(), found, lambda: kept.append(len(found)), epochs=3)
+    assert kept == [1, 2, 3, 4, 5]
+    curves = table({"results": found}, "vgg_mini", "good")
+    assert list(curves) == [
+        "unpruned",
+        *(f"{when}, {n}" for when in ("at the beginning", "later") for n in ("1 step", "4 steps")),
+    ]
+    assert {share for label, runs in curves.items() for share in runs if label != "unpruned"} == {
+        round(73_332 / 289_508, 5)
+    }
+    assert study_plots.when_to_prune({"small": curves}).axes[0].get_legend() is not None
 
 
 def test_the_driver_shows_when_it_will_be_done(network: nn.Module, groups: list[Group], capsys: Any) -> None:

@@ -217,7 +217,7 @@ def test_a_limit_on_processes_is_told_in_words(across: Across) -> None:
     def fail() -> None:
         raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
 
-    with pytest.raises(BlockingIOError, match="no more processes"):
+    with pytest.raises(BlockingIOError, match="too many processes"):
         across(fail)()
 
 

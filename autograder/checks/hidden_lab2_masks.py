@@ -10,7 +10,6 @@ from autograder.checks.test_lab2_masks import (
     batch,
     gone_below,
     numbers,
-    one_step,
     small_network,
     some_masks,
     trained_with_momentum,
@@ -18,6 +17,7 @@ from autograder.checks.test_lab2_masks import (
     zeros_in,
 )
 from course_utils import expect
+from solutions.training import training_step
 
 
 @pytest.mark.points(1)
@@ -91,7 +91,7 @@ def test_masks_of_some_layers_only(apply_masks):
 def test_weight_decay_and_adam(masked_step):
     network, masks = small_network(), some_masks(small_network(), seed=3)
     optimizer = torch.optim.Adam(network.parameters(), lr=0.01, weight_decay=0.1)
-    one_step(network, *batch(seed=5), optimizer)
+    training_step(network, *batch(seed=5), optimizer)
     before = copy.deepcopy(network.state_dict())
     masked_step(network, *batch(), optimizer, masks)
     assert zeros_in(network, masks), "the masks hold whatever the optimizer does: apply them after its step"

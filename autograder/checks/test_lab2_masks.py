@@ -4,11 +4,11 @@ import copy
 
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from course_utils import artifacts, expect
 from course_utils.networks import vgg_mini
+from solutions.training import training_step
 
 
 def numbers(*shape, seed=0):
@@ -158,17 +158,8 @@ def test_the_optimizer_still_knows_the_weights(apply_masks):
 def trained_with_momentum(network):
     """An optimizer that has gathered momentum for every weight, also for those that are pruned afterwards."""
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9)
-    one_step(network, *batch(seed=5), optimizer)
+    training_step(network, *batch(seed=5), optimizer)
     return optimizer
-
-
-def one_step(network, images, labels, optimizer):
-    network.train()
-    optimizer.zero_grad()
-    loss = F.cross_entropy(network(images), labels)
-    loss.backward()
-    optimizer.step()
-    return loss.item()
 
 
 def zeros_in(network, masks):
@@ -194,7 +185,9 @@ def test_pruned_weights_stay_zero(masked_step):
         )
         assert zeros_in(network, masks), hint
     moved = all(not torch.equal(network.get_parameter(name), before[name]) for name in masks)
-    assert moved, "and what the masks keep is trained: is the training step missing?"
+    assert moved, (
+        "and what the masks keep is trained: is the training step missing, or has the optimizer lost sight of the weights?"
+    )
 
 
 @pytest.mark.points(1)
@@ -205,7 +198,7 @@ def test_the_other_weights_learn_as_always(masked_step):
     other = copy.deepcopy(network)
     expected = torch.optim.SGD(other.parameters(), lr=0.1, momentum=0.9)
     expected.load_state_dict(copy.deepcopy(optimizer.state_dict()))
-    loss = one_step(other, *batch(), expected)
+    loss = training_step(other, *batch(), expected)
     masked(other, masks)
     answer = masked_step(network, *batch(), optimizer, masks)
     expect.same(answer, loss, "return the loss that the step started from, as training_step does", tolerance=1e-4)
@@ -220,7 +213,7 @@ def test_the_other_weights_learn_as_always(masked_step):
 @pytest.mark.points(1)
 def test_what_stays_is_as_it_was_at_the_start(rewind):
     network, early = small_network(seed=0), small_network(seed=1)
-    one_step(early, *batch(), torch.optim.SGD(early.parameters(), lr=0.1))
+    training_step(early, *batch(), torch.optim.SGD(early.parameters(), lr=0.1))
     start, masks = copy.deepcopy(early.state_dict()), some_masks(network)
     rewind(network, start, masks)
     for name, value in early.state_dict().items():
@@ -238,7 +231,7 @@ def test_start_can_be_used_again(rewind):
     masks = some_masks(network)
     rewind(network, start, masks)
     first = copy.deepcopy(network.state_dict())
-    one_step(network, *batch(), torch.optim.SGD(network.parameters(), lr=0.1))
+    training_step(network, *batch(), torch.optim.SGD(network.parameters(), lr=0.1))
     for name, value in early.state_dict().items():
         hint = f"`start` was changed ({name}): it is needed again, so copy its values; do not share or multiply them"
         expect.unchanged(start[name], value, hint)
