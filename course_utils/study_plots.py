@@ -1,6 +1,8 @@
 """Figures of experiments: sensitivity of layers, schedules, and results of several seeds with bands."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -51,6 +53,24 @@ def schedules(functions: Mapping[str, Callable[[float], float]], last: float) ->
     return drawing
 
 
+def recorded_study() -> dict[str, Any]:
+    """The results of `solutions.when_to_prune` that come with the course."""
+    return json.loads(Path(__file__).with_name("when_to_prune.json").read_text(encoding="utf-8"))
+
+
+def study_curves(found: Mapping[str, Any], network: str, setting: str) -> dict[str, dict[float, list[float]]]:
+    """Accuracies of all seeds: {"once it stabilises, 4 steps": {share of parameters left: [accuracy, …]}, "unpruned": …}."""
+    curves: dict[str, dict[float, list[float]]] = {}
+    for key, result in found["results"].items():
+        parts = key.split(" | ")  # network | setting | seed | moment | steps | keep ratio; controls have no steps
+        if parts[:2] == [network, setting]:
+            label = parts[3]
+            if len(parts) == 6:
+                label += f", {parts[4]} step{'s' * (parts[4] != '1')}"
+            curves.setdefault(label, {}).setdefault(result["parameters_left"], []).append(result["accuracy"])
+    return curves
+
+
 def when_to_prune(tables: Mapping[str, Mapping[str, Mapping[float, Sequence[float]]]], images: Any = None) -> Figure:
     """Accuracy over the parameters left: a panel for each of `tables`, {"when, n steps": {share left: accuracies of seeds}}.
 
@@ -59,7 +79,9 @@ def when_to_prune(tables: Mapping[str, Mapping[str, Mapping[float, Sequence[floa
     """
     drawing, axes = figure(len(tables), width=4.6, height=3.8, squeeze=False, sharey=True)
     moments = dict.fromkeys(label.split(",")[0] for curves in tables.values() for label in curves)
-    shades = dict(zip(moments, (COLOURS["original"], "#0072b2", "#d55e00", "#009e73"), strict=False))
+    shades = dict(
+        zip(moments, (COLOURS["original"], COLOURS["from scratch"], "#0072b2", "#d55e00", "#009e73"), strict=False)
+    )
     for axis, (title, curves) in zip(axes[0], tables.items(), strict=True):
         for label, runs in curves.items():
             shares, shade = sorted(runs), shades[label.split(",")[0]]

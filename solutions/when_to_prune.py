@@ -3,8 +3,9 @@
     python -m solutions.when_to_prune results.json --networks vgg_mini resnet20 --seeds 0 1 2
 
 Every run has the same number of epochs; it prunes at the beginning, once training starts to stabilise, or near the end;
-in one step, or in four spread over the epochs that are left. Each result is written as it comes, so that a study that
-was stopped goes on where it was; at the end there is a picture beside the results.
+in one step, or in four spread over the epochs that are left. The control has the pruned shape from the start, with
+random weights. Each result is written as it comes, so that a study that was stopped goes on where it was; at the end
+there is a picture beside the results.
 """
 
 import argparse
@@ -18,19 +19,21 @@ import torch
 from torch import nn
 from tqdm.auto import tqdm
 
-from course_utils import networks, study_plots
+from course_utils import networks
 from course_utils.files import atomic
 from course_utils.networks import parameter_count
+from course_utils.study_plots import study_curves, when_to_prune
 from course_utils.training import evaluate, train
 from minicifar import Loader, MiniCIFAR
 from solutions.graph import Group
-from solutions.iterative import prune_iteratively
-from solutions.pruner import prunable_groups
+from solutions.iterative import l1_ranking, plan_step, prune_iteratively
+from solutions.pruner import prunable_groups, prune
+from solutions.schedules import narrow_twin
 
-EPOCHS = 16
-BEGINS = {"at the beginning": 0, "once it stabilises": 6, "near the end": 14}  # epochs before the first pruning
+EPOCHS = 20
+BEGINS = {"at the beginning": 0, "once it stabilises": 8, "near the end": 18}  # epochs before the first pruning
 STEPS = (1, 4)
-KEEP_RATIOS = (0.7, 0.5, 0.3)
+KEEP_RATIOS = (0.6, 0.4, 0.2)
 SETTINGS: dict[str, dict[str, Any]] = {
     "poster": {"lr": 0.01, "momentum": 0.0, "weight_decay": 0.0, "schedule": "constant"},
     "good": {"lr": 0.1, "momentum": 0.9, "weight_decay": 5e-4, "schedule": "one-cycle"},
@@ -63,6 +66,13 @@ def pruned_at(
     return pruned
 
 
+def narrow(network: nn.Module, groups: Sequence[Group], keep_ratio: float, seed: int) -> nn.Module:
+    """The control: the shape that pruning the same share of every layer gives, with random weights."""
+    sizes = {group.name: group.channels for group in groups}
+    plan = plan_step(groups, l1_ranking(network, groups), sizes, keep_ratio)
+    return narrow_twin(prune(network, groups, plan), seed)
+
+
 def study(
     name: str, setting: str, seed: int, images: Any, test: Any, found: dict[str, Any], keep: Any, epochs: int = EPOCHS
 ) -> None:
@@ -81,12 +91,18 @@ def study(
     runs = [(when, begin, steps, ratio) for when, begin in BEGINS.items() for steps in STEPS for ratio in KEEP_RATIOS]
     groups = prunable_groups(fresh()[0], torch.zeros(2, 3, 32, 32))
     prefix: dict[int, tuple[nn.Module, Any]] = {}
-    key = f"{name} | {setting} | {seed} | unpruned"
-    if key not in found:
-        network, loader = fresh()
-        train(network, loader, epochs, progress=False, **options)
-        note(key, network, parameter_count(network))
-    for when, begin, steps, ratio in tqdm(runs, desc=f"{name}, {setting} settings, seed {seed}"):
+    controls = {"unpruned": 1.0} | {f"from scratch | {ratio}": ratio for ratio in KEEP_RATIOS}
+    title = f"{name}, {setting} settings, seed {seed}"
+    for control, ratio in tqdm(controls.items(), desc=f"{title}, controls"):
+        key = f"{name} | {setting} | {seed} | {control}"
+        if key not in found:
+            network, loader = fresh()
+            whole = parameter_count(network)
+            if ratio < 1:
+                network = narrow(network, groups, ratio, seed)
+            train(network, loader, epochs, progress=False, **options)
+            note(key, network, whole)
+    for when, begin, steps, ratio in tqdm(runs, desc=title):
         key = f"{name} | {setting} | {seed} | {when} | {steps} | {ratio}"
         if key in found:
             continue
@@ -102,19 +118,6 @@ def read(path: str | Path) -> dict[str, Any]:
     """The results that are there already."""
     path = Path(path)
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"results": {}}
-
-
-def table(found: Mapping[str, Any], name: str, setting: str) -> dict[str, dict[float, list[float]]]:
-    """Accuracies of all seeds: {"once it stabilises, 4 steps": {share of parameters left: [accuracy, …]}, "unpruned": …}."""
-    curves: dict[str, dict[float, list[float]]] = {}
-    for key, result in found["results"].items():
-        parts = key.split(" | ")
-        if parts[:2] == [name, setting]:
-            label = parts[3]
-            if len(parts) == 6:
-                label += f", {parts[4]} step{'s' * (parts[4] != '1')}"
-            curves.setdefault(label, {}).setdefault(result["parameters_left"], []).append(result["accuracy"])
-    return curves
 
 
 def main() -> None:
@@ -133,12 +136,12 @@ def main() -> None:
         with atomic(options.results) as temporary:
             temporary.write_text(json.dumps(found, indent=1), encoding="utf-8")
 
-    for seed in options.seeds:
-        for name in options.networks:
+    for name in options.networks:
+        for seed in options.seeds:
             for setting in options.settings:
                 study(name, setting, seed, images, test, found["results"], keep)
-    tables = {f"{n}, {s} settings": table(found, n, s) for n in options.networks for s in options.settings}
-    study_plots.when_to_prune(tables, images).savefig(options.results.with_suffix(".png"), bbox_inches="tight")
+    tables = {f"{n}, {s} settings": study_curves(found, n, s) for n in options.networks for s in options.settings}
+    when_to_prune(tables, images).savefig(options.results.with_suffix(".png"), bbox_inches="tight")
 
 
 if __name__ == "__main__":

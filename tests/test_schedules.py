@@ -18,7 +18,7 @@ from solutions.graph import Group
 from solutions.iterative import group_sensitivity, l1_ranking, lowest_everywhere, plan_step, prune_iteratively
 from solutions.pruner import prunable_groups, prune
 from solutions.schedules import cubic_sparsity, narrow_twin, prune_and_reset, sensitivity_scan
-from solutions.when_to_prune import spread, study, table
+from solutions.when_to_prune import spread, study
 
 IMAGES = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 
@@ -303,10 +303,11 @@ def test_the_study_runs_every_moment_and_goes_on_where_it_was(monkeypatch: Any) 
     images, found, kept = SimpleNamespace(classes=range(4)), {}, []  # type: ignore[var-annotated]
     for _ in range(2):
         study("vgg_mini", "good", 0, images, Batches(), found, lambda: kept.append(len(found)), epochs=3)
-    assert kept == [1, 2, 3, 4, 5]
-    curves = table({"results": found}, "vgg_mini", "good")
+    assert kept == [1, 2, 3, 4, 5, 6]
+    curves = study_plots.study_curves({"results": found}, "vgg_mini", "good")
     assert list(curves) == [
         "unpruned",
+        "from scratch",
         *(f"{when}, {n}" for when in ("at the beginning", "later") for n in ("1 step", "4 steps")),
     ]
     assert {share for label, runs in curves.items() for share in runs if label != "unpruned"} == {

@@ -28,6 +28,8 @@ def network_with_statistics(widths=(6, 8), seed=0):
 
 def outputs(network, seed=0):
     """A number that depends on everything the network computes."""
+    hint = "there are hooks on the network, and they do not travel: change the batch norm's weight and bias"
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in network.modules()), hint
     with torch.no_grad():
         return network(numbers(2, 3, 32, 32, seed=seed)).double().abs().sum().item()
 

@@ -1,0 +1,131 @@
+"""The feature maps that layers read, and their gradients, channel by channel, for any network.
+
+A channel's feature map is taken where the next layers see it: behind batch norm, activation and pooling, as the input of
+the convolutions and linear layers that read it. Channel groups say which those are.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from course_utils.timing import evaluating
+from solutions.graph import Group, Slot
+
+READERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d, nn.Linear)
+
+
+@dataclass(frozen=True)
+class Maps:
+    """What one batch shows of one tensor that holds channels of a group.
+
+    `activation` and `gradient` (of the *sum* of the examples' losses) are (N, C, H, W), C in the order of `channels`,
+    which are the group's numbers; behind a flatten, a channel's features are its H. `tensor` counts the group's tensors
+    in the order of the forward pass: a residual stage has several. `labels` (N,).
+    """
+
+    group: str
+    tensor: int
+    channels: Tensor
+    activation: Tensor
+    gradient: Tensor
+    labels: Tensor
+
+
+def readers(network: nn.Module, groups: Sequence[Group]) -> dict[str, list[tuple[Group, np.ndarray]]]:
+    """The layers that read a group's channels, by name, with the channel of every input position (-1: another group's).
+
+    Raises ValueError for a group that no convolution or linear layer reads.
+    """
+    found: dict[str, list[tuple[Group, np.ndarray]]] = {}
+    for group in groups:
+        layers = [slot for slot in group.slots if slot.consumes and isinstance(owner(network, slot), READERS)]
+        if not layers and group.free:
+            raise ValueError(f"No convolution or linear layer reads the channels of {group.name}: nothing to look at.")
+        for slot in layers:
+            layer = owner(network, slot)
+            inputs = layer.in_features if isinstance(layer, nn.Linear) else layer.in_channels
+            places = np.tile(slot.channel, inputs // len(slot.channel))  # each group of a grouped convolution
+            found.setdefault(slot.parameter.rpartition(".")[0], []).append((group, places))
+    return found
+
+
+def owner(network: nn.Module, slot: Slot) -> nn.Module:
+    """The module that a slot's parameter belongs to."""
+    return network.get_submodule(slot.parameter.rpartition(".")[0])
+
+
+def visit(
+    network: nn.Module,
+    batches: Iterable[tuple[Tensor, Tensor]],
+    groups: Sequence[Group],
+    look: Callable[[Maps], None],
+) -> int:
+    """Show `look` every tensor of every batch, in one pass forward and backward each; returns the number of examples.
+
+    The loss is the cross-entropy. Modes, parameters' gradients and batch norms' statistics stay as they are, and no hook
+    is left, also after an error.
+    """
+    device = next(network.parameters()).device
+    layers = readers(network, groups)
+    examples = 0
+    with watched(network, layers) as seen, evaluating(network), torch.enable_grad():
+        for images, labels in batches:
+            seen.clear()
+            images, labels = images.to(device).detach().requires_grad_(), labels.to(device)
+            loss = F.cross_entropy(network(images), labels, reduction="sum")
+            tensors = list({id(tensor): tensor for _, tensor in seen}.values())
+            gradients = torch.autograd.grad(loss, tensors, allow_unused=True, materialize_grads=True)
+            gradient_of = {id(tensor): gradient for tensor, gradient in zip(tensors, gradients, strict=True)}
+            examples += len(labels)
+            numbers: dict[str, dict[int, int]] = {}
+            for name, tensor in seen:
+                for group, places in layers[name]:
+                    known = numbers.setdefault(group.name, {})
+                    if id(tensor) not in known:
+                        known[id(tensor)] = len(known)
+                        axis = -1 if isinstance(network.get_submodule(name), nn.Linear) else 1
+                        channels, pair = by_channel(tensor.detach(), gradient_of[id(tensor)], axis, places)
+                        look(Maps(group.name, known[id(tensor)], channels, *pair, labels))
+    return examples
+
+
+@contextlib.contextmanager
+def watched(network: nn.Module, names: Iterable[str]) -> Iterator[list[tuple[str, Tensor]]]:
+    """Inside the `with`: a list to which every layer adds (its name, its input) as it runs."""
+    seen: list[tuple[str, Tensor]] = []
+
+    def note(name: str) -> Callable[[nn.Module, Any], None]:
+        return lambda _, inputs: seen.append((name, inputs[0]))
+
+    hooks = [network.get_submodule(name).register_forward_pre_hook(note(name)) for name in names]
+    try:
+        yield seen
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def by_channel(
+    activation: Tensor, gradient: Tensor, axis: int, places: np.ndarray
+) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    """Channels, and both tensors as (N, C, H, W): positions of one channel together, everything else behind them."""
+    channels, counts = np.unique(places[places >= 0], return_counts=True)
+    if len(set(counts)) != 1:
+        raise ValueError("A layer reads some channels more often than others; there is no feature map to speak of.")
+    order = np.argsort(places, kind="stable")[-int(counts.sum()) :]
+    index = torch.from_numpy(order).to(activation.device)
+    shown = []
+    for tensor in (activation, gradient):
+        maps = tensor.movedim(axis, 1)
+        if not np.array_equal(order, np.arange(maps.shape[1])):
+            maps = maps.index_select(1, index)
+        if maps.ndim != 4 or counts[0] > 1:
+            maps = maps.reshape(len(maps), len(channels), int(counts[0]), -1)
+        shown.append(maps)
+    return torch.from_numpy(channels).to(activation.device), (shown[0], shown[1])
