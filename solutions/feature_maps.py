@@ -95,6 +95,13 @@ def visit(
     return examples
 
 
+def is_plain(layer: nn.Module) -> bool:
+    """Whether every input channel adds a share of its own: a linear layer, or a convolution padded with zeros, not grouped."""
+    if isinstance(layer, nn.Conv2d):
+        return layer.groups == 1 and layer.padding_mode == "zeros" and not isinstance(layer.padding, str)
+    return isinstance(layer, nn.Linear)
+
+
 @contextlib.contextmanager
 def watched(network: nn.Module, names: Iterable[str]) -> Iterator[list[tuple[str, Tensor]]]:
     """Inside the `with`: a list to which every layer adds (its name, its input) as it runs."""

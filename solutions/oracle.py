@@ -21,7 +21,7 @@ from tqdm.auto import tqdm
 
 from course_utils.files import atomic
 from course_utils.timing import evaluating
-from solutions.feature_maps import readers
+from solutions.feature_maps import is_plain, readers
 from solutions.graph import Group
 from solutions.pruner import silence, without
 
@@ -213,20 +213,13 @@ def read_without(node: fx.Node, modules: Any, places: Any, chosen: Sequence[int]
     """What a layer makes of its input without each of the chosen channels, one ablation behind the other."""
     layer, source = modules[node.target], node.args[0]
     positions = [torch.from_numpy(np.flatnonzero(places[node.target] == channel)) for channel in chosen]
-    if source not in outcome and can_be_split(layer):
+    if source not in outcome and is_plain(layer):
         return without_shares(layer, before[node], before[source], [mine.to(before[node].device) for mine in positions])
     images = outcome[source].clone() if source in outcome else torch.cat([before[source]] * len(chosen))
     axis = images.ndim - 1 if isinstance(layer, nn.Linear) else 1
     for part, mine in zip(images.chunk(len(chosen)), positions, strict=True):
         part.index_fill_(axis, mine.to(images.device), 0)
     return layer(images)
-
-
-def can_be_split(layer: nn.Module) -> bool:
-    """Whether `without_shares` knows the layer: a linear one, or a convolution padded with zeros and not grouped."""
-    if isinstance(layer, nn.Conv2d):
-        return layer.groups == 1 and layer.padding_mode == "zeros" and not isinstance(layer.padding, str)
-    return isinstance(layer, nn.Linear)
 
 
 def without_shares(layer: nn.Module, whole: Tensor, images: Tensor, positions: Sequence[Tensor]) -> Tensor:
