@@ -5,7 +5,7 @@ Molchanov et al. 2016 (arXiv 1611.06440), section 2.2; APoZ: Hu et al. 2016 (arX
 
 import math
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import torch
@@ -18,7 +18,7 @@ from solutions.activation_criteria import (
     mutual_information,
     obd_scores,
 )
-from solutions.feature_maps import Maps, owner, visit
+from solutions.feature_maps import Batches, Maps, Scores, on_maps, over_tensors, owner, tensor_means, weight_scores
 from solutions.graph import Group
 
 
@@ -64,9 +64,7 @@ def oracle_scores(evaluate: Callable[[Sequence[int]], float], channels: int) -> 
 
 # --- whole networks
 
-Scores = dict[str, Tensor]  # a group's name → (channels,)
-
-# Means over examples of what a batch shows: (activation, gradient) → (C,).
+# (activation, gradient) → (C,), means over examples
 MEANS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "activation mean": lambda activation, _: activation_mean_scores(activation),
     "activation std": lambda activation, _: activation.square().mean(dim=(0, 2, 3)),  # its mean square, until the end
@@ -84,7 +82,7 @@ CRITERIA = ("random", *WEIGHTS, *MEANS, "mutual information")
 
 def score(
     network: nn.Module,
-    batches: Iterable[tuple[Tensor, Tensor]],
+    batches: Batches,
     groups: Sequence[Group],
     criteria: Sequence[str] = CRITERIA,
     seed: int = 0,
@@ -99,17 +97,17 @@ def score(
     if unknown := set(criteria) - set(CRITERIA):
         raise ValueError(f"There is no criterion {sorted(unknown)[0]!r}; there are {', '.join(CRITERIA)}.")
     found: dict[str, Scores] = {}
-    for name in criteria:
-        if name == "random":
-            found[name] = {group.name: random_scores(group, seed) for group in groups}
-        elif name in WEIGHTS:
-            found[name] = {group.name: weight_scores(network, group, WEIGHTS[name]) for group in groups}
-    from_data = [name for name in criteria if name not in found]
-    return found | (data_scores(network, batches, groups, from_data, bins) if from_data else {})
+    if "random" in criteria:
+        found["random"] = {group.name: random_scores(group, seed) for group in groups}
+    for name in set(criteria) & set(WEIGHTS):
+        found[name] = weight_scores(network, groups, WEIGHTS[name])
+    if from_data := [name for name in criteria if name not in found]:
+        found |= data_scores(network, batches, groups, from_data, bins)
+    return {name: found[name] for name in criteria}
 
 
 def ranking(
-    criterion: str, batches: Iterable[tuple[Tensor, Tensor]], normalize: bool = False
+    criterion: str, batches: Batches, normalize: bool = False
 ) -> Callable[[nn.Module, Sequence[Group]], Scores]:
     """A criterion as `prune_iteratively` and `group_sensitivity` take it; `normalize`: by `normalize_per_layer`."""
 
@@ -126,70 +124,34 @@ def random_scores(group: Group, seed: int = 0) -> Tensor:
     return torch.randperm(group.channels, generator=chance).float()
 
 
-def weight_scores(network: nn.Module, group: Group, criterion: Callable[[Tensor], Tensor]) -> Tensor:
-    """A criterion of filters, (O, I, kH, kW) → (O,), for a group: the mean over the layers that make a channel."""
-    tensors = dict(network.named_parameters(remove_duplicate=False))
-    total, times = torch.zeros(group.channels), torch.zeros(group.channels)
-    for slot in group.slots:
-        tensor = tensors.get(slot.parameter)
-        if tensor is None or slot.consumes or tensor.ndim < 2:
-            continue
-        filters = tensor.detach().float().cpu().transpose(0, slot.axis)
-        values = criterion(filters.reshape(len(filters), filters.shape[1], -1, 1))
-        mine, channel = torch.from_numpy(slot.channel >= 0), torch.from_numpy(slot.channel)
-        total.index_add_(0, channel[mine], values[mine])
-        times.index_add_(0, channel[mine], torch.ones(int(mine.sum())))
-    return total / times.clamp_min(1)
-
-
 def data_scores(
-    network: nn.Module,
-    batches: Iterable[tuple[Tensor, Tensor]],
-    groups: Sequence[Group],
-    criteria: Sequence[str],
-    bins: int,
+    network: nn.Module, batches: Batches, groups: Sequence[Group], criteria: Sequence[str], bins: int
 ) -> dict[str, Scores]:
-    """The criteria that need activations or gradients."""
-    kernels = {name: MEANS[name] for name in criteria if name in MEANS}
+    """The criteria that need activations or gradients: sums over the examples of each tensor, and what follows from them."""
+    kernels = {name: on_maps(MEANS[name]) for name in criteria if name in MEANS}
     if "activation std" in kernels:
-        kernels |= {"activation mean": MEANS["activation mean"]}
-    sums: dict[tuple[str, int], dict[str, Tensor]] = {}  # by group and tensor
-    means: dict[tuple[str, int], list[Tensor]] = {}
-    channels: dict[tuple[str, int], Tensor] = {}
-    labels: list[Tensor] = []
+        kernels["activation mean"] = on_maps(MEANS["activation mean"])
+    spatial: dict[tuple[str, int], list[Tensor]] = {}
+    labels: dict[tuple[str, int], list[Tensor]] = {}
 
-    def look(maps: Maps) -> None:
+    def gather(maps: Maps) -> Tensor:
         key = maps.group, maps.tensor
-        if channels.setdefault(key, maps.channels) is maps.channels:
-            zero = torch.zeros(len(maps.channels), dtype=torch.double)
-            sums[key], means[key] = {name: zero.clone() for name in kernels}, []
-        for name, kernel in kernels.items():
-            sums[key][name] += len(maps.labels) * kernel(maps.activation, maps.gradient).double().cpu()
-        if "mutual information" in criteria:
-            means[key].append(maps.activation.mean(dim=(2, 3)).cpu())
-            if key == next(iter(channels)):
-                labels.append(maps.labels.cpu())
+        spatial.setdefault(key, []).append(maps.activation.mean(dim=(2, 3)).cpu())
+        labels.setdefault(key, []).append(maps.labels.cpu())
+        return torch.zeros(len(maps.channels))
 
-    examples = visit(network, batches, groups, look)
-    if not examples:
-        raise ValueError("There was no batch to score the channels on.")
-    found: dict[str, Scores] = {name: {} for name in criteria}
-    for group in groups:
-        mine = [key for key in channels if key[0] == group.name]
-        for name in criteria:
-            total, times = (torch.zeros(group.channels, dtype=torch.double) for _ in range(2))
-            for key in mine:
-                index = channels[key].cpu()
-                if name == "mutual information":
-                    values = mutual_information(torch.cat(means[key]), torch.cat(labels), bins)
-                else:
-                    values = sums[key][name] / examples
-                if name == "activation std":
-                    values = (values - (sums[key]["activation mean"] / examples).square()).clamp_min(0).sqrt()
-                total.index_add_(0, index, values)
-                times.index_add_(0, index, torch.ones_like(values))
-            found[name][group.name] = (total / times.clamp_min(1)).float()
-    return found
+    if "mutual information" in criteria:
+        kernels["mutual information"] = gather
+    found = tensor_means(network, batches, groups, kernels)
+    for key, (_, means) in found.items():
+        if "mutual information" in criteria:
+            means["mutual information"] = mutual_information(torch.cat(spatial[key]), torch.cat(labels[key]), bins)
+        if "activation std" in criteria:
+            means["activation std"] = (means["activation std"] - means["activation mean"].square()).clamp_min(0).sqrt()
+    return {
+        name: over_tensors(groups, {key: (channels, means[name]) for key, (channels, means) in found.items()})
+        for name in criteria
+    }
 
 
 # --- costs

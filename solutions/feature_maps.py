@@ -1,11 +1,12 @@
-"""The feature maps that layers read, and their gradients, channel by channel, for any network.
+"""Scores for every channel of any network, from its filters or from its feature maps and their gradients.
 
 A channel's feature map is taken where the next layers see it: behind batch norm, activation and pooling, as the input of
-the convolutions and linear layers that read it. Channel groups say which those are.
+the convolutions and linear layers that read it. Channel groups say which those are. A channel that several layers make,
+or several tensors hold (the stage of a residual network), has the mean of its scores there.
 """
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +23,7 @@ READERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose
 
 @dataclass(frozen=True)
 class Maps:
-    """What one batch shows of one tensor that holds channels of a group.
+    """What one batch shows of one tensor that holds channels of a group: what `visit` shows.
 
     `activation` and `gradient` (of the *sum* of the examples' losses) are (N, C, H, W), C in the order of `channels`,
     which are the group's numbers; behind a flatten, a channel's features are its H. `tensor` counts the group's tensors
@@ -35,6 +36,79 @@ class Maps:
     activation: Tensor
     gradient: Tensor
     labels: Tensor
+
+
+Batches = Iterable[tuple[Tensor, Tensor]]  # images and labels
+Scores = dict[str, Tensor]  # a group's name → (channels,)
+
+
+def mean_scores(
+    network: nn.Module,
+    batches: Batches,
+    groups: Sequence[Group],
+    criteria: Mapping[str, Callable[[Tensor, Tensor], Tensor]],
+) -> dict[str, Scores]:
+    """Scores by criteria that are means over examples, {criterion: {group: (channels,)}}, all in one pass over the data.
+
+    `criteria`: functions (activation, gradient) → (C,), both (N, C, H, W) as in `Maps`; batches weigh as much as they
+    have examples. The network is as it was found afterwards. Raises ValueError without any batch.
+    """
+    kernels = {name: on_maps(criterion) for name, criterion in criteria.items()}
+    found = tensor_means(network, batches, groups, kernels)
+    return {
+        name: over_tensors(groups, {key: (channels, means[name]) for key, (channels, means) in found.items()})
+        for name in criteria
+    }
+
+
+def on_maps(criterion: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Maps], Tensor]:
+    """A criterion (activation, gradient) → (C,) as a function of `Maps`."""
+    return lambda maps: criterion(maps.activation, maps.gradient)
+
+
+def tensor_means(
+    network: nn.Module, batches: Batches, groups: Sequence[Group], kernels: Mapping[str, Callable[[Maps], Tensor]]
+) -> dict[tuple[str, int], tuple[Tensor, dict[str, Tensor]]]:
+    """Of every (group, tensor) its channels, and the mean over examples of what every kernel makes of the maps there."""
+    sums: dict[tuple[str, int], dict[str, Tensor]] = {}
+    channels: dict[tuple[str, int], Tensor] = {}
+
+    def look(maps: Maps) -> None:
+        key = maps.group, maps.tensor
+        channels[key] = maps.channels.cpu()
+        totals = sums.setdefault(key, dict.fromkeys(kernels, torch.zeros((), dtype=torch.double)))
+        for name, kernel in kernels.items():
+            totals[name] = totals[name] + len(maps.labels) * kernel(maps).detach().double().cpu()
+
+    examples = visit(network, batches, groups, look)
+    return {key: (channels[key], {name: total / examples for name, total in sums[key].items()}) for key in channels}
+
+
+def over_tensors(groups: Sequence[Group], found: Mapping[Any, tuple[Tensor, Tensor]]) -> Scores:
+    """One score a channel from {(group, …): (its channels, their scores)}: the mean where there are several."""
+    total = {group.name: torch.zeros(group.channels, dtype=torch.double) for group in groups}
+    times = {group.name: torch.zeros(group.channels, dtype=torch.double) for group in groups}
+    for (name, *_), (channels, values) in found.items():
+        total[name].index_add_(0, channels, values.double())
+        times[name].index_add_(0, channels, torch.ones(len(channels), dtype=torch.double))
+    return {name: (total[name] / times[name].clamp_min(1)).float() for name in total}
+
+
+def weight_scores(network: nn.Module, groups: Sequence[Group], criterion: Callable[[Tensor], Tensor]) -> Scores:
+    """Scores by a criterion of filters, (O, I, kH, kW) → (O,): no data are needed."""
+    tensors, found = dict(network.named_parameters(remove_duplicate=False)), {}
+    for group in groups:
+        for slot in group.slots:
+            tensor = tensors.get(slot.parameter)
+            if tensor is not None and not slot.consumes and tensor.ndim >= 2:
+                filters = tensor.detach().float().cpu().transpose(0, slot.axis)
+                values = criterion(filters.reshape(len(filters), filters.shape[1], -1, 1)).detach()
+                mine = torch.from_numpy(slot.channel >= 0)
+                found[group.name, slot.parameter] = (torch.from_numpy(slot.channel)[mine], values[mine])
+    return over_tensors(groups, found)
+
+
+# --- what the scores are made of
 
 
 def readers(network: nn.Module, groups: Sequence[Group]) -> dict[str, list[tuple[Group, np.ndarray]]]:
@@ -62,14 +136,14 @@ def owner(network: nn.Module, slot: Slot) -> nn.Module:
 
 def visit(
     network: nn.Module,
-    batches: Iterable[tuple[Tensor, Tensor]],
+    batches: Batches,
     groups: Sequence[Group],
     look: Callable[[Maps], None],
 ) -> int:
     """Show `look` every tensor of every batch, in one pass forward and backward each; returns the number of examples.
 
     The loss is the cross-entropy. Modes, parameters' gradients and batch norms' statistics stay as they are, and no hook
-    is left, also after an error.
+    is left, also after an error. Raises ValueError without any batch.
     """
     device = next(network.parameters()).device
     layers = readers(network, groups)
@@ -92,6 +166,8 @@ def visit(
                         axis = -1 if isinstance(network.get_submodule(name), nn.Linear) else 1
                         channels, pair = by_channel(tensor.detach(), gradient_of[id(tensor)], axis, places)
                         look(Maps(group.name, known[id(tensor)], channels, *pair, labels))
+    if not examples:
+        raise ValueError("There was no batch to score the channels on.")
     return examples
 
 
