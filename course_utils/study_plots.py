@@ -98,3 +98,25 @@ def when_to_prune(tables: Mapping[str, Mapping[str, Mapping[float, Sequence[floa
     axes[0, -1].legend(fontsize=7)
     say_source(drawing, images)
     return drawing
+
+
+def rank_scatter(criteria: Mapping[str, Mapping[str, Any]], oracle: Mapping[str, Any], images: Any = None) -> Figure:
+    """One panel a criterion: the rank of every filter in its layer (0 the lowest, 1 the highest), against the oracle's.
+
+    `criteria`: {criterion: {layer: scores}}; `oracle`: {layer: scores}. Each layer has its colour. On the diagonal the two
+    agree.
+    """
+    drawing, axes = figure(len(criteria), width=3.3, height=3.4, squeeze=False, sharey=True)
+    shades = plt.get_cmap("viridis")(np.linspace(0, 0.92, len(oracle)))
+    for axis, (name, scores) in zip(axes[0], criteria.items(), strict=True):
+        for shade, layer in zip(shades, oracle, strict=True):
+            places = [
+                np.argsort(np.argsort(np.asarray(one))) / (len(one) - 1) for one in (oracle[layer], scores[layer])
+            ]
+            axis.scatter(*places, s=9, color=shade, label=layer)
+        axis.plot((0, 1), (0, 1), color=COLOURS["original"], linewidth=0.8, linestyle="--")
+        axis.set(xlabel="rank by the oracle", title=name, aspect="equal")
+    axes[0, 0].set_ylabel("rank by the criterion")
+    axes[0, -1].legend(fontsize=7, bbox_to_anchor=(1.02, 1), loc="upper left", markerscale=1.5)
+    say_source(drawing, images)
+    return drawing

@@ -36,8 +36,9 @@ Ranking = Callable[[nn.Module, Sequence[Group]], Mapping[str, Tensor]]
 
 
 def l1_ranking(network: nn.Module, groups: Sequence[Group]) -> dict[str, Tensor]:
-    """The L1 norm of every channel, by its group's name."""
-    return {group.name: l1_norms(network, group) for group in groups}
+    """The L1 norm of every channel, by its group's name, in units of the group's mean: so groups can be compared."""
+    norms = {group.name: l1_norms(network, group) for group in groups}
+    return {name: values / values.mean().clamp_min(1e-12) for name, values in norms.items()}
 
 
 def group_sensitivity(
@@ -62,14 +63,14 @@ def group_sensitivity(
 def lowest_everywhere(
     groups: Sequence[Group], scores: Mapping[str, Tensor], count: int, floor: int = 1
 ) -> dict[str, list[int]]:
-    """A plan without the `count` channels of the lowest scores in the whole network, each by the mean of its group.
+    """A plan without the `count` channels of the lowest scores in the whole network.
 
     At least `floor` channels stay in every group, and what `must_stay` there; where that leaves fewer than `count` to
     remove, fewer go.
     """
     candidates = []
     for group in groups:
-        ranked = (scores[group.name] / scores[group.name].mean().clamp_min(1e-12)).tolist()
+        ranked = scores[group.name].tolist()
         order = sorted(range(group.channels), key=lambda channel: -ranked[channel])
         needed = must_stay(group, order)
         spare = max(0, group.channels - max(floor, len(needed)))
@@ -94,7 +95,8 @@ def plan_step(
 ) -> dict[str, list[int]]:
     """A plan that leaves `keep_ratio` of the channels that there were at the beginning (`original`, by group).
 
-    `scope`: "layer" takes the same share from every group, "network" takes the lowest wherever they are.
+    `scope`: "layer" takes the same share from every group, "network" takes the lowest wherever they are, so that the
+    scores must be comparable between groups.
     """
     free = {group.name for group in groups if group.free}
     if scope == "network":

@@ -133,6 +133,12 @@ def must_stay(group: Group, order: Sequence[int]) -> set[int]:
     return needed
 
 
+def kept_without(group: Group, removed: Sequence[int]) -> list[int]:
+    """The channels that stay when `removed` go, in this order, as far as they may: see `must_stay`."""
+    stay = [channel for channel in range(group.channels) if channel not in removed]
+    return without(group, set(removed) - must_stay(group, [*stay, *reversed(removed)]))
+
+
 def l1_norms(network: nn.Module, group: Group) -> Tensor:
     """Score of every channel: sum |w| over the weights (two axes and more) that make or carry it → (channels,)."""
     tensors = dict(network.named_parameters(remove_duplicate=False))

@@ -10,14 +10,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from course_utils.timing import evaluating
-from solutions.feature_maps import is_plain, readers, watched
 from solutions.graph import Group
-from solutions.pruner import groups_left, must_stay, prune, without
+from solutions.next_layer import next_layer, sampled_patches
+from solutions.pruner import groups_left, kept_without, prune
 
 
 def sample_contributions(patches: Tensor, weight: Tensor) -> Tensor:
@@ -72,47 +70,6 @@ def rescale_inputs(layer: nn.Module, scale: Tensor) -> None:
 # --- whole networks
 
 
-def next_layer(network: nn.Module, group: Group) -> str | None:
-    """The name of the only layer that reads a group's channels, if ThiNet can judge by it; else None.
-
-    A convolution that is not grouped, or a linear layer, that reads nothing else: not the stage of a residual network.
-    """
-    found = readers(network, [group]) if group.free else {}
-    for name, read in found.items():
-        if len(found) == 1 and is_plain(network.get_submodule(name)) and (read[0][1] >= 0).all():
-            return name
-    return None
-
-
-def contributions_to(
-    network: nn.Module, name: str, channels: int, images: Tensor, locations: int = 10, seed: int = 0
-) -> Tensor:
-    """What each of the `channels` that layer `name` reads adds to random samples of it → (images · locations, channels).
-
-    Every image gives `locations` samples, each with a random filter and a random place in its output. One forward pass.
-    """
-    with watched(network, [name]) as seen, evaluating(network):
-        network(images.to(next(network.parameters()).device))
-    if len(seen) != 1:
-        raise ValueError(f"{name} is used {len(seen)} times in one pass; ThiNet needs a layer that is used once.")
-    layer: Any = network.get_submodule(name)
-    inputs = seen[0][1]
-    chance, count = torch.Generator().manual_seed(seed), len(images) * locations
-    image = torch.arange(len(images)).repeat_interleave(locations)
-    weight = layer.weight.detach()[torch.randint(len(layer.weight), (count,), generator=chance)]
-    if isinstance(layer, nn.Linear):
-        patches, weight = (tensor.reshape(count, channels, -1, 1) for tensor in (inputs[image], weight))
-    else:
-        up, left = layer.padding
-        padded, pixels = F.pad(inputs, (left, left, up, up)), []
-        for axis in (0, 1):
-            seen_from = layer.dilation[axis] * torch.arange(layer.kernel_size[axis])
-            places = (padded.shape[2 + axis] - int(seen_from[-1]) - 1) // layer.stride[axis] + 1
-            pixels.append(torch.randint(places, (count, 1), generator=chance) * layer.stride[axis] + seen_from)
-        patches = padded[image[:, None, None], :, pixels[0][:, :, None], pixels[1][:, None, :]].permute(0, 3, 1, 2)
-    return sample_contributions(patches, weight)
-
-
 def thinet_step(
     network: nn.Module,
     groups: Sequence[Group],
@@ -125,17 +82,15 @@ def thinet_step(
 ) -> tuple[nn.Module, list[int]]:
     """Prune one group by the layer that reads it → the pruned network (the given one is left alone), and what stays.
 
-    Of C channels floor((1 - keep_ratio) · C + 1e-9) go, at least one stays. `rescale`: make up for them by least squares.
+    Of C channels floor((1 - keep_ratio) · C + 1e-9) go; frozen ones stay, and at least one of every layer. `rescale`:
+    make up for them by least squares. `images` and `locations`: see `sampled_patches`.
     """
     name = next_layer(network, group)
-    if name is None:
-        raise ValueError(f"ThiNet cannot judge {group.name}: it needs one plain layer that alone reads these channels.")
-    contributions = contributions_to(network, name, group.channels, images, locations, seed).cpu()
-    count = min(math.floor((1 - keep_ratio) * group.channels + 1e-9), group.channels - 1)
-    order = channels_to_remove(contributions[:, group.free], min(count, len(group.free)))
-    removed = [group.free[position] for position in order]
-    stays = must_stay(group, [channel for channel in range(group.channels) if channel not in removed] + removed[::-1])
-    kept = without(group, set(removed) - stays)
+    patches, weight = sampled_patches(network, name, group.channels, images, locations, seed)
+    contributions = sample_contributions(patches, weight).cpu()
+    count = min(math.floor((1 - keep_ratio) * group.channels + 1e-9), len(group.free))
+    order = channels_to_remove(contributions[:, group.free], count)
+    kept = kept_without(group, [group.free[position] for position in order])
     pruned = prune(network, groups, {group.name: kept})
     if rescale and len(kept) < group.channels:
         scale = least_squares_scale(contributions[:, kept], contributions.sum(dim=1))
@@ -155,7 +110,7 @@ def thinet(
 ) -> tuple[nn.Module, list[Group]]:
     """`thinet_step` for one group after the other, from the front → the pruned network, and its groups.
 
-    Groups that ThiNet cannot judge (the stages of a residual network) stay whole. Each step sees the network that the
+    Groups that no single layer reads (the stages of a residual network) stay whole. Each step sees the network that the
     last one left; `after_layer(network)` may train it in between, as the paper does.
     """
     left = list(groups)

@@ -140,8 +140,19 @@ def test_the_lowest_channels_go_wherever_they_are(groups: list[Group]) -> None:
     plan = lowest_everywhere(groups, scores, 5)
     free = [group for group in groups if group.free]
     removed = {group.name: group.channels - len(plan.get(group.name, range(group.channels))) for group in free}
-    assert sum(removed.values()) == 5
+    assert sum(removed.values()) == 5 and set(removed.values()) == {1, 2}
     assert all(plan[name] == list(range(gone, gone + len(plan[name]))) for name, gone in removed.items() if gone)
+
+
+def test_scores_are_compared_as_they_are(groups: list[Group]) -> None:
+    scores = {group.name: torch.arange(1.0, group.channels + 1) for group in groups}
+    scores[groups[1].name] /= 100
+    assert lowest_everywhere(groups, scores, 5) == {groups[1].name: [5, 6, 7]}
+
+
+def test_l1_norms_are_ranked_in_units_of_their_groups_mean(network: nn.Module, groups: list[Group]) -> None:
+    for values in l1_ranking(network, groups).values():
+        assert values.mean().item() == pytest.approx(1)
 
 
 @pytest.mark.parametrize("floor", [1, 3])

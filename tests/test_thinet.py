@@ -11,13 +11,12 @@ from torch import Tensor, nn
 
 from course_utils.networks import resnet20, vgg_mini
 from solutions.iterative import l1_ranking, plan_step
+from solutions.next_layer import next_layer, sampled_patches
 from solutions.pruner import prunable_groups, prune
 from solutions.ranks import average_ranks, spearman
 from solutions.thinet import (
     channels_to_remove,
-    contributions_to,
     least_squares_scale,
-    next_layer,
     rescale_inputs,
     sample_contributions,
     thinet,
@@ -98,6 +97,10 @@ def test_rescaling_the_inputs_is_scaling_the_feature_maps() -> None:
 
 
 # --- samples of a network
+
+
+def contributions_to(*arguments: Any, **options: Any) -> Tensor:
+    return sample_contributions(*sampled_patches(*arguments, **options))
 
 
 class Chain(nn.Module):

@@ -1,0 +1,55 @@
+"""The layer that reads a group's channels, and samples of what it sees: what ThiNet judges channels by."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from course_utils.timing import evaluating
+from solutions.feature_maps import is_plain, readers, watched
+from solutions.graph import Group
+
+
+def next_layer(network: nn.Module, group: Group) -> str:
+    """The name of the only layer that reads a group's channels, "" if there is no such layer.
+
+    A linear layer, or a convolution that is not grouped, that reads nothing else: not the stage of a residual network.
+    """
+    found = readers(network, [group]) if group.free else {}
+    for name, read in found.items():
+        if len(found) == 1 and is_plain(network.get_submodule(name)) and (read[0][1] >= 0).all():
+            return name
+    return ""
+
+
+def sampled_patches(
+    network: nn.Module, name: str, channels: int, images: Tensor, locations: int = 10, seed: int = 0
+) -> tuple[Tensor, Tensor]:
+    """What random filters of layer `name` see at random places → patches and the filters' weights, both (S, C, kH, kW).
+
+    `channels` C that the layer reads; `images` (N, 3, H, W), each of which gives `locations` samples: S = N · locations. A
+    filter that looks over the border sees zeros there. Behind a flatten a filter is a linear layer's unit, (S, C, pixels, 1).
+    One forward pass. Raises ValueError for a layer that is not there, or is used more than once.
+    """
+    if not name:
+        raise ValueError("ThiNet cannot judge this group: it needs one plain layer that alone reads these channels.")
+    with watched(network, [name]) as seen, evaluating(network):
+        network(images.to(next(network.parameters()).device))
+    if len(seen) != 1:
+        raise ValueError(f"{name} is used {len(seen)} times in one pass; ThiNet needs a layer that is used once.")
+    layer: Any = network.get_submodule(name)
+    inputs = seen[0][1]
+    chance, count = torch.Generator().manual_seed(seed), len(images) * locations
+    image = torch.arange(len(images)).repeat_interleave(locations)
+    weight = layer.weight.detach()[torch.randint(len(layer.weight), (count,), generator=chance)]
+    if isinstance(layer, nn.Linear):
+        return inputs[image].reshape(count, channels, -1, 1), weight.reshape(count, channels, -1, 1)
+    up, left = layer.padding
+    padded, pixels = F.pad(inputs, (left, left, up, up)), []
+    for axis in (0, 1):
+        window = layer.dilation[axis] * torch.arange(layer.kernel_size[axis])
+        places = (padded.shape[2 + axis] - int(window[-1]) - 1) // layer.stride[axis] + 1
+        pixels.append(torch.randint(places, (count, 1), generator=chance) * layer.stride[axis] + window)
+    patches = padded[image[:, None, None], :, pixels[0][:, :, None], pixels[1][:, None, :]].permute(0, 3, 1, 2)
+    return patches, weight
