@@ -76,21 +76,27 @@ def thinet_step(
     group: Group,
     images: Tensor,
     keep_ratio: float,
+    rank: Callable[[nn.Module, Sequence[Group]], Any] | None = None,
     rescale: bool = True,
     locations: int = 10,
     seed: int = 0,
 ) -> tuple[nn.Module, list[int]]:
     """Prune one group by the layer that reads it → the pruned network (the given one is left alone), and what stays.
 
-    Of C channels floor((1 - keep_ratio) · C + 1e-9) go; frozen ones stay, and at least one of every layer. `rescale`:
-    make up for them by least squares. `images` and `locations`: see `sampled_patches`.
+    Of C channels floor((1 - keep_ratio) · C + 1e-9) go; frozen ones stay, and at least one of every layer. `rank`: the
+    lowest of a ranking go, not those that the greedy method finds. `rescale`: make up for them by least squares. `images`
+    and `locations`: see `sampled_patches`.
     """
     name = next_layer(network, group)
     patches, weight = sampled_patches(network, name, group.channels, images, locations, seed)
     contributions = sample_contributions(patches, weight).cpu()
     count = min(math.floor((1 - keep_ratio) * group.channels + 1e-9), len(group.free))
-    order = channels_to_remove(contributions[:, group.free], count)
-    kept = kept_without(group, [group.free[position] for position in order])
+    if rank is None:
+        order = [group.free[position] for position in channels_to_remove(contributions[:, group.free], count)]
+    else:
+        scores = rank(network, [group])[group.name].tolist()
+        order = sorted(group.free, key=lambda channel: scores[channel])[:count]
+    kept = kept_without(group, order)
     pruned = prune(network, groups, {group.name: kept})
     if rescale and len(kept) < group.channels:
         scale = least_squares_scale(contributions[:, kept], contributions.sum(dim=1))

@@ -191,6 +191,22 @@ def test_before_retraining_it_is_closer_to_the_original_than_l1(network: nn.Modu
     assert errors[0] < errors[1] < errors[2]
 
 
+def test_the_lowest_of_a_ranking_can_go_and_be_made_up_for(network: nn.Module, groups: Any) -> None:
+    def rank(_: nn.Module, groups: Any) -> dict[str, Tensor]:
+        return {group.name: torch.arange(group.channels, 0, -1.0) for group in groups}
+
+    images = numbers(60, 3, 32, 32, seed=11)
+    last = [group for group in groups if group.free][
+        -1
+    ]  # read by the classifier: the samples are the network's outputs
+    rescaled, kept = thinet_step(network, groups, last, images, 0.5, rank=rank, locations=50)
+    plain, same = thinet_step(network, groups, last, images, 0.5, rank=rank, rescale=False)
+    assert kept == same == [0, 1, 2, 3, 4, 5]
+    with torch.no_grad():
+        errors = [(pruned(images) - network(images)).square().sum().item() for pruned in (rescaled, plain)]
+    assert errors[0] < 0.5 * errors[1]
+
+
 def test_inside_residual_blocks_only() -> None:
     network = resnet20(widths=(4, 6, 8), classes=4).eval()
     groups = prunable_groups(network, torch.zeros(2, 3, 32, 32))
