@@ -69,7 +69,7 @@ def lowest_everywhere(
     remove, fewer go.
     """
     candidates = []
-    for group in groups:
+    for group in [group for group in groups if group.free]:
         ranked = scores[group.name].tolist()
         order = sorted(range(group.channels), key=lambda channel: -ranked[channel])
         needed = must_stay(group, order)
