@@ -16,7 +16,7 @@
 # Lab 3 ranked filters by the size of their weights, and hoped. Can we know? There is a way to find out what a filter is
 # *really* worth: take it out, and look at the loss. That costs one run over the data for every filter, far too much
 # for a large network, but for ours it is a matter of seconds. So we have a ruler, and can measure the cheap criteria with
-# it. One of them is astonishingly good, and it is one line long. Where its absolute value stands decides everything.
+# it. The best known of them is one line long, and it matters where in this line the absolute value stands.
 #
 # **Afterwards you can**
 # - measure what a filter is worth, and say why nobody does that for a large network;
@@ -113,7 +113,7 @@ first = groups[0]
 
 
 def loss_without(removed):
-    return mean_loss(silence(network, groups, {first.name: without(first, removed)}), batches[:2])
+    return mean_loss(silence(network, groups, {first.name: without(first, removed)}), batches)
 
 
 # %% tags=["slow"]
@@ -125,8 +125,9 @@ plots.say_source(drawing, train_images)
 drawing
 
 # %% [markdown]
-# A few filters carry the layer, and many could go without anybody noticing. For all 448 filters the course has a faster
-# oracle: what lies in front of a layer is computed once, and many ablations run as one batch. The numbers are the same.
+# Many of these filters could go, *each alone*, and the loss would hardly change. For all 448 filters the course has a faster
+# oracle: what lies in front of a layer is computed once, and many ablations run as one batch. On the same images it gives
+# the same numbers.
 
 # %%
 ruler = oracle(network, batches, groups)
@@ -206,7 +207,8 @@ from solutions.criteria import taylor_scores
 # ## 5. Who agrees with the oracle?   (15 min)
 #
 # `mean_scores` runs the images through the network once, forward and backward, and gives your functions every layer's
-# activations and gradients, where the *next* layer sees them: behind batch norm, ReLU and pooling.
+# activations and gradients, where the *next* layer sees them: behind batch norm, ReLU and pooling. (Pooling leaves few
+# zeros, so do not expect much of APoZ in the layers with a pool behind them.)
 
 # %%
 criteria = {
@@ -231,7 +233,7 @@ study_plots.rank_scatter(shown, ruler, images=train_images)
 #
 # Inside a layer Taylor does well. But we want to remove the filters that matter least *in the whole network*, and so the
 # numbers of different layers have to be comparable. The division by $M$ alone makes them differ by far: a map of 32 × 32
-# positions and one of 4 × 4 are not on one scale. The paper's answer is simple: divide each layer's scores by their
+# positions and one of 2 × 2 (behind the last pooling) are not on one scale. The paper's answer is simple: divide each layer's scores by their
 # l2 norm,
 # $$ \hat\Theta_{l,c} = \frac{\Theta_{l,c}}{\sqrt{\sum_j \Theta_{l,j}^2}} . $$
 
@@ -268,7 +270,8 @@ tables.Table(("rank correlation with the oracle", "per layer (mean)", "all layer
 
 # %% [markdown]
 # The paper has the same table for VGG-16 on Birds-200: Taylor 0.73 inside the layers, 0.14 over all layers, and 0.73 once
-# the layers are normalised; for the weights 0.27, 0.34 and 0.33. Which of these do you find again, and which not?
+# the layers are normalised; for the weights 0.27, 0.34 and 0.33. Which of these do you find again, and which not? (Our
+# network was trained on these images from the start, with weight decay; theirs came from ImageNet.)
 #
 # ## 7. One absolute value, three places   (10 min)
 #
@@ -280,9 +283,10 @@ tables.Table(("rank correlation with the oracle", "per layer (mean)", "all layer
 variants = {
     "inside": lambda activation, gradient: (activation * gradient).abs().mean(dim=(0, 2, 3)),
     "in the middle": taylor_scores,
-    "outside": lambda activation, gradient: (activation * gradient).mean(dim=(0, 2, 3)).abs(),
+    "outside": lambda activation, gradient: (activation * gradient).mean(dim=(0, 2, 3)),
 }
 versions = mean_scores(network, batches, groups, variants)
+versions["outside"] = {name: values.abs() for name, values in versions["outside"].items()}  # after the mean over all
 rows = []
 for name, by_layer in versions.items():
     inside = [spearman(by_layer[group.name], ruler[group.name]) for group in groups]
@@ -291,9 +295,8 @@ for name, by_layer in versions.items():
 tables.Table(("the absolute value stands", "correlation with the oracle", "with the one in the middle"), rows)
 
 # %% [markdown]
-# Be careful, though, before you call one of them wrong. The oracle here is the change of the *mean* loss over the images,
-# and the version outside estimates just that, to first order. With few images it is a matter of luck: what cancels on one
-# batch does not on the next. Repeat the cell with `batches[:1]`, and with other images, and see which version is steady.
+# Strange: the oracle is the change of the *mean* loss, and the version outside is the one that estimates just that, to first
+# order. Is it the best, then? Question 1 asks why not.
 #
 # ## 8. Pruning by Taylor, and the network you hand in   (20 min)
 #
@@ -353,17 +356,18 @@ check("lab5_pruned_onnx")
 # ## 9. Questions   (15 min)
 
 # %% [markdown] tags=["question"] points=2 name="question_first_order"
-# **Question 1.** The Taylor criterion is a first-order approximation of what the oracle measures. At the end of training
-# the gradient of the loss with respect to the *weights* is close to zero. Why is the criterion not close to zero for all
-# filters then? And for which filters do you expect the approximation to be poor?
+# **Question 1.** At the end of training the gradient of the mean loss with respect to the *weights* is close to zero. What
+# does that mean for the version of Taylor with the absolute value outside, and why is the one in the middle not close to
+# zero for all filters? And for which filters do you expect a first-order approximation to be poor at all?
 #
 # ### BEGIN MARK SCHEME
-# *Rubric (2 points).* 1 point: the gradient with respect to the weights vanishes on *average over the examples*; the
-# gradient of each example's loss with respect to its own activations does not, and the absolute value is taken
-# for each example before the mean (so the criterion measures a spread, as the paper says of its variance). 1 point: where
-# zeroing the map is a large step: maps with large activations on which much depends (early layers; few filters left),
-# because higher-order terms count there; or after several filters are gone at once, because their effects
-# are not independent.
+# *Rubric (2 points).* 1 point: the mean over the examples vanishes with the gradient (exactly: summed over positions and
+# examples, z · dC/dz of a channel equals W · dC/dW summed over the weights that read it, so "outside" is zero at a
+# stationary point, and what is left is chance); each example's own gradient does not vanish, and "in the middle" takes the
+# absolute value of each before the mean (it measures their spread). 1 point, one of: zeroing a map is a large step where
+# much depends on it (early layers, few filters left, large activations), and higher orders count; examples of which
+# the network is sure have hardly any gradient, yet an ablation can tip them; effects of several filters at once
+# are not the sum of their effects.
 # ### END MARK SCHEME
 
 # %% [markdown] tags=["question"] points=2 name="question_ruler"
@@ -375,6 +379,6 @@ check("lab5_pruned_onnx")
 # *Rubric (2 points).* 1 point for each reason with its answer, two of: filters can stand in for each other, each alone is
 # dispensable and together they are not (the loop removes some, then scores anew); retraining can repair much, so that the
 # loss before it says little about the accuracy after it (the loop trains in between); the scores hold for the images they
-# were measured on (it looks at a few batches only, and validation images decide). Also accepted: two of
-# two redundant filters both rank low.
+# were measured on, a few batches of training images (the loop shows the accuracy on validation images after each step,
+# where overfitting to these batches would be seen).
 # ### END MARK SCHEME

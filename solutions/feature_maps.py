@@ -78,7 +78,7 @@ def tensor_means(
         channels[key] = maps.channels.cpu()
         totals = sums.setdefault(key, dict.fromkeys(kernels, torch.zeros((), dtype=torch.double)))
         for name, kernel in kernels.items():
-            totals[name] = totals[name] + len(maps.labels) * kernel(maps).detach().double().cpu()
+            totals[name] = totals[name] + len(maps.labels) * torch.as_tensor(kernel(maps)).detach().double().cpu()
 
     examples = visit(network, batches, groups, look)
     return {key: (channels[key], {name: total / examples for name, total in sums[key].items()}) for key in channels}
@@ -102,7 +102,7 @@ def weight_scores(network: nn.Module, groups: Sequence[Group], criterion: Callab
             tensor = tensors.get(slot.parameter)
             if tensor is not None and not slot.consumes and tensor.ndim >= 2:
                 filters = tensor.detach().float().cpu().transpose(0, slot.axis)
-                values = criterion(filters.reshape(len(filters), filters.shape[1], -1, 1)).detach()
+                values = torch.as_tensor(criterion(filters.reshape(len(filters), filters.shape[1], -1, 1))).detach()
                 mine = torch.from_numpy(slot.channel >= 0)
                 found[group.name, slot.parameter] = (torch.from_numpy(slot.channel)[mine], values[mine])
     return over_tensors(groups, found)

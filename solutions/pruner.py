@@ -99,7 +99,7 @@ def outputs(network: nn.Module, example: Any) -> list[Tensor]:
 
 def without(group: Group, removed: Iterable[int]) -> list[int]:
     """The channels that stay when some are removed."""
-    gone = set(removed)
+    gone = {int(channel) for channel in removed}
     return [channel for channel in range(group.channels) if channel not in gone]
 
 

@@ -48,8 +48,8 @@ def least_squares_scale(contributions: Tensor, target: Tensor) -> Tensor:
     """One factor for each kept channel, so that sum_c w_c x_c comes as close to the samples as it can → (K,).
 
     min_w ||target - contributions w||², `contributions` (S, K) of the kept channels, `target` (S,) the sum over *all*
-    channels. Dead channels and fewer samples than channels do no harm: of several solutions the closest to 1, so that a
-    channel which never spoke is left as it is. Equation 7.
+    channels. Dead channels and fewer samples than channels do no harm: any of the solutions will do (here the closest to 1,
+    so that a channel which never spoke is left as it is). Equation 7.
     """
     missing = target.double() - contributions.double().sum(dim=1)
     change = torch.linalg.lstsq(contributions.double(), missing[:, None], driver="gelsd").solution
@@ -101,7 +101,7 @@ def thinet_step(
     if rescale and len(kept) < group.channels:
         scale = least_squares_scale(contributions[:, kept], contributions.sum(dim=1))
         layer = pruned.get_submodule(name)
-        rescale_inputs(layer, scale.to(layer.weight))
+        rescale_inputs(layer, torch.as_tensor(scale).to(layer.weight))
     return pruned, kept
 
 

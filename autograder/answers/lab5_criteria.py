@@ -45,6 +45,18 @@ def a_number_in_place_of_a_list(evaluate, channels):
     return torch.tensor([abs(evaluate(channel) - whole) for channel in range(channels)])
 
 
+@wrong("oracle_scores", says="plain numbers")
+def tensors_for_numbers(evaluate, channels):
+    whole = evaluate([])
+    return torch.tensor([abs(evaluate([channel]) - whole) for channel in torch.arange(channels)])
+
+
+@wrong("oracle_scores", says="takes a LIST")
+def none_for_nothing(evaluate, channels):
+    whole = evaluate(None)
+    return torch.tensor([abs(evaluate([channel]) - whole) for channel in range(channels)])
+
+
 @wrong("oracle_scores", says="how much the loss CHANGES")
 def keeps_only_the_channel(evaluate, channels):
     whole = evaluate([])
@@ -324,6 +336,11 @@ def ones_for_zeros(scores):
     }
 
 
+@wrong("normalize_per_layer", says="small scores are no zeros")
+def small_layers_are_left_alone(scores):
+    return {name: values / values.norm().clamp_min(1e-2) for name, values in scores.items()}
+
+
 @wrong("normalize_per_layer", says="return a dictionary")
 def a_list_of_layers(scores):
     return [values / values.norm().clamp_min(1e-12) for values in scores.values()]
@@ -343,7 +360,7 @@ def leaves_dead_layers_out(scores):
 
 @right("normalize_per_layer")
 def with_a_small_number(scores):
-    return {name: values / values.norm().clamp_min(1e-12) for name, values in scores.items()}
+    return {name: values / (values.norm() + 1e-8) for name, values in scores.items()}
 
 
 @right("normalize_per_layer")

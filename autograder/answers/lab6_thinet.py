@@ -37,6 +37,11 @@ def a_flipped_window(patches, weight):
     return (patches * weight.flip(2, 3)).sum(dim=(2, 3))
 
 
+@wrong("sample_contributions", says="a filter of its own")
+def one_filter_for_all_samples(patches, weight):
+    return (patches * weight[:1]).sum(dim=(2, 3))
+
+
 @wrong("sample_contributions", says="must stay as they are")
 def multiplies_the_patches_in_place(patches, weight):
     return patches.mul_(weight).sum(dim=(2, 3))
@@ -92,7 +97,18 @@ def squares_before_the_sum(contributions, count):
     return removed
 
 
-@wrong("channels_to_remove", says="keeps the sum of squares smaller")
+@wrong("channels_to_remove", says="EVERY t in T")
+def only_the_last_one_counts(contributions, count):
+    gram = contributions.T @ contributions
+    removed = []
+    for _ in range(count):
+        cost = gram.diagonal().clone() + (2 * gram[:, removed[-1]] if removed else 0)
+        cost[removed] = torch.inf
+        removed.append(int(cost.argmin()))
+    return removed
+
+
+@wrong("channels_to_remove", says="EVERY t in T")
 def forgets_the_factor_two(contributions, count):
     gram = contributions.T @ contributions
     removed, cost = [], gram.diagonal().clone()
@@ -203,7 +219,7 @@ def each_channel_for_itself(contributions, target):
 
 
 @wrong("least_squares_scale", says="driver='gelsd'")
-def the_default_driver(contributions, target):
+def a_driver_for_full_rank(contributions, target):
     return torch.linalg.lstsq(contributions, target[:, None], driver="gels").solution[:, 0]
 
 
@@ -253,6 +269,12 @@ def a_copy_that_is_lost(layer, scale):
     weight = layer.weight.detach().clone()
     weight.view(len(weight), len(scale), -1).mul_(scale[:, None])
     return weight
+
+
+@wrong("rescale_inputs", says="can no longer be trained")
+def switches_training_off(layer, scale):
+    layer.weight.requires_grad = False
+    layer.weight.view(len(layer.weight), len(scale), -1).mul_(scale[:, None])
 
 
 @wrong("rescale_inputs", says="weight[:, c]")

@@ -1,5 +1,8 @@
 """Visible tests of lab 5. A test's first argument is the exercise that it grades."""
 
+from collections.abc import Iterable
+from numbers import Integral
+
 import pytest
 import torch
 
@@ -17,8 +20,9 @@ class Losses:
         self.changes, self.whole, self.asked = changes, whole, []
 
     def __call__(self, removed):
-        hint = "evaluate takes a LIST of the channels that are removed, [3] for channel 3, [] for none"
-        assert not isinstance(removed, (int, float)), f"{hint}\n  you asked evaluate({removed!r})"
+        hint = "evaluate takes a LIST of the channels that are removed, plain numbers: [3] for channel 3, [] for none"
+        fits = isinstance(removed, Iterable) and all(isinstance(channel, Integral) for channel in removed)
+        assert fits, f"{hint}\n  you asked evaluate({removed!r})"
         self.asked.append(sorted(int(channel) for channel in removed))
         together = len(self.asked[-1])  # channels that are gone at once do more harm than each alone
         return self.whole + together * sum(self.changes[channel] for channel in self.asked[-1])
@@ -128,10 +132,13 @@ def test_every_layer_by_its_own_length(normalize_per_layer):
 
 @pytest.mark.points(1)
 def test_a_layer_of_zeros_keeps_its_zeros(normalize_per_layer):
-    answer = layers(normalize_per_layer({"dead": torch.zeros(3), "alive": torch.tensor([2.0])}), ["alive", "dead"])
+    scores = {"dead": torch.zeros(3), "alive": torch.tensor([2.0]), "small": torch.tensor([3e-5, 4e-5])}
+    answer = layers(normalize_per_layer(scores), ["alive", "dead", "small"])
     hint = "all scores of this layer are 0, and 0 / 0 is not a number: leave the zeros as they are"
     expect.same(answer["dead"], [0.0, 0.0, 0.0], hint)
     expect.same(answer["alive"], [1.0], "a single score of 2 has the norm 2, and becomes 1")
+    hint = "small scores are no zeros: 0.00003 and 0.00004 become 0.6 and 0.8, like 3 and 4 (Taylor's scores are that small)"
+    expect.same(answer["small"], [0.6, 0.8], hint, tolerance=1e-3)
 
 
 # --- the network that is handed in

@@ -30,6 +30,9 @@ def test_together_they_are_the_output(sample_contributions):
         "summed over the channels, the contributions are the convolution's output without its bias: weight times patch"
     )
     expect.same(answer.sum(1), (conv(patches).flatten() - conv.bias).detach(), hint)
+    weight = numbers(7, 5, 3, 3, seed=3)
+    hint = "every sample has a filter of its own: patches[s] goes with weight[s]"
+    expect.same(sample_contributions(patches, weight)[6], (patches[6] * weight[6]).sum((1, 2)), hint, tolerance=1e-5)
 
 
 # --- channels_to_remove
@@ -54,14 +57,25 @@ def test_the_first_to_go_is_the_one_that_is_missed_least(channels_to_remove):
     expect.equal(channels(channels_to_remove(contributions, 1), 1), [1], hint)
 
 
-@pytest.mark.points(2)
+@pytest.mark.points(1)
 def test_two_that_cancel_go_together(channels_to_remove):
-    contributions = torch.tensor([[1.0, 1.05, -1.1], [1.0, -1.05, -1.1]])
+    contributions = torch.tensor([[2.0, 1.6, -2.1], [1.0, -1.6, -1.3]])
     hint = (
-        "channel 0 goes first (sum of squares 2). With it, channel 2 leaves an error of only (1 - 1.1)² in each sample: "
+        "channel 0 goes first (sum of squares 5). With it, channel 2 leaves an error of only (2 - 2.1)² and (1 - 1.3)²: "
         "look at the SUM with those that are gone already, not at each channel alone"
     )
     expect.equal(channels(channels_to_remove(contributions, 2), 2), [0, 2], hint)
+
+
+@pytest.mark.points(1)
+def test_all_that_are_gone_count(channels_to_remove):
+    contributions = torch.tensor([[0.0, 3.0, -1.0, -2.0], [2.0, -2.0, -1.0, 0.0]])
+    hint = (
+        "channel 2 goes first, then channel 0: with 2 it leaves (-1)² + (2 - 1)². Third is channel 1, which leaves "
+        "(3 - 1)² + (2 - 2 - 1)² = 5, less than channel 3 with 10. Adding c to T changes the sum by G[c, c] + 2 · G[c, t] for "
+        "EVERY t in T: is the 2 there, and all of T?"
+    )
+    expect.equal(channels(channels_to_remove(contributions, 3), 3), [2, 0, 1], hint)
 
 
 @pytest.mark.points(1)
@@ -146,6 +160,8 @@ def test_the_input_slices_of_a_convolution(rescale_inputs):
     rescale_inputs(conv, scale)
     hint = "scaling what it reads of channel c (weight[:, c]) is scaling the feature map; the bias stays, the layer changes in place"
     expect.same(conv(images), expected, hint, tolerance=1e-4)
+    hint = "the weight can no longer be trained: leave requires_grad as it is, and use `with torch.no_grad():`"
+    assert conv.weight.requires_grad, hint
 
 
 @pytest.mark.points(2)
