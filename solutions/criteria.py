@@ -67,7 +67,7 @@ def oracle_scores(evaluate: Callable[[Sequence[int]], float], channels: int) -> 
 # (activation, gradient) → (C,), means over examples
 MEANS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "activation mean": lambda activation, _: activation_mean_scores(activation),
-    "activation std": lambda activation, _: activation.square().mean(dim=(0, 2, 3)),  # its mean square, until the end
+    "activation std": lambda activation, _: activation.double().square().mean(dim=(0, 2, 3)),  # until the end
     "APoZ": lambda activation, _: apoz_scores(activation),
     "Taylor": taylor_scores,
     "gate Taylor": gate_taylor_scores,
@@ -90,8 +90,8 @@ def score(
 ) -> dict[str, Scores]:
     """The scores of all `criteria`, {criterion: {group: (channels,)}}, in one pass over `batches` of (images, labels).
 
-    A channel that several layers make, or several tensors hold (a residual stage), has the mean of its scores there. The
-    network is as it was found afterwards. `seed`: of "random"; `bins`: of "mutual information". Raises ValueError for a
+    A channel that several layers make, or several tensors hold (a residual stage; behind a pooling and in front of it), has
+    the mean of its scores there. Batches weigh as much as they have examples. The network is as it was found afterwards. `seed`: of "random"; `bins`: of "mutual information". Raises ValueError for a
     criterion that is not in CRITERIA.
     """
     if unknown := set(criteria) - set(CRITERIA):
@@ -107,21 +107,25 @@ def score(
 
 
 def ranking(
-    criterion: str, batches: Batches, normalize: bool = False
+    criterion: str, batches: Batches, normalize: bool = False, seed: int = 0
 ) -> Callable[[nn.Module, Sequence[Group]], Scores]:
-    """A criterion as `prune_iteratively` and `group_sensitivity` take it; `normalize`: by `normalize_per_layer`."""
+    """A criterion as `prune_iteratively` and `group_sensitivity` take it.
+
+    `normalize`: by `normalize_per_layer`; "random" is on one scale already.
+    """
 
     def rank(network: nn.Module, groups: Sequence[Group]) -> Scores:
-        scores = score(network, batches, groups, [criterion])[criterion]
-        return normalize_per_layer(scores) if normalize else scores
+        scores = score(network, batches, groups, [criterion], seed=seed)[criterion]
+        return normalize_per_layer(scores) if normalize and criterion != "random" else scores
 
+    rank.__name__ = f"{criterion}, {'normalised' if normalize else 'raw'}"
     return rank
 
 
 def random_scores(group: Group, seed: int = 0) -> Tensor:
-    """A permutation of 0, 1, …, drawn from the seed and the group's name."""
+    """A permutation of 1/C, 2/C, …, 1, drawn from the seed and the group's name: in all groups on one scale."""
     chance = torch.Generator().manual_seed(seed + zlib.crc32(group.name.encode()))
-    return torch.randperm(group.channels, generator=chance).float()
+    return (torch.randperm(group.channels, generator=chance) + 1) / group.channels
 
 
 def data_scores(
@@ -130,7 +134,7 @@ def data_scores(
     """The criteria that need activations or gradients: sums over the examples of each tensor, and what follows from them."""
     kernels = {name: on_maps(MEANS[name]) for name in criteria if name in MEANS}
     if "activation std" in kernels:
-        kernels["activation mean"] = on_maps(MEANS["activation mean"])
+        kernels["activation mean"] = on_maps(lambda activation, _: activation_mean_scores(activation.double()))
     spatial: dict[tuple[str, int], list[Tensor]] = {}
     labels: dict[tuple[str, int], list[Tensor]] = {}
 
@@ -170,19 +174,19 @@ def map_costs(network: nn.Module, groups: Sequence[Group], example: Tensor) -> d
 
     `example`: images (N, C, H, W); the cost is that of one image.
     """
-    makers: dict[str, list[str]] = {}
+    makers: dict[str, list[tuple[str, float]]] = {}  # by layer: a group, and how many filters make one of its channels
     for group in groups:
         for slot in group.slots:
             layer, _, kind = slot.parameter.rpartition(".")
             made_here = not slot.consumes and slot.axis == 0 and kind == "weight"
             if made_here and isinstance(owner(network, slot), (nn.Conv2d, nn.Linear)):
-                makers.setdefault(layer, []).append(group.name)
+                makers.setdefault(layer, []).append((group.name, (slot.channel >= 0).sum() / group.channels))
     costs = dict.fromkeys((group.name for group in groups), 0.0)
 
     def count(name: str, layer: nn.Module, _: object, output: Tensor) -> None:
         positions = math.prod(output.shape[2:]) if isinstance(layer, nn.Conv2d) else 1
-        for group in makers[name]:
-            costs[group] += 2e-6 * positions * layer.weight[0].numel()
+        for group, filters in makers[name]:
+            costs[group] += 2e-6 * positions * layer.weight[0].numel() * float(filters)
 
     hooks = [network.get_submodule(name).register_forward_hook(partial(count, name)) for name in makers]
     try:

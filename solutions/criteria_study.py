@@ -25,7 +25,7 @@ from course_utils.files import atomic
 from course_utils.study_plots import criteria_curves
 from course_utils.training import evaluate, train
 from minicifar import Loader, load
-from solutions.criteria import CRITERIA, normalize_per_layer, score
+from solutions.criteria import CRITERIA, normalize_per_layer, ranking, score
 from solutions.feature_maps import Scores
 from solutions.graph import Group
 from solutions.iterative import Ranking, prune_iteratively
@@ -79,9 +79,10 @@ def correlations(scores: Mapping[str, Scores], ruler: Scores) -> dict[str, list[
 
     found = {}
     for criterion, by_layer in scores.items():
-        inside = [spearman(by_layer[name], ruler[name]) for name in ruler]
+        inside = [spearman(by_layer[name], ruler[name]) for name in ruler if len(ruler[name]) > 1]
+        inside = [number for number in inside if number == number]  # not a number where all scores are equal
         numbers = (
-            sum(inside) / len(inside),
+            sum(inside) / max(1, len(inside)),
             spearman(together(by_layer), together(ruler)),
             spearman(together(normalize_per_layer(by_layer)), together(ruler)),
         )
@@ -91,13 +92,9 @@ def correlations(scores: Mapping[str, Scores], ruler: Scores) -> dict[str, list[
 
 def ranking_by(criterion: str, batches: Sequence[tuple[Tensor, Tensor]], seed: int) -> Ranking:
     """A criterion, normalised in each layer, or the oracle, which needs no normalisation."""
-
-    def rank(network: nn.Module, groups: Sequence[Group]) -> Scores:
-        if criterion == "oracle":
-            return oracle(network, batches, groups, progress=False)
-        return normalize_per_layer(score(network, batches, groups, [criterion], seed=seed)[criterion])
-
-    return rank
+    if criterion == "oracle":
+        return lambda network, groups: oracle(network, batches, groups, progress=False)
+    return ranking(criterion, batches, normalize=True, seed=seed)
 
 
 def curve(
@@ -111,6 +108,8 @@ def curve(
     _, log = prune_iteratively(
         network, groups, few, ratios, 1, rank=rank, scope="network", test=test, progress=False, **options
     )
+    if len(log) < len(ratios):
+        raise KeyboardInterrupt
     whole = networks.parameter_count(network)
     points = [[1.0, 1.0, evaluate(network, test).accuracy]]
     points += [[entry["keep_ratio"], entry["parameters"] / whole, entry["accuracy"]] for entry in log]

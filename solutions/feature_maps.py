@@ -81,6 +81,8 @@ def tensor_means(
             totals[name] = totals[name] + len(maps.labels) * torch.as_tensor(kernel(maps)).detach().double().cpu()
 
     examples = visit(network, batches, groups, look)
+    if unseen := {group.name for group in groups if group.free} - {name for name, _ in channels}:
+        raise ValueError(f"{sorted(unseen)[0]} is not used when the network is evaluated: leave it out of the groups.")
     return {key: (channels[key], {name: total / examples for name, total in sums[key].items()}) for key in channels}
 
 
@@ -114,12 +116,12 @@ def weight_scores(network: nn.Module, groups: Sequence[Group], criterion: Callab
 def readers(network: nn.Module, groups: Sequence[Group]) -> dict[str, list[tuple[Group, np.ndarray]]]:
     """The layers that read a group's channels, by name, with the channel of every input position (-1: another group's).
 
-    Raises ValueError for a group that no convolution or linear layer reads.
+    Groups that cannot be pruned are left out. Raises ValueError for one that no convolution or linear layer reads.
     """
     found: dict[str, list[tuple[Group, np.ndarray]]] = {}
-    for group in groups:
+    for group in [group for group in groups if group.free]:
         layers = [slot for slot in group.slots if slot.consumes and isinstance(owner(network, slot), READERS)]
-        if not layers and group.free:
+        if not layers:
             raise ValueError(f"No convolution or linear layer reads the channels of {group.name}: nothing to look at.")
         for slot in layers:
             layer = owner(network, slot)
@@ -154,7 +156,7 @@ def visit(
             images, labels = images.to(device).detach().requires_grad_(), labels.to(device)
             loss = F.cross_entropy(network(images), labels, reduction="sum")
             tensors = list({id(tensor): tensor for _, tensor in seen}.values())
-            gradients = torch.autograd.grad(loss, tensors, allow_unused=True, materialize_grads=True)
+            gradients = torch.autograd.grad(loss, tensors, materialize_grads=True) if tensors else ()
             gradient_of = {id(tensor): gradient for tensor, gradient in zip(tensors, gradients, strict=True)}
             examples += len(labels)
             numbers: dict[str, dict[int, int]] = {}
@@ -166,6 +168,8 @@ def visit(
                         axis = -1 if isinstance(network.get_submodule(name), nn.Linear) else 1
                         channels, pair = by_channel(tensor.detach(), gradient_of[id(tensor)], axis, places)
                         look(Maps(group.name, known[id(tensor)], channels, *pair, labels))
+            seen.clear()
+            del loss, tensors, gradients, gradient_of  # or they would be there during the next forward pass
     if not examples:
         raise ValueError("There was no batch to score the channels on.")
     return examples

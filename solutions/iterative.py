@@ -140,13 +140,15 @@ def prune_iteratively(
     is not changed; it needs a recipe (`save_network`) where `resume` is used.
     """
     lengths = [epochs] * (len(keep_ratios) - 1) + [epochs if final_epochs is None else final_epochs]
-    asked = {"keep_ratios": list(keep_ratios), "epochs": lengths, "scope": scope, "floor": floor, **settings}
+    named = {"rank": getattr(rank, "__name__", str(rank)), "scope": scope, "floor": floor}
+    asked = {"keep_ratios": list(keep_ratios), "epochs": lengths, **named, **settings}
     original = {group.name: group.channels for group in groups}
     log: list[dict[str, Any]] = []
     current, left, pruned = copy.deepcopy(network), list(groups), False
     folder = Path(resume) if resume is not None else None
     if folder is not None and (folder / "state.json").exists():
         current, left, log, pruned = _restored(folder, asked)
+        current = current.to(next(network.parameters()).device)
     first, first_epoch = len(log) - pruned, getattr(loader, "epoch", 0)
     total, done = sum(lengths) * len(loader), sum(lengths[:first]) * len(loader)
     bar, start = tqdm(total=total, initial=done, disable=not progress), perf_counter()

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -14,13 +15,20 @@ from solutions.graph import Group
 def next_layer(network: nn.Module, group: Group) -> str:
     """The name of the only layer that reads a group's channels, "" if there is no such layer.
 
-    A linear layer, or a convolution that is not grouped, that reads nothing else: not the stage of a residual network.
+    A convolution that is not grouped and reads channel c as its input c, or a linear layer behind a flatten, and nothing
+    else: not the stage of a residual network.
     """
-    found = readers(network, [group]) if group.free else {}
-    for name, read in found.items():
-        if len(found) == 1 and is_plain(network.get_submodule(name)) and (read[0][1] >= 0).all():
-            return name
-    return ""
+    try:
+        found = readers(network, [group])
+    except ValueError:
+        return ""
+    if len(found) != 1:
+        return ""
+    ((name, ((_, places),)),) = found.items()
+    layer = network.get_submodule(name)
+    pixels = len(places) // group.channels if isinstance(layer, nn.Linear) else 1
+    in_order = np.array_equal(places, np.repeat(np.arange(group.channels), pixels))
+    return name if in_order and is_plain(layer) else ""
 
 
 def sampled_patches(
@@ -44,6 +52,8 @@ def sampled_patches(
     image = torch.arange(len(images)).repeat_interleave(locations)
     weight = layer.weight.detach()[torch.randint(len(layer.weight), (count,), generator=chance)]
     if isinstance(layer, nn.Linear):
+        if inputs.ndim != 2:
+            raise ValueError(f"{name} reads {inputs.ndim} axes; ThiNet needs the features of an image, flattened.")
         return inputs[image].reshape(count, channels, -1, 1), weight.reshape(count, channels, -1, 1)
     up, left = layer.padding
     padded, pixels = F.pad(inputs, (left, left, up, up)), []

@@ -144,21 +144,32 @@ def losses_without(
         with evaluating(network):
             graph = prepared(network)
         quick = rest_of_the_network(network, graph, [(first, labels)], group, probe, at_once)
+        plain = naive_losses(network, [(first, labels)], group, probe)
+        if np.allclose(quick, plain, rtol=AGREES, atol=AGREES):
+            return rest_of_the_network(network, graph, batches, group, channels, at_once)
     except Exception:  # a network whose code cannot be traced, or does something unusual with its batch
-        return naive_losses(network, batches, group, channels)
-    plain = naive_losses(network, [(first, labels)], group, probe)
-    if not np.allclose(quick, plain, rtol=AGREES, atol=AGREES):
-        return naive_losses(network, batches, group, channels)
-    return rest_of_the_network(network, graph, batches, group, channels, at_once)
+        pass
+    return naive_losses(network, batches, group, channels)
 
 
 def prepared(network: nn.Module) -> fx.GraphModule:
-    """A copy as a graph of single steps: batch norms are folded into convolutions, and no step overwrites its input."""
+    """A copy as a graph of single steps, with batch norms folded into convolutions."""
     graph: Any = fuse(network)
-    for module in graph.to(memory_format=torch.channels_last).modules():
-        if hasattr(module, "inplace"):
-            module.inplace = False
-    return graph
+    return graph.to(memory_format=torch.channels_last)
+
+
+class Keeping(fx.Interpreter):
+    """Runs a graph, and keeps the values of some nodes as they were made: later steps may overwrite them in place."""
+
+    def __init__(self, graph: fx.GraphModule, wanted: set[fx.Node]) -> None:
+        super().__init__(graph)
+        self.wanted, self.kept = wanted, dict[fx.Node, Any]()
+
+    def run_node(self, n: fx.Node) -> Any:
+        found = super().run_node(n)
+        if n in self.wanted:
+            self.kept[n] = found.clone() if isinstance(found, Tensor) else found
+        return found
 
 
 def naive_losses(network: nn.Module, batches: Batches, group: Group, channels: Sequence[int]) -> list[float]:
@@ -177,18 +188,17 @@ def rest_of_the_network(
     reading = {node for node in nodes if node.op == "call_module" and node.target in places}
     if {node.target for node in reading} != set(places):
         raise ValueError("a layer is hidden inside another")
-    behind: set[fx.Node] = set()
-    for node in nodes:
-        if node in reading or behind.intersection(node.all_input_nodes):
-            behind.add(node)
+    behind = followers(nodes, reading)
+    wanted = {source for node in behind for source in node.all_input_nodes} - behind | reading
+    per_image = followers(nodes, {node for node in nodes if node.op == "placeholder"})
     last = {source: node for node in nodes for source in node.all_input_nodes}
     modules, device = dict(graph.named_modules()), next(network.parameters()).device
     totals = torch.zeros(len(channels), dtype=torch.double)
     with evaluating(network):
         for images, labels in batches:
             images, labels = images.to(device), labels.to(device)
-            before = fx.Interpreter(graph, garbage_collect_values=False)
-            logits = before.run(images)
+            run = Keeping(graph, wanted)
+            run.run(images)
             together = max(1, at_once // len(images))
             for start in range(0, len(channels), together):
                 chosen = channels[start : start + together]
@@ -197,16 +207,34 @@ def rest_of_the_network(
                     if node not in behind or node.op == "output":
                         continue
                     if node in reading:
-                        outcome[node] = read_without(node, modules, places, chosen, before.env, outcome)
+                        outcome[node] = read_without(node, modules, places, chosen, run.kept, outcome)
                     else:
-                        outcome[node] = run_again(node, modules, len(chosen), len(images), before.env, outcome)
+                        for source in node.all_input_nodes:
+                            if source not in behind:
+                                copies = len(chosen) if source in per_image else 1
+                                outcome[source] = repeated(run.kept[source], copies)
+                        outcome[node] = run_again(node, modules, outcome)
                     for source in node.all_input_nodes:
-                        if last[source] is node:
+                        if last[source] is node or source not in behind:
                             outcome.pop(source, None)
                 logits = outcome[graph.graph.output_node().args[0]].double()
                 losses = F.cross_entropy(logits, labels.repeat(len(chosen)), reduction="none")
                 totals[start : start + len(chosen)] += losses.view(len(chosen), -1).sum(1).cpu()
     return (totals / sum(len(labels) for _, labels in batches)).tolist()
+
+
+def followers(nodes: Sequence[fx.Node], first: set[fx.Node]) -> set[fx.Node]:
+    """The nodes whose values depend on those of `first`, and these themselves."""
+    found = set(first)
+    for node in nodes:
+        if found.intersection(node.all_input_nodes):
+            found.add(node)
+    return found
+
+
+def repeated(value: Any, times: int) -> Any:
+    """A tensor with the images of a batch, once for each ablation; a copy, which may be overwritten."""
+    return torch.cat([value] * times) if isinstance(value, Tensor) and value.ndim else value
 
 
 def read_without(node: fx.Node, modules: Any, places: Any, chosen: Sequence[int], before: Any, outcome: Any) -> Tensor:
@@ -239,18 +267,9 @@ def without_shares(layer: nn.Module, whole: Tensor, images: Tensor, positions: S
     return found.flatten(0, 1).permute(0, 3, 1, 2)
 
 
-def run_again(node: fx.Node, modules: Any, ablations: int, images: int, before: Any, outcome: Any) -> Any:
-    """A node behind the group, for all ablations at once; what lies in front is repeated for each of them."""
-
-    def value(argument: fx.Node) -> Any:
-        if argument in outcome:
-            return outcome[argument]
-        found = before[argument]
-        if isinstance(found, Tensor) and argument.op != "get_attr" and found.ndim and len(found) == images:
-            return torch.cat([found] * ablations)
-        return found
-
-    arguments, named = fx.map_arg((node.args, node.kwargs), value)
+def run_again(node: fx.Node, modules: Any, values: Any) -> Any:
+    """A node behind the group, on these values of its inputs."""
+    arguments, named = fx.map_arg((node.args, node.kwargs), lambda argument: values[argument])
     if node.op == "call_module":
         return modules[node.target](*arguments, **named)
     if node.op == "call_method":

@@ -164,8 +164,11 @@ def l1_plan(
     }
 
 
-def positions(groups: Sequence[Group], plan: Plan) -> dict[tuple[str, int], np.ndarray]:
-    """Which positions stay, for every (parameter, axis) that the plan changes: a mask. Raises PlanError."""
+def positions(groups: Sequence[Group], plan: Plan, checked: bool = True) -> dict[tuple[str, int], np.ndarray]:
+    """Which positions stay, for every (parameter, axis) that the plan changes: a mask.
+
+    Raises PlanError for a plan that names what is not there, and, `checked`, for one that cannot be carried out.
+    """
     by_name = {group.name: group for group in groups}
     if unknown := set(plan) - set(by_name):
         raise PlanError(f"There is no group {sorted(unknown)[0]!r}; there are {', '.join(by_name)}.")
@@ -174,25 +177,21 @@ def positions(groups: Sequence[Group], plan: Plan) -> dict[tuple[str, int], np.n
         group, stays = by_name[name], np.zeros(by_name[name].channels + 1, dtype=bool)
         stays[-1] = True  # for positions of other groups, whose channel is -1
         chosen = np.asarray(kept.cpu() if isinstance(kept, Tensor) else kept, dtype=np.int64)
-        if (
-            len(np.unique(chosen)) != len(chosen)
-            or not len(chosen)
-            or chosen.min() < 0
-            or chosen.max() >= group.channels
-        ):
+        outside = len(chosen) and (chosen.min() < 0 or chosen.max() >= group.channels)
+        if len(np.unique(chosen)) != len(chosen) or outside or (checked and not len(chosen)):
             raise PlanError(
                 f"{name}: channels to keep are different numbers from 0 to {group.channels - 1}, at least one."
             )
         stays[chosen] = True
         for channel in np.flatnonzero(~stays):
-            if int(channel) in group.frozen:
+            if checked and int(channel) in group.frozen:
                 raise PlanError(f"{name}: channel {channel} must stay: {group.frozen[int(channel)]}.")
         for slot in group.slots:
             key, whole = (slot.parameter, slot.axis), np.ones(len(slot.channel), dtype=bool)
             masks[key] = masks.get(key, whole) & stays[slot.channel]
     masks = {key: mask for key, mask in masks.items() if not mask.all()}
     for (parameter, _), mask in masks.items():
-        if not mask.any():
+        if checked and not mask.any():
             raise PlanError(f"Nothing would be left of {parameter}: keep at least one channel of every layer.")
     return masks
 
@@ -262,8 +261,11 @@ def groups_left(groups: Sequence[Group], plan: Plan) -> list[Group]:
 
 
 def silence(network: nn.Module, groups: Sequence[Group], plan: Plan) -> nn.Module:
-    """A copy in which every layer that reads a removed channel has zeros there: what `prune` must be equal to."""
-    masks = positions(groups, plan)
+    """A copy in which every layer that reads a removed channel has zeros there: what `prune` must be equal to.
+
+    Any channels can be silenced, frozen ones and all of a layer too.
+    """
+    masks = positions(groups, plan, checked=False)
     read = {(slot.parameter, slot.axis) for group in groups for slot in group.slots if slot.consumes}
 
     def zero(name: str, tensor: Tensor) -> Tensor:

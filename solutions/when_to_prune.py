@@ -62,8 +62,19 @@ def pruned_at(
 ) -> nn.Module:
     """A network pruned by L1 norms, the same share of every layer, in equal steps over `epochs` of further training."""
     ratios, each, last = spread(keep_ratio, steps, epochs)
-    pruned, _ = prune_iteratively(trained, groups, loader, ratios, each, final_epochs=last, progress=False, **settings)
+    pruned, log = prune_iteratively(
+        trained, groups, loader, ratios, each, final_epochs=last, progress=False, **settings
+    )
+    if len(log) < len(ratios):
+        raise KeyboardInterrupt
     return pruned
+
+
+def fully_trained(network: nn.Module, loader: Any, epochs: int, options: Mapping[str, Any]) -> nn.Module:
+    """The network after all of `epochs`: a run that was stopped is no result."""
+    if len(train(network, loader, epochs, progress=False, **options)) < epochs:
+        raise KeyboardInterrupt
+    return network
 
 
 def narrow(network: nn.Module, groups: Sequence[Group], keep_ratio: float, seed: int) -> nn.Module:
@@ -100,8 +111,7 @@ def study(
             whole = parameter_count(network)
             if ratio < 1:
                 network = narrow(network, groups, ratio, seed)
-            train(network, loader, epochs, progress=False, **options)
-            note(key, network, whole)
+            note(key, fully_trained(network, loader, epochs, options), whole)
     for when, begin, steps, ratio in tqdm(runs, desc=title):
         key = f"{name} | {setting} | {seed} | {when} | {steps} | {ratio}"
         if key in found:
@@ -109,7 +119,7 @@ def study(
         if begin not in prefix:
             prefix[begin] = fresh()
             if begin:
-                train(*prefix[begin], begin, progress=False, **options)
+                fully_trained(*prefix[begin], begin, options)
         trained, loader = copy.deepcopy(prefix[begin][0]), copy.copy(prefix[begin][1])
         note(key, pruned_at(trained, groups, loader, ratio, steps, epochs - begin, options), parameter_count(trained))
 

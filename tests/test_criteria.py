@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -31,6 +32,7 @@ from solutions.criteria import (
     taylor_scores,
 )
 from solutions.feature_maps import Maps, visit
+from solutions.graph import Group, Slot
 from solutions.iterative import plan_step
 from solutions.pruner import prunable_groups
 
@@ -186,7 +188,7 @@ def test_weights_of_a_channel_that_several_layers_make() -> None:
 def test_random_scores_are_permutations_that_a_seed_fixes(groups: Any, pair: Pair) -> None:
     first, again, other = (score(pair, [], groups, ["random"], seed=seed)["random"] for seed in (1, 1, 2))
     for name, values in first.items():
-        assert sorted(values.tolist()) == list(range(len(values)))
+        assert sorted(values.tolist()) == pytest.approx([(place + 1) / len(values) for place in range(len(values))])
         assert torch.equal(values, again[name])
     assert any(not torch.equal(first[name], other[name]) for name in first)
 
@@ -201,6 +203,36 @@ def test_every_criterion_prunes_any_network(criterion: str) -> None:
         sum(len(kept) for kept in plan.values()) + sum(group.channels for group in groups if group.name not in plan)
         == sum(group.channels for group in groups) - 7
     )
+
+
+class Aside(nn.Module):
+    """A convolution that only training uses."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network, self.aside = vgg_mini(widths=(4, 5)), nn.Conv2d(4, 4, 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        features = self.network.features
+        maps = features[:3](images)
+        if self.training:
+            maps = self.aside(maps)
+        return self.network.classifier(features[3:](maps).flatten(1))
+
+
+def test_a_group_that_evaluation_does_not_use_is_told() -> None:
+    slots = (Slot("aside.weight", 0, np.arange(4), False), Slot("aside.weight", 1, np.arange(4), True))
+    with pytest.raises(ValueError, match="aside is not used when the network is evaluated"):
+        score(Aside(), batches(), [Group("aside", 4, slots)], ["Taylor"])
+
+
+def test_a_channel_costs_as_many_filters_as_make_it() -> None:
+    network = nn.Sequential(
+        nn.Conv2d(3, 8, 1), nn.Conv2d(8, 8, 3, padding=1, groups=4), nn.Flatten(), nn.Linear(512, 4)
+    )
+    groups = prunable_groups(network, torch.zeros(2, 3, 8, 8))
+    first = next(group for group in groups if group.name == "0")
+    assert map_costs(network, groups, torch.zeros(1, 3, 8, 8))["0"] == pytest.approx(2e-6 * 64 * 3 * 8 / first.channels)
 
 
 def test_unknown_names_and_no_data_are_told(pair: Pair, groups: Any) -> None:

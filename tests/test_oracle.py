@@ -12,7 +12,7 @@ from course_utils.networks import from_torchvision, resnet20, vgg_mini
 from solutions import oracle as oracles
 from solutions.graph import Group
 from solutions.oracle import ablation_losses, losses_without, naive_losses, oracle, prepared, rest_of_the_network
-from solutions.pruner import prunable_groups
+from solutions.pruner import groups_left, prunable_groups, prune
 
 
 def lively(network: nn.Module) -> nn.Module:
@@ -56,9 +56,28 @@ class Branches(nn.Module):
         return self.head(nn.functional.adaptive_avg_pool2d(self.up(hidden).relu(), 4).flatten(1))
 
 
+class InPlace(nn.Module):
+    """Every step overwrites what the one before it made."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.bn1 = nn.Conv2d(3, 4, 3, stride=3), nn.BatchNorm2d(4)
+        self.second, self.bn2 = nn.Conv2d(4, 6, 3, stride=2), nn.BatchNorm2d(6)
+        self.third, self.bn3, self.relu = nn.Conv2d(6, 6, 1), nn.BatchNorm2d(6), nn.ReLU(inplace=True)
+        self.head = nn.Linear(6, 4)
+
+    def forward(self, images: Tensor) -> Tensor:
+        maps = nn.functional.relu(self.bn1(self.first(images)), inplace=True)
+        maps = self.bn2(self.second(maps)).relu_()
+        more = self.bn3(self.third(maps))
+        more += maps
+        return self.head(self.relu(more).mean((2, 3)))
+
+
 @pytest.mark.parametrize(
     ("make", "side"),
     [
+        (InPlace, 32),
         (lambda: vgg_mini(widths=(6, 8, 8, 10)), 32),
         (lambda: resnet20(widths=(4, 6, 8), classes=4), 32),
         (Branches, 32),
@@ -147,6 +166,18 @@ def test_the_network_stays_as_it_is(network: nn.Module, groups: list[Group]) -> 
     assert all(module.training for module in network.modules())
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
     network.eval()
+
+
+def test_the_last_channel_of_a_layer_and_frozen_ones_have_a_loss_too() -> None:
+    network, data = lively(vgg_mini(widths=(3, 4))), batches(4)
+    groups = groups_of(network)
+    group = groups[0]
+    narrow, left = prune(network, groups, {group.name: [1]}), groups_left(groups, {group.name: [1]})
+    _, losses = ablation_losses(narrow, data, left[:1], progress=False)
+    assert losses[group.name].shape == (1,) and torch.isfinite(losses[group.name]).all()
+    frozen = Group(group.name, group.channels, group.slots, {2: "a reason"})
+    _, losses = ablation_losses(network, data, [frozen], progress=False)
+    assert losses[frozen.name].tolist() == pytest.approx(naive_losses(network, data, group, range(3)))
 
 
 def test_stopped_it_goes_on_where_it_was(

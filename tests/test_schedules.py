@@ -327,6 +327,25 @@ def test_the_study_runs_every_moment_and_goes_on_where_it_was(monkeypatch: Any) 
     assert study_plots.when_to_prune({"small": curves}).axes[0].get_legend() is not None
 
 
+def test_a_study_that_is_stopped_keeps_no_half_result(monkeypatch: Any) -> None:
+    monkeypatch.setattr(when_to_prune, "Loader", lambda *_, **__: Batches(stop_at=9))
+    monkeypatch.setattr(when_to_prune, "BEGINS", {"at the beginning": 0})
+    images, found = SimpleNamespace(classes=range(4)), {}  # type: ignore[var-annotated]
+    with pytest.raises(KeyboardInterrupt):
+        study("vgg_mini", "good", 0, images, Batches(), found, lambda: None, epochs=3)
+    assert found == {}
+
+
+def test_another_ranking_is_another_run(network: nn.Module, groups: list[Group], tmp_path: Path) -> None:
+    def backwards(network: nn.Module, groups: Any) -> dict[str, Tensor]:
+        return {name: -values for name, values in l1_ranking(network, groups).items()}
+
+    network.recipe = vgg_mini(widths=(8, 8, 12, 12)).recipe
+    run(network, groups, Batches(), resume=tmp_path / "run")
+    with pytest.raises(ValueError, match="another rank"):
+        run(network, groups, Batches(), resume=tmp_path / "run", rank=backwards)
+
+
 def test_the_driver_shows_when_it_will_be_done(network: nn.Module, groups: list[Group], capsys: Any) -> None:
     run(network, groups, Batches(), progress=True)
     assert "done at" in capsys.readouterr().err

@@ -222,6 +222,33 @@ def test_inside_residual_blocks_only() -> None:
         thinet_step(network, groups, stage, numbers(4, 3, 32, 32), 0.5)
 
 
+class Tokens(nn.Module):
+    """A linear layer that reads the channels of every position."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.mix, self.head = nn.Conv2d(3, 4, 8, stride=8), nn.Linear(4, 5), nn.Linear(5, 4)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.head(self.mix(self.conv(images).flatten(2).transpose(1, 2)).relu().mean(1))
+
+
+def test_layers_that_read_in_another_order_are_left_alone() -> None:
+    grouped = nn.Sequential(
+        nn.Conv2d(3, 8, 1), nn.Conv2d(8, 8, 3, groups=4), nn.Conv2d(8, 5, 1), nn.Flatten(), nn.Linear(180, 4)
+    )
+    found = {group.name: next_layer(grouped, group) for group in prunable_groups(grouped, torch.zeros(2, 3, 8, 8))}
+    assert found["0"] == found["1"] == "" and found["2"] == "4"
+    tokens = Tokens()
+    for group in prunable_groups(tokens, torch.zeros(2, 3, 32, 32)):
+        if name := next_layer(tokens, group):
+            with pytest.raises(ValueError, match="3 axes"):
+                sampled_patches(tokens, name, group.channels, numbers(2, 3, 32, 32))
+            break
+    else:
+        pytest.fail("no group is read by a linear layer")
+
+
 def test_at_least_one_channel_stays(network: nn.Module, groups: Any) -> None:
     _, kept = thinet_step(network, groups, groups[0], numbers(4, 3, 32, 32), 0.0)
     assert len(kept) == 1
