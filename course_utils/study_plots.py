@@ -77,7 +77,7 @@ def when_to_prune(tables: Mapping[str, Mapping[str, Mapping[float, Sequence[floa
     A line is the mean of the seeds, its band reaches from the worst to the best of them. One colour a moment; full lines
     for one step, broken ones for several; the unpruned network is a star.
     """
-    drawing, axes = figure(len(tables), width=4.6, height=3.8, squeeze=False, sharey=True)
+    drawing, axes = figure(len(tables), width=4.6, height=3.8, squeeze=False)
     moments = dict.fromkeys(label.split(",")[0] for curves in tables.values() for label in curves)
     shades = dict(
         zip(moments, (COLOURS["original"], COLOURS["from scratch"], "#0072b2", "#d55e00", "#009e73"), strict=False)
@@ -93,7 +93,7 @@ def when_to_prune(tables: Mapping[str, Mapping[str, Mapping[float, Sequence[floa
         axis.set(xscale="log", xlabel="parameters left", title=title)
         axis.xaxis.set_major_formatter(percent)
         axis.xaxis.set_minor_formatter(lambda *_: "")
-    axes[0, 0].yaxis.set_major_formatter(percent)
+        axis.yaxis.set_major_formatter(percent)
     axes[0, 0].set_ylabel("test accuracy")
     axes[0, -1].legend(fontsize=7)
     say_source(drawing, images)

@@ -327,6 +327,14 @@ def test_the_study_runs_every_moment_and_goes_on_where_it_was(monkeypatch: Any) 
     assert study_plots.when_to_prune({"small": curves}).axes[0].get_legend() is not None
 
 
+@pytest.mark.parametrize("setting", ["poster", "good"])
+def test_the_study_that_comes_with_the_course_is_whole(setting: str) -> None:
+    curves = study_plots.study_curves(study_plots.recorded_study(), "vgg_mini", setting)
+    assert len(curves) == 2 + 3 * 2
+    assert {len(runs) for sizes in curves.values() for runs in sizes.values()} == {3}
+    assert {len(sizes) for label, sizes in curves.items() if label != "unpruned"} == {3}
+
+
 def test_a_study_that_is_stopped_keeps_no_half_result(monkeypatch: Any) -> None:
     monkeypatch.setattr(when_to_prune, "Loader", lambda *_, **__: Batches(stop_at=9))
     monkeypatch.setattr(when_to_prune, "BEGINS", {"at the beginning": 0})
