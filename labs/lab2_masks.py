@@ -311,7 +311,7 @@ history = train_masked(
     sparse,
     global_masks(sparse, 0.9),
     Loader(train_images, batch_size=64, shuffle=True, augment=True, seed=0),
-    epochs=12,
+    epochs=6,
     test=Loader(val_images, batch_size=400),
     lr=0.05,
 )
