@@ -18,7 +18,8 @@ def merge_conv_1x1(conv: nn.Conv2d, pointwise: nn.Conv2d) -> nn.Conv2d:
     """
     check_pair(conv, pointwise)
     mix = pointwise.weight[:, :, 0, 0]
-    return rebuilt(conv, torch.einsum("om,mikl->oikl", mix, conv.weight), mixed_bias(conv, pointwise))
+    bias = plus(pointwise.bias, None if conv.bias is None else mix @ conv.bias)
+    return rebuilt(conv, torch.einsum("om,mikl->oikl", mix, conv.weight), bias)
 
 
 def merge_1x1_conv(pointwise: nn.Conv2d, conv: nn.Conv2d) -> nn.Conv2d:
@@ -29,15 +30,12 @@ def merge_1x1_conv(pointwise: nn.Conv2d, conv: nn.Conv2d) -> nn.Conv2d:
     refused (ValueError), as are grouped convolutions.
     """
     check_pair(conv, pointwise)
-    bias = conv.bias
-    if pointwise.bias is not None:
-        if conv.padding_mode == "zeros" and pads(conv):
-            raise ValueError(
-                "the 1×1 convolution has a bias and the next one pads with zeros: at the border no merged bias is right. "
-                "Give the 1×1 convolution bias=False, or pad by reflection, replication or wrap-around."
-            )
-        added = conv.weight.sum(dim=(2, 3)) @ pointwise.bias
-        bias = added if bias is None else bias + added
+    if pointwise.bias is not None and conv.padding_mode == "zeros" and pads(conv):
+        raise ValueError(
+            "the 1×1 convolution has a bias and the next one pads with zeros: at the border no merged bias is right. "
+            "Give the 1×1 convolution bias=False, or pad by reflection, replication or wrap-around."
+        )
+    bias = plus(conv.bias, None if pointwise.bias is None else conv.weight.sum(dim=(2, 3)) @ pointwise.bias)
     return rebuilt(conv, torch.einsum("omkl,mi->oikl", conv.weight, pointwise.weight[:, :, 0, 0]), bias)
 
 
@@ -63,15 +61,13 @@ def merge_transposed_1x1(conv: nn.ConvTranspose2d, pointwise: nn.Conv2d) -> nn.C
     """
     check_pair(conv, pointwise)
     mix = pointwise.weight[:, :, 0, 0]
-    return rebuilt(conv, torch.einsum("om,imkl->iokl", mix, conv.weight), mixed_bias(conv, pointwise))
+    bias = plus(pointwise.bias, None if conv.bias is None else mix @ conv.bias)
+    return rebuilt(conv, torch.einsum("om,imkl->iokl", mix, conv.weight), bias)
 
 
 def merge_linear(first: nn.Linear, second: nn.Linear) -> nn.Linear:
     """One linear layer in place of two: W = W2 W1, b = W2 b1 + b2."""
-    bias = second.bias
-    if first.bias is not None:
-        added = second.weight @ first.bias
-        bias = added if bias is None else bias + added
+    bias = plus(second.bias, None if first.bias is None else second.weight @ first.bias)
     return rebuilt(first, second.weight @ first.weight, bias)
 
 
@@ -83,10 +79,7 @@ def merge_1x1_linear(pointwise: nn.Conv2d, linear: nn.Linear) -> nn.Linear:
     """
     check_pair(None, pointwise)
     by_channel = linear.weight.view(len(linear.weight), pointwise.out_channels, -1)
-    bias = linear.bias
-    if pointwise.bias is not None:
-        added = by_channel.sum(2) @ pointwise.bias
-        bias = added if bias is None else bias + added
+    bias = plus(linear.bias, None if pointwise.bias is None else by_channel.sum(2) @ pointwise.bias)
     weight = torch.einsum("omp,mi->oip", by_channel, pointwise.weight[:, :, 0, 0])
     return rebuilt(linear, weight.flatten(1), bias)
 
@@ -110,12 +103,11 @@ def pads(conv: nn.Conv2d) -> bool:
     return any(side > 0 for side in conv.padding)
 
 
-def mixed_bias(first: nn.Module, pointwise: nn.Conv2d) -> Tensor | None:
-    """A b1 + bA, of which each may be missing."""
-    if first.bias is None:
-        return pointwise.bias
-    mixed = pointwise.weight[:, :, 0, 0] @ first.bias
-    return mixed if pointwise.bias is None else mixed + pointwise.bias
+def plus(bias: Tensor | None, added: Tensor | None) -> Tensor | None:
+    """The sum of two biases, of which each may be missing."""
+    if bias is None or added is None:
+        return added if bias is None else bias
+    return bias + added
 
 
 def rebuilt(layer: nn.Module, weight: Tensor, bias: Tensor | None) -> Any:
