@@ -98,9 +98,13 @@ class AlphaNetwork(nn.Module):
                 raise ValueError(
                     f"{name} has {outputs(layer)} channels: keep 1 to {outputs(layer)} of them, not {count}."
                 )
-            self.branches[key(name)] = self._branch(inner[name], count).to(layer.weight)
+            self.branches[key(name)] = self._new_branch(inner[name], count).to(layer.weight)
 
-    def _branch(self, link: Link, count: int) -> nn.Sequential:
+    def branch(self, layer: str) -> Any:
+        """The narrow way behind a layer, None where there is none: [ConvA, …, ConvB]."""
+        return dict(self.branches.items()).get(key(layer))
+
+    def _new_branch(self, link: Link, count: int) -> nn.Sequential:
         """ConvA, narrow copies of what stands behind the layer, and ConvB; linear layers in place of both behind one."""
         layer = self.original.get_submodule(link.layer)
         if isinstance(layer, nn.Linear):
@@ -115,7 +119,7 @@ class AlphaNetwork(nn.Module):
         maps = images
         for link in self.links:
             maps = self.original.get_submodule(link.layer)(maps)
-            branch = self.branches[key(link.layer)] if key(link.layer) in self.branches else None
+            branch = self.branch(link.layer)
             if branch is None or self.alpha == 1:
                 maps = self.wide(link, maps)
             elif self.alpha == 0:
@@ -159,8 +163,8 @@ def shrink(network: AlphaNetwork) -> nn.Module:
         if expand is not None:
             layer = merge_before(expand, layer)
             expand = None
-        if key(link.layer) in network.branches:
-            first, *middle, expand = network.branches[key(link.layer)]
+        if (branch := network.branch(link.layer)) is not None:
+            first, *middle, expand = branch
             layer = merge_behind(layer, first)
             for name, module in zip(link.behind, middle, strict=True):
                 narrow.set_submodule(name, copy.deepcopy(module).eval())
@@ -210,8 +214,7 @@ def start_from_ranking(network: AlphaNetwork, images: Tensor, samples: int = 400
             layer = network.original.get_submodule(link.layer)
             maps = layer(maps)
             wide = network.wide(link, maps)
-            if key(link.layer) in network.branches:
-                branch = network.branches[key(link.layer)]
+            if (branch := network.branch(link.layer)) is not None:
                 kept = strongest(layer, outputs(branch[0]))
                 selected = torch.eye(outputs(layer))[kept].to(maps)
                 branch[0].weight.copy_(selected.view_as(branch[0].weight))
@@ -270,7 +273,7 @@ def key(layer: str) -> str:
     return layer.replace(".", "/")
 
 
-def outputs(layer: nn.Module) -> int:
+def outputs(layer: Any) -> int:
     """The number of channels, or features, that a layer makes."""
     return layer.out_features if isinstance(layer, nn.Linear) else layer.out_channels
 
