@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
@@ -18,10 +18,12 @@ TOLERANCE = 1e-10  # of the outputs' standard deviation, in float64
 
 
 def lively(network: nn.Module, seed: int = 0) -> nn.Module:
-    """With batch norms that do something: random affines and running statistics; in float64 and evaluation mode."""
+    """Weights from the seed, and batch norms that do something; in float64 and evaluation mode."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         for module in network.modules():
+            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+                module.reset_parameters()
             if isinstance(module, nn.BatchNorm2d | nn.BatchNorm1d):
                 nn.init.uniform_(module.weight, 0.5, 1.5)
                 for tensor in (module.bias, module.running_mean):
@@ -90,7 +92,7 @@ def test_what_is_no_chain_is_refused_with_the_reason(how: str, says: str) -> Non
 
 def test_residual_networks_are_refused() -> None:
     for network in (resnet20(), from_torchvision("mobilenet_v2")):
-        with pytest.raises(ValueError, match="skip|grouped"):
+        with pytest.raises(ValueError, match=r"skip|grouped"):
             AlphaNetwork(network, {})
 
 
@@ -100,6 +102,11 @@ def test_a_linear_layer_with_a_norm_behind_the_flatten_is_refused() -> None:
 
 
 # --- the intermediate network
+
+
+@pytest.fixture(autouse=True)
+def the_same_weights_every_time() -> None:
+    torch.manual_seed(0)
 
 
 def test_with_alpha_1_it_is_the_original_and_with_0_the_original_has_no_say() -> None:
@@ -192,6 +199,7 @@ def test_shrinking_any_chain_changes_nothing(original: nn.Module, keep_ratio: fl
     network = lively(AlphaNetwork(original, kept_widths(original, keep_ratio)), seed)
     network.alpha = 0.0
     images = numbers(2, 3, 12, 13, seed=seed)
+    assume(network(images).std() > 1e-3)  # now and then a ReLU is dead everywhere
     assert difference(shrink(network), network, images) < TOLERANCE
 
 
