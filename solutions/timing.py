@@ -71,7 +71,7 @@ def compare(
 
     `setting`: "torch" and "channels_last" are PyTorch on the CPU in inference mode, "onnxruntime" the exported file,
     "cuda" PyTorch on the GPU, where work is waited for. `threads`: as many as PyTorch uses now if not given.
-    Raises ValueError for another setting.
+    Raises ValueError for another setting, and for "cuda" without a GPU.
     """
     threads = threads or torch.get_num_threads()
     images = torch.randn(batch, *image_size, generator=torch.Generator().manual_seed(0))
@@ -109,6 +109,10 @@ def runner(network: nn.Module, images: Tensor, setting: str) -> Callable[[], Any
         return torch_run(formatted, images.to(memory_format=torch.channels_last))
     if setting not in ("torch", "cuda"):
         raise ValueError(f"There is no setting {setting!r}; there are {', '.join(SETTINGS)} and cuda.")
+    if setting == "cuda" and not torch.cuda.is_available():
+        raise ValueError(
+            f"PyTorch sees no GPU here, so there is nothing to time on it; there are {', '.join(SETTINGS)}."
+        )
     return torch_run(network, images, "cuda" if setting == "cuda" else "cpu")
 
 

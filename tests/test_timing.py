@@ -8,7 +8,7 @@ from torch import nn
 
 from course_utils.networks import vgg_mini
 from solutions import timing
-from solutions.timing import SETTINGS, Timing, compare, peak_megabytes
+from solutions.timing import SETTINGS, Timing, compare, peak_cuda_megabytes, peak_megabytes
 
 SMALL = vgg_mini(widths=(4, 4)).eval()
 
@@ -49,6 +49,20 @@ def test_networks_and_threads_are_as_before() -> None:
 def test_an_unknown_setting_names_those_that_there_are() -> None:
     with pytest.raises(ValueError, match="torch, channels_last, onnxruntime and cuda"):
         compare(SMALL, SMALL, setting="tpu")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_without_a_gpu_that_is_said() -> None:
+    with pytest.raises(ValueError, match="sees no GPU"):
+        compare(SMALL, SMALL, setting="cuda")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+def test_a_gpu_is_waited_for_and_its_memory_read() -> None:
+    assert compare(SMALL, SMALL, batch=2, setting="cuda", rounds=2).speedup > 0
+    images = torch.zeros(8, 3, 32, 32)
+    weights = sum(parameter.numel() for parameter in SMALL.parameters()) * 4 / 1e6
+    assert peak_cuda_megabytes(SMALL, images) > weights + images.numel() * 4 / 1e6
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="resident memory is read as Linux has it")
