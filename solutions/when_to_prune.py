@@ -85,43 +85,61 @@ def narrow(network: nn.Module, groups: Sequence[Group], keep_ratio: float, seed:
 
 
 def study(
-    name: str, setting: str, seed: int, images: Any, test: Any, found: dict[str, Any], keep: Any, epochs: int = EPOCHS
+    name: str,
+    setting: str,
+    seed: int,
+    images: Any,
+    test: Any,
+    found: dict[str, Any],
+    keep: Any,
+    epochs: int = EPOCHS,
+    keep_ratios: Sequence[float] = KEEP_RATIOS,
 ) -> None:
     """All runs of one network, one setting and one seed into `found`; `keep()` is called after each of them."""
     options = SETTINGS[setting]
+    stages: dict[int, tuple[nn.Module, Any]] = {}
 
     def fresh() -> tuple[nn.Module, Any]:
         loader = Loader(images, batch_size=64, shuffle=True, augment=True, seed=seed)
         return getattr(networks, name)(classes=len(images.classes), seed=seed), loader
+
+    def trained_for(begin: int) -> tuple[nn.Module, Any]:
+        """A copy of the network after `begin` epochs; with a constant rate and no momentum it goes on from a shorter run."""
+        if begin not in stages:
+            goes_on = options["schedule"] == "constant" and not options["momentum"]
+            shorter = max((stage for stage in BEGINS.values() if goes_on and stage < begin), default=0)
+            network, loader = trained_for(shorter) if shorter else fresh()
+            if begin > shorter:
+                fully_trained(network, loader, begin - shorter, options)
+            stages[begin] = network, loader
+        network, loader = stages[begin]
+        return copy.deepcopy(network), copy.copy(loader)
 
     def note(key: str, network: nn.Module, whole: int) -> None:
         accuracy = evaluate(network, test).accuracy
         found[key] = {"accuracy": round(accuracy, 5), "parameters_left": round(parameter_count(network) / whole, 5)}
         keep()
 
-    runs = [(when, begin, steps, ratio) for when, begin in BEGINS.items() for steps in STEPS for ratio in KEEP_RATIOS]
+    runs = [(when, begin, steps, ratio) for when, begin in BEGINS.items() for steps in STEPS for ratio in keep_ratios]
     groups = prunable_groups(fresh()[0], torch.zeros(2, 3, 32, 32))
-    prefix: dict[int, tuple[nn.Module, Any]] = {}
-    controls = {"unpruned": 1.0} | {f"from scratch | {ratio}": ratio for ratio in KEEP_RATIOS}
+    controls = {"unpruned": 1.0} | {f"from scratch | {ratio}": ratio for ratio in keep_ratios}
     title = f"{name}, {setting} settings, seed {seed}"
     for control, ratio in tqdm(controls.items(), desc=f"{title}, controls"):
         key = f"{name} | {setting} | {seed} | {control}"
-        if key not in found:
-            network, loader = fresh()
-            whole = parameter_count(network)
-            if ratio < 1:
-                network = narrow(network, groups, ratio, seed)
-            note(key, fully_trained(network, loader, epochs, options), whole)
-    for when, begin, steps, ratio in tqdm(runs, desc=title):
-        key = f"{name} | {setting} | {seed} | {when} | {steps} | {ratio}"
         if key in found:
             continue
-        if begin not in prefix:
-            prefix[begin] = fresh()
-            if begin:
-                fully_trained(*prefix[begin], begin, options)
-        trained, loader = copy.deepcopy(prefix[begin][0]), copy.copy(prefix[begin][1])
-        note(key, pruned_at(trained, groups, loader, ratio, steps, epochs - begin, options), parameter_count(trained))
+        whole = parameter_count(fresh()[0])
+        if control == "unpruned":
+            note(key, trained_for(epochs)[0], whole)
+        else:
+            network, loader = fresh()
+            note(key, fully_trained(narrow(network, groups, ratio, seed), loader, epochs, options), whole)
+    for when, begin, steps, ratio in tqdm(runs, desc=title):
+        key = f"{name} | {setting} | {seed} | {when} | {steps} | {ratio}"
+        if key not in found:
+            trained, loader = trained_for(begin)
+            pruned = pruned_at(trained, groups, loader, ratio, steps, epochs - begin, options)
+            note(key, pruned, parameter_count(trained))
 
 
 def read(path: str | Path) -> dict[str, Any]:
@@ -136,6 +154,7 @@ def main() -> None:
     parser.add_argument("--networks", nargs="+", default=["vgg_mini", "resnet20"])
     parser.add_argument("--settings", nargs="+", default=list(SETTINGS), choices=list(SETTINGS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--keep-ratios", nargs="+", type=float, default=KEEP_RATIOS)
     options = parser.parse_args()
     images, test = MiniCIFAR("train"), Loader(MiniCIFAR("test"), batch_size=500)
     found = read(options.results)
@@ -149,7 +168,7 @@ def main() -> None:
     for name in options.networks:
         for seed in options.seeds:
             for setting in options.settings:
-                study(name, setting, seed, images, test, found["results"], keep)
+                study(name, setting, seed, images, test, found["results"], keep, keep_ratios=options.keep_ratios)
     tables = {f"{n}, {s} settings": study_curves(found, n, s) for n in options.networks for s in options.settings}
     when_to_prune(tables, images).savefig(options.results.with_suffix(".png"), bbox_inches="tight")
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from course_utils import study_plots
 from course_utils.networks import parameter_count, resnet20, vgg_mini
+from course_utils.training import Evaluation
 from solutions import when_to_prune
 from solutions.graph import Group
 from solutions.iterative import group_sensitivity, l1_ranking, lowest_everywhere, plan_step, prune_iteratively
@@ -310,10 +311,10 @@ def test_a_twin_has_the_shapes_and_nothing_else(make: Any) -> None:
 def test_the_study_runs_every_moment_and_goes_on_where_it_was(monkeypatch: Any) -> None:
     monkeypatch.setattr(when_to_prune, "Loader", lambda *_, **__: Batches())
     monkeypatch.setattr(when_to_prune, "BEGINS", {"at the beginning": 0, "later": 1})
-    monkeypatch.setattr(when_to_prune, "KEEP_RATIOS", (0.5,))
     images, found, kept = SimpleNamespace(classes=range(4)), {}, []  # type: ignore[var-annotated]
     for _ in range(2):
-        study("vgg_mini", "good", 0, images, Batches(), found, lambda: kept.append(len(found)), epochs=3)
+        note = lambda: kept.append(len(found))  # noqa: E731
+        study("vgg_mini", "good", 0, images, Batches(), found, note, epochs=3, keep_ratios=(0.5,))
     assert kept == [1, 2, 3, 4, 5, 6]
     curves = study_plots.study_curves({"results": found}, "vgg_mini", "good")
     assert list(curves) == [
@@ -325,6 +326,19 @@ def test_the_study_runs_every_moment_and_goes_on_where_it_was(monkeypatch: Any) 
         round(73_332 / 289_508, 5)
     }
     assert study_plots.when_to_prune({"small": curves}).axes[0].get_legend() is not None
+
+
+def test_with_a_constant_rate_a_longer_training_goes_on_from_a_shorter_one(monkeypatch: Any) -> None:
+    monkeypatch.setattr(when_to_prune, "Loader", lambda *_, **__: Batches())
+    judged: list[nn.Module] = []
+    monkeypatch.setattr(when_to_prune, "evaluate", lambda network, _: judged.append(network) or Evaluation(0, 0))
+    images = SimpleNamespace(classes=range(4))
+    for begins in ({"later": 1}, {}):
+        monkeypatch.setattr(when_to_prune, "BEGINS", begins)
+        study("vgg_mini", "poster", 0, images, None, {}, lambda: None, epochs=3, keep_ratios=(0.5,) if begins else ())
+    unpruned, alone = judged[0], judged[-1]
+    for name, tensor in unpruned.state_dict().items():
+        assert torch.equal(tensor, alone.state_dict()[name]), name
 
 
 @pytest.mark.parametrize("setting", ["poster", "good"])

@@ -7,7 +7,7 @@ from torch import nn
 from course_utils import baseline as baselines
 from course_utils.checkpoints import describe, load_network, save_network
 from course_utils.networks import builder, vgg_mini
-from course_utils.training import Evaluation, evaluate, train
+from course_utils.training import Evaluation, _memory_format, evaluate, train
 
 
 class Batches:
@@ -269,3 +269,9 @@ def test_other_images_get_a_baseline_of_their_own_once(committed, monkeypatch, c
     assert calls == ["vgg_mini"]
     assert torch.equal(weights(first), weights(second))
     assert "trained once" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("inputs", "stride", "safe"), [(4, 2, False), (8, 2, True), (4, 1, True)])
+def test_a_layout_that_breaks_memory_is_avoided(inputs: int, stride: int, safe: bool) -> None:
+    network = nn.Sequential(nn.Conv2d(3, inputs, 3), nn.Conv2d(inputs, 8, 1, stride))
+    assert (_memory_format(network) is torch.channels_last) == safe
