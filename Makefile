@@ -1,9 +1,9 @@
-# make demo | test | lab | labs: each builds on `make setup`, which makes .venv and is skipped when up to date.
+# make demo | test | lab | labs | results: each builds on `make setup`, which makes .venv and is skipped when up to date.
 PYTHON ?= python3
 BIN := .venv/bin
 ALONE := tests/test_sandbox.py tests/test_batch.py tests/test_faults.py tests/attacks  # they use all cores themselves
 
-.PHONY: setup demo test lab labs format clean
+.PHONY: setup demo test lab labs results format clean
 
 setup: .venv/.up-to-date
 
@@ -25,6 +25,9 @@ test: setup
 
 labs: setup
 	$(BIN)/python -m pytest tests/test_editions.py --full-training
+
+results: setup
+	$(BIN)/python -m solutions.results docs/results/minicifar-vgg_mini.json
 
 lab: setup
 	$(BIN)/autograder release

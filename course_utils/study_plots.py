@@ -143,3 +143,37 @@ def criteria_curves(found: Mapping[str, Any], images: Any = None) -> Figure:
     axis.legend(fontsize=8)
     say_source(drawing, images)
     return drawing
+
+
+def method_curves(found: Mapping[str, Any], images: Any = None) -> Figure:
+    """Accuracy over the parameters left, one line a method: the mean of the seeds, and a band from worst to best.
+
+    `found["results"]`: {"method | keep ratio | seed": {"accuracy", "parameters_left", "original_accuracy", …}, …}.
+    """
+    drawing, axis = figure(width=8.0, height=4.6)
+    runs: dict[str, dict[str, list[Mapping[str, float]]]] = {}
+    for key, result in found["results"].items():
+        method, ratio, _ = key.split(" | ")
+        runs.setdefault(method, {}).setdefault(ratio, []).append(result)
+    shades = iter(plt.get_cmap("tab20")(np.linspace(0, 1, 20)))
+    for method, by_ratio in runs.items():
+        shade = COLOURS.get(method.removesuffix(" masks").split(",")[0]) or next(shades)
+        points = [
+            (np.mean([run["parameters_left"] for run in several]), [run["accuracy"] for run in several])
+            for _, several in sorted(by_ratio.items(), key=lambda item: float(item[0]))
+        ]
+        left, accuracies = [share for share, _ in points], [found for _, found in points]
+        style: Any = {"linestyle": "--" if "," in method or method == "from scratch" else "-", "color": shade}
+        axis.plot(left, [np.mean(each) for each in accuracies], marker="o", markersize=3.5, label=method, **style)
+        axis.fill_between(
+            left, *zip(*((min(e), max(e)) for e in accuracies), strict=True), color=shade, alpha=0.1, lw=0
+        )
+    original = np.mean([result["original_accuracy"] for result in found["results"].values()])
+    axis.axhline(original, color=COLOURS["original"], linestyle=":", label="unpruned")
+    axis.set(xscale="log", xlabel="parameters left", ylabel="test accuracy")
+    axis.xaxis.set_major_formatter(percent)
+    axis.xaxis.set_minor_formatter(lambda *_: "")
+    axis.yaxis.set_major_formatter(percent)
+    axis.legend(fontsize=8, bbox_to_anchor=(1.02, 1), loc="upper left")
+    say_source(drawing, images)
+    return drawing

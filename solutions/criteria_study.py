@@ -11,7 +11,6 @@ is a picture beside the results.
 
 import argparse
 import itertools
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,10 +19,8 @@ import torch
 from torch import Tensor, nn
 
 from course_utils import networks
-from course_utils.checkpoints import load_network, save_network
-from course_utils.files import atomic
 from course_utils.study_plots import criteria_curves
-from course_utils.training import evaluate, train
+from course_utils.training import evaluate
 from minicifar import Loader, load
 from solutions.criteria import CRITERIA, normalize_per_layer, ranking, score
 from solutions.feature_maps import Scores
@@ -32,6 +29,7 @@ from solutions.iterative import Ranking, prune_iteratively
 from solutions.oracle import oracle
 from solutions.pruner import prunable_groups
 from solutions.ranks import spearman
+from solutions.runs import keep_results, read_results, trained
 
 IMAGES = 512  # for scores and oracle, from the training images
 STEPS = 12  # of pruning
@@ -52,23 +50,6 @@ class FewBatches:
 
     def __iter__(self) -> Iterator[Any]:
         return itertools.islice(self.batches, self.count)
-
-
-def trained(name: str, images: Any, seed: int, epochs: int, device: str, folder: Path) -> nn.Module:
-    """A network of the course, trained from this seed; kept in `folder`, and resumed there."""
-    path = folder / f"{name}-seed{seed}.safetensors"
-    if path.exists():
-        return load_network(path).to(device)
-    network = getattr(networks, name)(classes=len(images.classes), seed=seed).to(device)
-    loader = Loader(images, batch_size=64, shuffle=True, augment=True, seed=seed, device=device)
-    folder.mkdir(parents=True, exist_ok=True)
-    resume = path.with_suffix(".resume")
-    history = train(network, loader, epochs, label_smoothing=0.1, resume=resume)
-    if len(history) < epochs:
-        raise KeyboardInterrupt
-    save_network(network, path, images=images)
-    resume.unlink(missing_ok=True)
-    return network
 
 
 def correlations(scores: Mapping[str, Scores], ruler: Scores) -> dict[str, list[float]]:
@@ -128,16 +109,10 @@ def main() -> None:
     images = load(options.dataset, "train")
     test = Loader(load(options.dataset, "test"), batch_size=500, device=options.device)
     about = {"images": images.fingerprint, "network": options.network, "epochs": options.epochs}
-    found: dict[str, Any] = {**about, "correlations": {}, "curves": {}}
-    if options.results.exists():
-        found = json.loads(options.results.read_text(encoding="utf-8"))
-    if changed := [name for name in about if found[name] != about[name]]:
-        parser.error(f"{options.results} was made with another {changed[0]}: {found[changed[0]]}")
-
-    def keep() -> None:
-        with atomic(options.results) as temporary:
-            temporary.write_text(json.dumps(found, indent=1), encoding="utf-8")
-
+    try:
+        found = {"correlations": {}, "curves": {}, **read_results(options.results, about)}
+    except ValueError as error:
+        parser.error(str(error))
     for seed in options.seeds:
         network = trained(
             options.network, images, seed, options.epochs, options.device, options.results.with_suffix("")
@@ -150,13 +125,13 @@ def main() -> None:
             resume = options.results.with_suffix("") / f"oracle-seed{seed}.json"
             ruler = oracle(network, batches, free, resume=resume)
             found["correlations"][str(seed)] = correlations(score(network, batches, free, CRITERIA, seed=seed), ruler)
-            keep()
+            keep_results(options.results, found)
         for criterion in CURVES:
             key = f"{criterion} | {seed}"
             if key not in found["curves"]:
                 rank = ranking_by(criterion, batches, seed)
                 found["curves"][key] = curve(network, groups, images, test, rank, seed, options.device)
-                keep()
+                keep_results(options.results, found)
                 print(key, found["curves"][key][-1], flush=True)
     criteria_curves(found, images).savefig(options.results.with_suffix(".png"), bbox_inches="tight")
 

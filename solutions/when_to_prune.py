@@ -10,7 +10,6 @@ there is a picture beside the results.
 
 import argparse
 import copy
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,14 +19,14 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from course_utils import networks
-from course_utils.files import atomic
 from course_utils.networks import parameter_count
 from course_utils.study_plots import study_curves, when_to_prune
-from course_utils.training import evaluate, train
+from course_utils.training import evaluate
 from minicifar import Loader, MiniCIFAR
 from solutions.graph import Group
 from solutions.iterative import l1_ranking, plan_step, prune_iteratively
 from solutions.pruner import prunable_groups, prune
+from solutions.runs import fully_trained, keep_results, read_results
 from solutions.schedules import narrow_twin
 
 EPOCHS = 20
@@ -70,13 +69,6 @@ def pruned_at(
     return pruned
 
 
-def fully_trained(network: nn.Module, loader: Any, epochs: int, options: Mapping[str, Any]) -> nn.Module:
-    """The network after all of `epochs`: a run that was stopped is no result."""
-    if len(train(network, loader, epochs, progress=False, **options)) < epochs:
-        raise KeyboardInterrupt
-    return network
-
-
 def narrow(network: nn.Module, groups: Sequence[Group], keep_ratio: float, seed: int) -> nn.Module:
     """The control: the shape that pruning the same share of every layer gives, with random weights."""
     sizes = {group.name: group.channels for group in groups}
@@ -110,7 +102,7 @@ def study(
             shorter = max((stage for stage in BEGINS.values() if goes_on and stage < begin), default=0)
             network, loader = trained_for(shorter) if shorter else fresh()
             if begin > shorter:
-                fully_trained(network, loader, begin - shorter, options)
+                fully_trained(network, loader, begin - shorter, progress=False, **options)
             stages[begin] = network, loader
         network, loader = stages[begin]
         return copy.deepcopy(network), copy.copy(loader)
@@ -133,19 +125,14 @@ def study(
             note(key, trained_for(epochs)[0], whole)
         else:
             network, loader = fresh()
-            note(key, fully_trained(narrow(network, groups, ratio, seed), loader, epochs, options), whole)
+            small = narrow(network, groups, ratio, seed)
+            note(key, fully_trained(small, loader, epochs, progress=False, **options), whole)
     for when, begin, steps, ratio in tqdm(runs, desc=title):
         key = f"{name} | {setting} | {seed} | {when} | {steps} | {ratio}"
         if key not in found:
             trained, loader = trained_for(begin)
             pruned = pruned_at(trained, groups, loader, ratio, steps, epochs - begin, options)
             note(key, pruned, parameter_count(trained))
-
-
-def read(path: str | Path) -> dict[str, Any]:
-    """The results that are there already."""
-    path = Path(path)
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"results": {}}
 
 
 def main() -> None:
@@ -157,13 +144,13 @@ def main() -> None:
     parser.add_argument("--keep-ratios", nargs="+", type=float, default=KEEP_RATIOS)
     options = parser.parse_args()
     images, test = MiniCIFAR("train"), Loader(MiniCIFAR("test"), batch_size=500)
-    found = read(options.results)
-    if found.setdefault("images", images.fingerprint) != images.fingerprint:
-        parser.error(f"{options.results} was made with other images: {found['images']}")
+    try:
+        found = read_results(options.results, {"images": images.fingerprint})
+    except ValueError as error:
+        parser.error(str(error))
 
     def keep() -> None:
-        with atomic(options.results) as temporary:
-            temporary.write_text(json.dumps(found, indent=1), encoding="utf-8")
+        keep_results(options.results, found)
 
     for name in options.networks:
         for seed in options.seeds:

@@ -1,0 +1,295 @@
+"""Every pruning method of the course under one budget: the table and the plot of results that anyone can make again.
+
+    python -m solutions.results docs/results/minicifar-vgg_mini.json
+    python -m solutions.results docs/results/cifar10-vgg16.json --dataset cifar10 --network vgg16 --epochs 160
+        --retraining 40 --device cuda --minutes 9
+
+Same trained network, same number of epochs afterwards, the same share of every layer's filters (of single weights for
+masks), several seeds. A run that was stopped, or that reached `--minutes`, goes on where it was with the same call.
+Beside the results a table (Markdown) and a plot (PNG) are written.
+"""
+
+import argparse
+import copy
+import platform
+import shutil
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from course_utils import study_plots
+from course_utils.networks import parameter_count
+from course_utils.training import evaluate
+from minicifar import Loader, load
+from solutions.alpha_branch import AlphaNetwork, alpha_schedule, kept_widths, shrink, start_from_ranking, train_through
+from solutions.costs import count_macs
+from solutions.criteria import CRITERIA, ranking
+from solutions.graph import Group
+from solutions.iterative import plan_step, prune_iteratively
+from solutions.masks import apply_masks, global_masks, sparsity
+from solutions.pruner import prunable_groups, prune
+from solutions.runs import at_most, fully_trained, keep_results, read_results, trained
+from solutions.schedules import narrow_twin
+from solutions.thinet import thinet
+from solutions.timing import compare
+
+KEEP_RATIOS = (0.7, 0.5, 0.35, 0.2)
+RATE = 0.05
+SIZE = (3, 32, 32)
+
+
+@dataclass
+class Run:
+    """One trained network, and what a method needs to prune and retrain it."""
+
+    network: nn.Module
+    groups: Sequence[Group]
+    loader: Any
+    batches: Sequence[tuple[Tensor, Tensor]]
+    test: Any
+    keep_ratio: float
+    epochs: int
+    first_epochs: int
+    seed: int
+    folder: Path
+
+    @property
+    def widths(self) -> dict[str, int]:
+        return {group.name: group.channels for group in self.groups}
+
+    def retrained(self, network: nn.Module, epochs: int | None = None, **options: Any) -> tuple[nn.Module, float]:
+        """The network after the rest of the budget, and its accuracy before."""
+        before = evaluate(network, self.test).accuracy
+        options = {"lr": RATE, "resume": self.folder / "retraining.resume", "progress": False, **options}
+        return fully_trained(network, self.loader, epochs or self.epochs, **options), before
+
+
+def by_criterion(criterion: str, run: Run) -> tuple[nn.Module, float | None]:
+    """One step, the same share of every layer."""
+    rank = ranking(criterion, run.batches, seed=run.seed)
+    plan = plan_step(run.groups, rank(run.network, run.groups), run.widths, run.keep_ratio)
+    return run.retrained(prune(run.network, run.groups, plan))
+
+
+def step_by_step(run: Run, steps: int = 4) -> tuple[nn.Module, float | None]:
+    """L1 in four equal steps with retraining between them."""
+    ratios = [1 - (1 - run.keep_ratio) * (step + 1) / steps for step in range(steps)]
+    each = run.epochs // steps
+    pruned, log = prune_iteratively(
+        run.network,
+        run.groups,
+        run.loader,
+        ratios,
+        each,
+        final_epochs=run.epochs - each * (steps - 1),
+        resume=run.folder,
+        progress=False,
+        lr=RATE,
+    )
+    if len(log) < steps:
+        raise KeyboardInterrupt
+    return pruned, None
+
+
+def by_thinet(run: Run) -> tuple[nn.Module, float | None]:
+    """Greedy, with least squares, layer by layer; the stages of a residual network stay whole."""
+    images = torch.cat([images for images, _ in run.batches])[:400]
+    pruned, _ = thinet(run.network, run.groups, images, run.keep_ratio, locations=25, progress=False, seed=run.seed)
+    return run.retrained(pruned)
+
+
+def by_alpha_branch(run: Run) -> tuple[nn.Module, float | None]:
+    """Branches from a ranking; alpha falls in a third of the epochs, then the merged network is trained."""
+    branched = AlphaNetwork(run.network, kept_widths(run.network, run.keep_ratio))
+    start_from_ranking(branched, run.batches[0][0], seed=run.seed)
+    falling = max(1, run.epochs // 3)
+    levels = alpha_schedule("step", falling + 1)
+    done = train_through(branched, run.loader, levels, 1, [], lr=RATE / 2, resume=run.folder, progress=False)
+    if len(done) < falling:
+        raise KeyboardInterrupt
+    branched.alpha = 0.0
+    return run.retrained(shrink(branched), run.epochs - falling)
+
+
+def by_masks(run: Run) -> tuple[nn.Module, float | None]:
+    """Single weights by one global threshold: the same share goes, and no layer gets smaller."""
+    network = copy.deepcopy(run.network)
+    hold = partial(apply_masks, masks=global_masks(network, 1 - run.keep_ratio))
+    hold(network)
+    return run.retrained(network, after_step=hold)
+
+
+def from_scratch(run: Run) -> tuple[nn.Module, float | None]:
+    """The control: the narrow shape from random weights, with the first training's epochs too."""
+    rank = ranking("L1", run.batches)
+    plan = plan_step(run.groups, rank(run.network, run.groups), run.widths, run.keep_ratio)
+    twin = narrow_twin(prune(run.network, run.groups, plan), run.seed)
+    return run.retrained(twin, run.first_epochs + run.epochs, lr=0.1, label_smoothing=0.1)[0], None
+
+
+METHODS: dict[str, Callable[[Run], tuple[nn.Module, float | None]]] = {
+    **{criterion: partial(by_criterion, criterion) for criterion in CRITERIA},
+    "L1, four steps": step_by_step,
+    "ThiNet": by_thinet,
+    "alpha-branch": by_alpha_branch,
+    "magnitude masks": by_masks,
+    "from scratch": from_scratch,
+}
+
+
+def measured(network: nn.Module, original: nn.Module, before: float | None, test: Any) -> dict[str, Any]:
+    """What is reported of one run. Parameters are those that are not masked; the time is that of batches of 64 on the CPU."""
+    nonzero = (
+        parameter_count(network) * (1 - sparsity(network)) if sparsity(network) > 0.01 else parameter_count(network)
+    )
+    whole, narrow = (copy.deepcopy(each).cpu() for each in (original, network))
+    timing = compare(whole, narrow, batch=64, rounds=3)
+    return {
+        "before_retraining": None if before is None else round(before, 5),
+        "accuracy": round(evaluate(network, test).accuracy, 5),
+        "parameters_left": round(nonzero / parameter_count(original), 5),
+        "macs_left": round(count_macs(narrow, SIZE) / count_macs(whole, SIZE), 5),
+        "milliseconds": round(1000 * statistics.median(timing.pruned), 2),
+        "speedup": round(timing.speedup, 3),
+    }
+
+
+# --- the table
+
+COLUMNS = (
+    *("method", "filters kept", "before retraining", "accuracy", "change", "parameters left", "MACs left"),
+    *("CPU time, batch 64", "times as fast"),
+)
+
+
+def rows(found: dict[str, Any]) -> list[tuple[str, ...]]:
+    """One line for each method and keep ratio: means over the seeds, and the standard deviation of the accuracy."""
+    runs: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for key, result in found["results"].items():
+        method, ratio, _ = key.split(" | ")
+        runs.setdefault((ratio, method), []).append(result)
+
+    def share(values: Sequence[float | None]) -> str:
+        return "" if None in values else f"{statistics.mean(values):.1%}"  # type: ignore[type-var]
+
+    lines: list[tuple[str, ...]] = []
+    for (ratio, method), several in sorted(runs.items(), key=lambda item: (-float(item[0][0]), -accuracy_of(item[1]))):
+        accuracies = [run["accuracy"] for run in several]
+        change = statistics.mean(run["accuracy"] - run["original_accuracy"] for run in several)
+        spread = f" ± {100 * statistics.stdev(accuracies):.1f}" if len(several) > 1 else ""
+        lines.append(
+            (
+                method,
+                f"{float(ratio):.0%}" if method != "magnitude masks" else f"({float(ratio):.0%} of the weights)",
+                share([run["before_retraining"] for run in several]),
+                f"{100 * statistics.mean(accuracies):.1f}{spread} %",
+                f"{100 * change:+.1f}",
+                share([run["parameters_left"] for run in several]),
+                share([run["macs_left"] for run in several]),
+                f"{statistics.median(run['milliseconds'] for run in several):.1f} ms",
+                f"{statistics.median(run['speedup'] for run in several):.2f}",
+            )
+        )
+    return lines
+
+
+def accuracy_of(runs: Sequence[dict[str, Any]]) -> float:
+    return statistics.mean(run["accuracy"] for run in runs)
+
+
+def markdown(found: dict[str, Any]) -> str:
+    """The table with a heading that says what was measured, on which images, with which versions."""
+    originals = {key.split(" | ")[2]: run["original_accuracy"] for key, run in found["results"].items()}
+    lines = [
+        f"# {found['network']} on {found['dataset']}",
+        "",
+        f"Images: {found['description']}. {found['versions']}. {found['epochs']} epochs, then {found['retraining']} more for every "
+        "method; the narrow network from scratch has all of them. Accuracy on the test images, mean and standard deviation "
+        f"over {len(originals)} seeds; before any pruning {100 * statistics.mean(originals.values()):.1f} %. "
+        "Times are of one run, in turn with the unpruned network: trust the ratio.",
+        "",
+        "| " + " | ".join(COLUMNS) + " |",
+        "|" + "---|" * len(COLUMNS),
+        *("| " + " | ".join(row) + " |" for row in rows(found)),
+        *(f"\n{method} is not there: {reason}" for method, reason in found.get("refused", {}).items()),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("results", type=Path, help="a JSON file, which is continued if it exists")
+    parser.add_argument("--dataset", default="minicifar", choices=["minicifar", "cifar10", "cifar100"])
+    parser.add_argument("--network", default="vgg_mini")
+    parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS), metavar="METHOD")
+    parser.add_argument("--keep-ratios", nargs="+", type=float, default=KEEP_RATIOS)
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--epochs", type=int, default=25, help="of training before any pruning")
+    parser.add_argument("--retraining", type=int, default=12, help="epochs of every method")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--minutes", type=float, help="stop after so many; the same call goes on from there")
+    options = parser.parse_args()
+    images = load(options.dataset, "trainval" if options.dataset != "minicifar" else "train")
+    about = {
+        "dataset": options.dataset,
+        "network": options.network,
+        "images": images.fingerprint,
+        "epochs": options.epochs,
+        "retraining": options.retraining,
+    }
+    try:
+        found = read_results(options.results, about)
+    except ValueError as error:
+        parser.error(str(error))
+    found["description"] = images.source.description
+    found["versions"] = f"PyTorch {torch.__version__}, Python {platform.python_version()}"
+    test = Loader(load(options.dataset, "test"), batch_size=500, device=options.device)
+    try:
+        with at_most(options.minutes):
+            carry_out(options, images, test, found)
+    except KeyboardInterrupt:
+        print("Stopped; the same call goes on from here.")
+    if found["results"]:
+        options.results.with_suffix(".md").write_text(markdown(found), encoding="utf-8")
+        study_plots.method_curves(found, images).savefig(options.results.with_suffix(".png"), bbox_inches="tight")
+
+
+def carry_out(options: argparse.Namespace, images: Any, test: Any, found: dict[str, Any]) -> None:
+    """All runs that are not there yet; what is half done lies in `build/results/`."""
+    kept = Path("build/results") / options.results.stem
+    wanted = [
+        (seed, ratio, name) for seed in options.seeds for ratio in options.keep_ratios for name in options.methods
+    ]
+    for seed, ratio, name in tqdm(wanted, desc=f"{options.network} on {options.dataset}"):
+        key = f"{name} | {ratio:g} | {seed}"
+        if key in found["results"] or name in found.get("refused", {}):
+            continue
+        network = trained(options.network, images, seed, options.epochs, options.device, kept)
+        groups = [g for g in prunable_groups(network, torch.zeros(2, *SIZE, device=options.device)) if g.free]
+        loader = Loader(images, batch_size=64, shuffle=True, augment=True, seed=seed, device=options.device)
+        shuffled = iter(Loader(images, batch_size=64, shuffle=True, seed=seed, device=options.device))
+        batches = [next(shuffled) for _ in range(8)]
+        folder = kept / key.replace(" | ", "-").replace(" ", "_")
+        folder.mkdir(parents=True, exist_ok=True)
+        run = Run(network, groups, loader, batches, test, ratio, options.retraining, options.epochs, seed, folder)
+        torch.manual_seed(seed)
+        try:
+            pruned, before = METHODS[name](run)
+        except ValueError as reason:  # a method that does not fit this network says why
+            found.setdefault("refused", {})[name] = str(reason)
+        else:
+            original = {"original_accuracy": round(evaluate(network, test).accuracy, 5)}
+            found["results"][key] = measured(pruned, network, before, test) | original
+        keep_results(options.results, found)
+        shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,130 @@
+"""The table of results: every method on a small network, resumed, and what is written of it."""
+
+import copy
+import functools
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from course_utils import networks, study_plots
+from course_utils.networks import parameter_count, vgg_mini
+from solutions import results, timing
+from solutions.graph import Group
+from solutions.pruner import prunable_groups
+from solutions.results import METHODS, Run, markdown, rows
+from solutions.runs import at_most, keep_results, read_results
+
+
+class Noise:
+    """A loader of two batches of random images."""
+
+    epoch = 0
+
+    def __len__(self) -> int:
+        return 2
+
+    def __iter__(self) -> Any:
+        for batch in range(2):
+            chance = torch.Generator().manual_seed(batch)
+            yield torch.randn(8, 3, 32, 32, generator=chance), torch.arange(8) % 4
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timing, "LEAST_SECONDS", 0.001)
+
+
+NETWORK = vgg_mini(widths=(6, 8)).eval()
+
+
+@functools.cache
+def groups() -> list[Group]:
+    return [group for group in prunable_groups(NETWORK, torch.zeros(2, 3, 32, 32)) if group.free]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    return Run(copy.deepcopy(NETWORK), groups(), Noise(), list(Noise()), Noise(), 0.5, 2, 1, 0, tmp_path)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_leaves_half_of_everything(method: str, run: Run) -> None:
+    pruned, before = METHODS[method](run)
+    left = results.measured(pruned, run.network, before, Noise())
+    if method == "magnitude masks":
+        assert pruned.features[0].out_channels == 6 and 0.4 < left["parameters_left"] < 0.65 and left["macs_left"] == 1
+    else:
+        assert [pruned.features[0].out_channels, pruned.features[3].out_channels] == [3, 4]
+        assert left["parameters_left"] == round(
+            parameter_count(vgg_mini(widths=(3, 4))) / parameter_count(run.network), 5
+        )
+    assert (before is None) == (method in ("L1, four steps", "from scratch"))
+
+
+def result(accuracy: float, original: float = 0.86) -> dict[str, Any]:
+    shares = {"before_retraining": 0.4, "parameters_left": 0.25, "macs_left": 0.3}
+    return {"accuracy": accuracy, "original_accuracy": original, **shares, "milliseconds": 20.0, "speedup": 3.0}
+
+
+FOUND = {
+    "network": "vgg_mini",
+    "dataset": "minicifar",
+    "description": "images",
+    "versions": "PyTorch",
+    "epochs": 25,
+    "retraining": 12,
+    "results": {f"{m} | 0.5 | {s}": result(a) for m, s, a in (("L1", 0, 0.84), ("L1", 1, 0.86), ("Taylor", 0, 0.87))},
+    "refused": {"ThiNet": "no single layer reads these channels"},
+}
+
+
+def test_a_line_has_mean_spread_and_change() -> None:
+    best, other = rows(FOUND)
+    assert best[:5] == ("Taylor", "50%", "40.0%", "87.0 %", "+1.0")
+    assert other[:5] == ("L1", "50%", "40.0%", "85.0 ± 1.4 %", "-1.0")
+
+
+def test_the_page_says_what_was_measured_and_what_is_missing() -> None:
+    page = markdown(FOUND)
+    assert "Images: images. PyTorch. 25 epochs, then 12 more" in page and page.count("| Taylor |") == 1
+    assert "ThiNet is not there: no single layer reads these channels" in page
+    assert len(study_plots.method_curves(FOUND).axes[0].get_lines()) == 3
+
+
+def test_a_stopped_study_goes_on_where_it_was(monkeypatch: Any, tmp_path: Path) -> None:
+    class Images:
+        classes, fingerprint = range(4), "made up"
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(results, "Loader", lambda *_, **__: Noise())
+    monkeypatch.setattr(results, "trained", lambda *_: networks.vgg_mini(widths=(4, 4)).eval())
+    options = type("Options", (), {"results": tmp_path / "r.json", "network": "vgg_mini", "dataset": "minicifar"})()
+    options.seeds, options.keep_ratios, options.methods = [0], [0.5], ["L1", "OBD"]
+    options.device, options.epochs, options.retraining = "cpu", 1, 1
+    monkeypatch.setattr(results, "next", lambda _: (torch.zeros(4, 3, 32, 32), torch.arange(4)), raising=False)
+    found: dict[str, Any] = {"results": {}}
+    stop = {"OBD": lambda _: (_ for _ in ()).throw(KeyboardInterrupt)}
+    with monkeypatch.context() as within:
+        within.setattr(results, "METHODS", {**METHODS, **stop})
+        with pytest.raises(KeyboardInterrupt):
+            results.carry_out(options, Images, Noise(), found)
+    first = dict(read_results(options.results, {}))["results"]
+    assert list(first) == ["L1 | 0.5 | 0"]
+    results.carry_out(options, Images, Noise(), found)
+    assert list(found["results"]) == ["L1 | 0.5 | 0", "OBD | 0.5 | 0"]
+    assert found["results"]["L1 | 0.5 | 0"] == first["L1 | 0.5 | 0"]
+
+
+def test_results_of_other_images_are_not_mixed(tmp_path: Path) -> None:
+    keep_results(tmp_path / "r.json", {"images": "these", "results": {}})
+    assert read_results(tmp_path / "r.json", {"images": "these"})["results"] == {}
+    with pytest.raises(ValueError, match=r"another images \(these, not those\)"):
+        read_results(tmp_path / "r.json", {"images": "those"})
+
+
+def test_a_piece_ends_in_time() -> None:
+    with pytest.raises(KeyboardInterrupt), at_most(0.0005):
+        signal.pause()
