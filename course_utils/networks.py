@@ -123,6 +123,18 @@ def resnet18(widths: Sequence[int] = (64, 128, 256, 512), classes: int = 10, see
 
 
 @builder
+def rgb_autoencoder(width: float = 1.0, seed: int = 0) -> "Autoencoder":
+    """The RGB autoencoder of Gschossmann 2021 (table 2): images (N, 3, H, W) in 0 … 1 → images of the same shape.
+
+    H and W are multiples of 8; in the middle an image is 128 feature maps of H/8 × W/8. `width` multiplies all hidden
+    channel counts (64 and 128 in the report, 1.55 million parameters). Every convolution has a batch norm and a ReLU, as
+    there, but for the last one, which could not give out all colours behind a ReLU.
+    """
+    small, large = max(1, round(64 * width)), max(1, round(128 * width))
+    return _seeded(lambda: Autoencoder(small, large), seed)
+
+
+@builder
 def from_torchvision(name: str, classes: int = 1000, seed: int = 0) -> nn.Module:
     """A classification network of `torchvision.models` by its name, untrained: images (N, 3, H, W) → logits (N, classes).
 
@@ -165,6 +177,36 @@ class VGG(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         return self.classifier(self.features(images).flatten(1))
+
+
+class Autoencoder(nn.Module):
+    """`encoder`: seven convolutions 3×3 and three max-pools; `decoder`: seven more, and three transposed ones of stride 2."""
+
+    def __init__(self, small: int, large: int):
+        super().__init__()
+        encoder: list[nn.Module] = []
+        channels = 3
+        for block in ((small, small), (large, large), (large, large, large)):
+            for width in block:
+                encoder += _layer(nn.Conv2d(channels, width, 3, padding=1, bias=False))
+                channels = width
+            encoder.append(nn.MaxPool2d(2))
+        decoder: list[nn.Module] = []
+        for block in ((large, large, large), (large, small), (small, 3)):
+            decoder += _layer(nn.ConvTranspose2d(channels, channels, 2, stride=2, bias=False))
+            for width in block:
+                decoder += _layer(nn.Conv2d(channels, width, 3, padding=1, bias=False))
+                channels = width
+        self.encoder = nn.Sequential(*encoder)
+        self.decoder = nn.Sequential(*decoder[:-3], nn.Conv2d(small, 3, 3, padding=1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.decoder(self.encoder(images))
+
+
+def _layer(conv: nn.Conv2d | nn.ConvTranspose2d) -> list[nn.Module]:
+    """A convolution with its batch norm and ReLU."""
+    return [conv, nn.BatchNorm2d(conv.out_channels), nn.ReLU()]
 
 
 class ResNet(nn.Module):

@@ -28,23 +28,37 @@ def evaluate(network: nn.Module, loader: Any) -> Evaluation:
     Every module's train or eval mode is left as it was found.
     """
     device = _device(network)
+    correct, loss, count = torch.zeros((), device=device), torch.zeros((), device=device), 0
+    for logits, labels in _judged(network, loader):
+        loss += F.cross_entropy(logits, labels, reduction="sum")
+        correct += (logits.argmax(1) == labels).sum()
+        count += len(labels)
+    return Evaluation(correct.item() / count, loss.item() / count)
+
+
+def mean_loss(network: nn.Module, loader: Any, loss: Callable[[Tensor, Tensor], Tensor]) -> float:
+    """The mean of `loss(outputs, targets)` over the images of `loader`, as `evaluate` goes through them."""
+    found = [(loss(outputs, targets).item(), len(targets)) for outputs, targets in _judged(network, loader)]
+    return sum(value * count for value, count in found) / sum(count for _, count in found)
+
+
+def _judged(network: nn.Module, loader: Any) -> Iterator[tuple[Tensor, Tensor]]:
+    """Outputs and targets of every batch, in eval mode and without gradients; the modes are put back at the end."""
+    device = _device(network)
     modes = {module: module.training for module in network.modules()}
     network.eval()
-    correct, loss, count = torch.zeros((), device=device), torch.zeros((), device=device), 0
+    batch = None
     try:
-        with torch.inference_mode():
-            for images, labels in loader:
-                images, labels = images.to(device), labels.to(device)
-                logits = network(images).float()
-                loss += F.cross_entropy(logits, labels, reduction="sum")
-                correct += (logits.argmax(1) == labels).sum()
-                count += len(labels)
+        for batch in loader:
+            with torch.inference_mode():
+                images, targets = (each.to(device) for each in batch)
+                outputs = network(images).float()
+            yield outputs, targets
     finally:
         for module, training in modes.items():
             module.training = training
-    if not count:
+    if batch is None:
         raise ValueError("The loader gave no batch, so there is nothing to evaluate.")
-    return Evaluation(correct.item() / count, loss.item() / count)
 
 
 def train(
@@ -58,6 +72,7 @@ def train(
     weight_decay: float = 5e-4,
     label_smoothing: float = 0.0,
     schedule: str = "one-cycle",
+    loss: Callable[[Tensor, Tensor], Tensor] | None = None,
     after_step: Callable[[nn.Module], None] | None = None,
     resume: str | Path | None = None,
     progress: bool = True,
@@ -68,7 +83,8 @@ def train(
     `test_accuracy` if `test` is a loader, `lr` (of the epoch's last step), `seconds`.
 
     `schedule`: "one-cycle" rises linearly to `lr` over the first quarter of all steps and falls linearly to
-    0; "constant" stays at `lr`. `after_step(network)` is called after every optimizer step: the place to
+    0; "constant" stays at `lr`. `loss(outputs, targets)` → a number stands in for the cross-entropy, where a network does not
+    classify: then there are no accuracies in the history, and with `test` a `test_loss`. `after_step(network)` is called after every optimizer step: the place to
     apply masks again. `resume` names a file that is rewritten after every epoch; with the same call a later
     run goes on from there, and a finished one is only read.
 
@@ -113,13 +129,15 @@ def train(
             bar.set_description(f"epoch {epoch + 1}/{epochs}")
             began = time.perf_counter()
             network.train()
-            loss, accuracy = _epoch(network, batches(epoch), optimizer, scaler, label_smoothing, after_step)
-            if not math.isfinite(loss):
+            means = _epoch(network, batches(epoch), optimizer, scaler, label_smoothing, loss, after_step)
+            if not math.isfinite(means["loss"]):
                 bar.write(f"The loss is no longer a number in epoch {epoch + 1}: try a smaller lr.")
                 break
-            entry = {"epoch": epoch + 1, "loss": loss, "accuracy": accuracy}
-            if test is not None:
+            entry = {"epoch": epoch + 1, **means}
+            if test is not None and loss is None:
                 entry["test_accuracy"] = evaluate(network, test).accuracy
+            elif test is not None and loss is not None:
+                entry["test_loss"] = mean_loss(network, test, loss)
             entry |= {"lr": optimizer.param_groups[0]["lr"], "seconds": time.perf_counter() - began}
             history.append(entry)
             if resume is not None:
@@ -141,16 +159,21 @@ def _epoch(
     optimizer: torch.optim.Optimizer,
     scaler: torch.amp.GradScaler,
     label_smoothing: float,
+    loss_of: Callable[[Tensor, Tensor], Tensor] | None,
     after_step: Callable[[nn.Module], None] | None,
-) -> tuple[float, float]:
+) -> dict[str, float]:
     """One optimizer step a batch; returns mean loss and accuracy over the images, as they were when seen."""
     device = _device(network)
     precision = _precision(device)
     loss_sum, correct, count = torch.zeros((), device=device), torch.zeros((), device=device), 0
     for images, labels in batches:
         with torch.autocast(device.type, dtype=precision, enabled=precision != torch.float32):
-            logits = network(images)
-        loss = F.cross_entropy(logits.float(), labels, label_smoothing=label_smoothing)
+            outputs = network(images)
+        if loss_of is None:
+            loss = F.cross_entropy(outputs.float(), labels, label_smoothing=label_smoothing)
+            correct += (outputs.detach().argmax(1) == labels).sum()
+        else:
+            loss = loss_of(outputs.float(), labels)
         optimizer.zero_grad(set_to_none=True)
         scaler.scale(loss).backward()
         scaler.step(optimizer)
@@ -159,9 +182,9 @@ def _epoch(
             with torch.no_grad():
                 after_step(network)
         loss_sum += loss.detach() * len(labels)
-        correct += (logits.detach().argmax(1) == labels).sum()
         count += len(labels)
-    return loss_sum.item() / count, correct.item() / count
+    means = {"loss": loss_sum.item() / count}
+    return means if loss_of is not None else {**means, "accuracy": correct.item() / count}
 
 
 def _optimizer(network: nn.Module, lr: float, momentum: float, weight_decay: float) -> torch.optim.SGD:
@@ -250,9 +273,12 @@ def _sizes(state: dict[str, Tensor]) -> dict[str, torch.Size]:
 
 
 def _summary(entry: dict[str, Any], left: float) -> str:
-    text = f"loss {entry['loss']:.3f}, accuracy {entry['accuracy']:.1%}"
-    if "test_accuracy" in entry:
-        text += f", test {entry['test_accuracy']:.1%}"
+    text = f"loss {entry['loss']:.3f}"
+    for name, label in (("accuracy", "accuracy"), ("test_accuracy", "test")):
+        if name in entry:
+            text += f", {label} {entry[name]:.1%}"
+    if "test_loss" in entry:
+        text += f", test loss {entry['test_loss']:.3f}"
     if left > 0:
         text += f", done at {datetime.now() + timedelta(seconds=left):%H:%M}"
     return text

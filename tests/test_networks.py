@@ -44,6 +44,20 @@ def test_a_recipe_builds_the_same_network_again(name):
     assert all(torch.equal(a, b) for a, b in zip(again.parameters(), network.parameters(), strict=True))
 
 
+def test_the_autoencoder_has_the_layers_of_the_report():
+    network = networks.rgb_autoencoder()
+    shapes = [tuple(m.weight.shape[:2]) for m in network.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
+    encoder = [(64, 3), (64, 64), (128, 64), (128, 128), (128, 128), (128, 128), (128, 128)]
+    decoder = [(128, 128)] * 6 + [(64, 128), (64, 64), (64, 64), (3, 64)]
+    assert shapes == encoder + decoder  # a transposed convolution's weight is (inputs, outputs, …)
+
+
+def test_the_autoencoder_gives_images_back():
+    network = build(networks.rgb_autoencoder(width=0.125).recipe).eval()
+    assert network(torch.rand(2, 3, 40, 24)).shape == (2, 3, 40, 24)
+    assert network.encoder(torch.rand(2, 3, 40, 24)).shape == (2, 16, 5, 3)
+
+
 @pytest.mark.parametrize(
     ("name", "widths"), [("vgg_mini", (5, 7, 9)), ("vgg16", range(3, 16)), ("resnet20", (5, 6, 7))]
 )

@@ -6,8 +6,8 @@ from torch import nn
 
 from course_utils import baseline as baselines
 from course_utils.checkpoints import describe, load_network, save_network
-from course_utils.networks import builder, vgg_mini
-from course_utils.training import Evaluation, _memory_format, evaluate, train
+from course_utils.networks import builder, rgb_autoencoder, vgg_mini
+from course_utils.training import Evaluation, _memory_format, evaluate, mean_loss, train
 
 
 class Batches:
@@ -275,3 +275,26 @@ def test_other_images_get_a_baseline_of_their_own_once(committed, monkeypatch, c
 def test_a_layout_that_breaks_memory_is_avoided(inputs: int, stride: int, safe: bool) -> None:
     network = nn.Sequential(nn.Conv2d(3, inputs, 3), nn.Conv2d(inputs, 8, 1, stride))
     assert (_memory_format(network) is torch.channels_last) == safe
+
+
+def test_a_loss_of_ones_own_stands_in_for_the_cross_entropy() -> None:
+    images = torch.rand(8, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    pairs = [(images[:6], images[:6]), (images[6:], images[6:])]
+    network = rgb_autoencoder(width=0.125)
+    before = mean_loss(network, pairs, nn.functional.l1_loss)
+    torch.manual_seed(0)
+    loader = Listed(pairs)
+    history = train(network, loader, 12, lr=0.05, loss=nn.functional.l1_loss, test=pairs, progress=False)
+    assert set(history[0]) == {"epoch", "loss", "test_loss", "lr", "seconds"}
+    assert history[-1]["test_loss"] == mean_loss(network, pairs, nn.functional.l1_loss) < 0.8 * before
+
+
+class Listed(list):
+    epoch = 0
+
+
+def test_the_mean_loss_weighs_batches_by_their_images() -> None:
+    pairs = [(torch.zeros(3, 2), torch.ones(3, 2)), (torch.zeros(1, 2), torch.full((1, 2), 5.0))]
+    assert mean_loss(nn.Identity(), pairs, nn.functional.l1_loss) == 2
+    with pytest.raises(ValueError, match="no batch"):
+        mean_loss(nn.Identity(), [], nn.functional.l1_loss)
