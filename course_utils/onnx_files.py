@@ -7,7 +7,7 @@ import json
 import logging
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,6 +31,8 @@ _COUNTED = {
     "ConvTranspose": (1, 2),
     "Gemm": (1, 2),
     "MatMul": (0, 1),
+    "ConvInteger": (1,),
+    "MatMulInteger": (0, 1),
     "BatchNormalization": (1, 2, 3, 4),
     "InstanceNormalization": (1, 2),
     "LayerNormalization": (1, 2),
@@ -40,8 +42,9 @@ _FLOATING = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, Tenso
 # Operators that multiply by weights, or could hide some, and are not counted: a file with them is refused.
 _REFUSED = {
     *("If", "Loop", "Scan", "SequenceMap", "Einsum", "RNN", "GRU", "LSTM", "DeformConv", "Attention"),
-    *("QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger"),
+    *("QLinearConv", "QLinearMatMul"),
 }
+_WHOLE_NUMBERS = {"ConvInteger", "MatMulInteger"}  # counted in the challenge, where bit widths are; refused in labs
 
 
 class OnnxFileError(Exception):
@@ -77,11 +80,11 @@ class Operator(NamedTuple):
     weights: tuple[str, ...]
 
 
-def export_onnx(network: Any, path: str | Path, images: Any = None) -> Path:
+def export_onnx(network: Any, path: str | Path, images: Any = None, image_size: Sequence[int] = INPUT_SHAPE) -> Path:
     """Write `network` as one ONNX file with input "images" (N, 3, 32, 32) and output "logits" (N, classes).
 
     Any batch size N; float32, normalised as the loaders do; batch norms are folded into the convolutions
-    before them. `images` is the data set that the network was trained on: the file carries its fingerprint.
+    before them. `image_size` (C, H, W): other images than 32×32. `images` is the data set that the network was trained on: the file carries its fingerprint.
     The network itself is left alone. Returns the path.
     """
     import torch
@@ -90,7 +93,7 @@ def export_onnx(network: Any, path: str | Path, images: Any = None) -> Path:
     with quiet(), torch.no_grad():
         program = torch.onnx.export(
             network,
-            (torch.zeros(2, *INPUT_SHAPE),),
+            (torch.zeros(2, *image_size),),
             dynamo=True,
             opset_version=OPSET,
             input_names=["images"],
@@ -120,7 +123,7 @@ def measure_onnx(path: str | Path, images: Any = None) -> Measured:
     """
     model = read_onnx(path)
     operators = counted_operators(model)
-    shapes, _ = _shapes(model)
+    shapes, _ = tensor_shapes(model)
     weights = {name for operator in operators for name in operator.weights}
     accuracy, loss = run_onnx(path, images) if images is not None else (None, None)
     stored = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
@@ -141,8 +144,11 @@ def comparable(measured: Measured, images: Any) -> bool:
     return measured.fingerprint == images.fingerprint
 
 
-def read_onnx(path: str | Path) -> onnx.ModelProto:
-    """The graph of an ONNX file, checked. Raises FileNotFoundError or OnnxFileError."""
+def read_onnx(path: str | Path, whole_numbers: bool = False) -> onnx.ModelProto:
+    """The graph of an ONNX file, checked. Raises FileNotFoundError or OnnxFileError.
+
+    `whole_numbers`: it may use ConvInteger and MatMulInteger, which dynamic quantisation makes.
+    """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"There is no file {path}: run the cell above that exports it first.")
@@ -160,7 +166,8 @@ def read_onnx(path: str | Path) -> onnx.ModelProto:
             f"{path.name} keeps its weights in another file: export it as one file (external_data=False)."
         )
     for node in model.graph.node:
-        if node.domain not in ("", "ai.onnx") or node.op_type in _REFUSED or model.functions:
+        refused = node.op_type in _REFUSED or (node.op_type in _WHOLE_NUMBERS and not whole_numbers)
+        if node.domain not in ("", "ai.onnx") or refused or model.functions:
             name = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
             raise OnnxFileError(f"{path.name} uses the operator {name}, which the course does not count.")
     names = {tensor.name for tensor in model.graph.initializer}
@@ -188,7 +195,7 @@ def counted_operators(model: onnx.ModelProto) -> list[Operator]:
     axes and no clipping limits); a file with thousands of smaller ones hides weights in them, so they count too.
     Raises OnnxFileError where sizes are not known or weights depend on the images.
     """
-    shapes, floating = _shapes(model)
+    shapes, types = tensor_shapes(model)
     constants = {tensor.name for tensor in model.graph.initializer}
     operators: list[Operator] = []
     settings: list[Operator] = []
@@ -200,13 +207,13 @@ def counted_operators(model: onnx.ModelProto) -> list[Operator]:
         try:
             if node.op_type not in _COUNTED:
                 for name in arriving:
-                    most = 1 if name in floating else LARGEST_SETTING
+                    most = 1 if types.get(name) in _FLOATING else LARGEST_SETTING
                     place = operators if math.prod(shapes[name]) > most else settings
                     place.append(Operator(node, 0, (name,)))
                 continue
             weights = [node.input[p] for p in _COUNTED[node.op_type] if p < len(node.input) and node.input[p]]
-            if node.op_type == "MatMul":
-                weights = arriving
+            if node.op_type in ("MatMul", "MatMulInteger"):
+                weights = [name for name in weights if name in constants]
             elif not set(weights) <= constants:
                 raise OnnxFileError(f"The weights of {node.name or node.op_type} depend on the images.")
             for name in weights:
@@ -260,8 +267,8 @@ def run_onnx(path: str | Path, images: Any, augment: bool = False) -> tuple[floa
     return correct / count, loss / count
 
 
-def _shapes(model: onnx.ModelProto) -> tuple[dict[str, tuple[int, ...]], set[str]]:
-    """Shapes of all tensors for one image, and which of them hold floating-point numbers.
+def tensor_shapes(model: onnx.ModelProto) -> tuple[dict[str, tuple[int, ...]], dict[str, int]]:
+    """Shapes of all tensors for one image, and the types of their elements (`TensorProto.FLOAT`, …).
 
     Both are worked out anew: what the file says about them is thrown away.
     """
@@ -279,26 +286,25 @@ def _shapes(model: onnx.ModelProto) -> tuple[dict[str, tuple[int, ...]], set[str
     except Exception as error:
         raise OnnxFileError(f"The graph's shapes do not fit together: {str(error).splitlines()[0]}") from None
     shapes = {tensor.name: tuple(tensor.dims) for tensor in bare.graph.initializer}
-    floating = {tensor.name for tensor in bare.graph.initializer if tensor.data_type in _FLOATING}
+    types = {tensor.name: tensor.data_type for tensor in bare.graph.initializer}
     for value in [*inferred.graph.input, *inferred.graph.value_info, *inferred.graph.output]:
         shape = _declared(value)
-        if value.type.tensor_type.elem_type in _FLOATING:
-            floating.add(value.name)
+        types.setdefault(value.name, value.type.tensor_type.elem_type)
         if shape is not None and all(isinstance(size, int) for size in shape):
             shapes.setdefault(value.name, tuple(int(size) for size in shape))
     if max(map(math.prod, shapes.values())) > LARGEST_TENSOR:
         raise OnnxFileError(f"A tensor of the graph has more than {LARGEST_TENSOR:,} elements for one image.")
-    return shapes, floating
+    return shapes, types
 
 
 def _macs(node: Any, shapes: dict[str, tuple[int, ...]]) -> int:
     """Multiply-adds of one node for one image; 0 for a normalisation."""
     output, first = shapes[node.output[0]], shapes[node.input[0]]
-    if node.op_type == "Conv":
+    if node.op_type in ("Conv", "ConvInteger"):
         return math.prod(output) * math.prod(shapes[node.input[1]][1:])
     if node.op_type == "ConvTranspose":
         return math.prod(first) * math.prod(shapes[node.input[1]][1:])
-    if node.op_type == "MatMul":
+    if node.op_type in ("MatMul", "MatMulInteger"):
         return math.prod(output) * first[-1]
     if node.op_type == "Gemm":
         transposed = any(a.name == "transA" and a.i for a in node.attribute)

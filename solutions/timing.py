@@ -103,7 +103,7 @@ def runner(network: nn.Module, images: Tensor, setting: str) -> Callable[[], Any
     """A call that runs a copy of the network on the images once, in one of the settings."""
     if setting == "onnxruntime":
         with tempfile.TemporaryDirectory() as folder:
-            return onnx_run(export_onnx(network, Path(folder) / "network.onnx"), images)
+            return onnx_run(export_onnx(network, Path(folder) / "network.onnx", image_size=images.shape[1:]), images)
     if setting == "channels_last":
         formatted = copy.deepcopy(network).to(memory_format=torch.channels_last)
         return torch_run(formatted, images.to(memory_format=torch.channels_last))
@@ -127,7 +127,7 @@ from course_utils.checkpoints import load_network
 def status(name):
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(name))
-images, network = torch.zeros(int(sys.argv[2]), 3, 32, 32), load_network(sys.argv[1])
+images, network = torch.zeros(*map(int, sys.argv[2].split(","))), load_network(sys.argv[1])
 Path("/proc/self/clear_refs").write_text("5")  # the peak is counted from here
 before = status("VmRSS")
 with torch.inference_mode():
@@ -136,15 +136,16 @@ print(status("VmHWM") - before)
 """
 
 
-def peak_megabytes(network: nn.Module, batch: int = 64) -> float:
-    """Most resident memory that one batch of 32 × 32 images adds in a fresh process on the CPU, in 10^6 bytes.
+def peak_megabytes(network: nn.Module, batch: int = 64, image_size: Sequence[int] = (3, 32, 32)) -> float:
+    """Most resident memory that one batch adds in a fresh process on the CPU, in 10^6 bytes; `image_size` is (C, H, W).
 
     The network needs a recipe (see `save_network`). Linux only.
     """
     root = str(Path(__file__).resolve().parent.parent)
     with tempfile.TemporaryDirectory() as folder:
         path = save_network(network, Path(folder) / "network.safetensors")
-        command = [sys.executable, "-c", PEAK, str(path), str(batch), root]
+        shape = ",".join(map(str, (batch, *image_size)))
+        command = [sys.executable, "-c", PEAK, str(path), shape, root]
         done = subprocess.run(command, capture_output=True, text=True, check=True, env=dict(os.environ))
     return int(done.stdout) * 1024 / 1e6
 

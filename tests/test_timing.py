@@ -30,6 +30,12 @@ def test_every_setting_times_both_networks_in_every_round(setting: str) -> None:
     assert len(found.original) == len(found.pruned) == 2 and min(found.original + found.pruned) > 0
 
 
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_images_of_any_size(setting: str) -> None:
+    network = nn.Conv2d(3, 2, 3).eval()
+    assert compare(network, network, setting=setting, image_size=(3, 20, 12), rounds=1).speedup > 0
+
+
 def test_the_two_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     turns: list[str] = []
     monkeypatch.setattr(timing, "runner", lambda network, *_: lambda: turns.append(network))
