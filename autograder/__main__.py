@@ -1,4 +1,4 @@
-"""The command line: `autograder release | grade | report | demo` (and `source`, for authors)."""
+"""The command line: `autograder release | grade | report | leaderboard | rerun | demo` (and `source`, for authors)."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -11,10 +11,15 @@ from autograder.batch import Options, grade_lab, progress
 from autograder.course import COURSE, CourseError
 from autograder.editions import LabError, lab_names
 from autograder.engine import limits_from
+from autograder.leaderboard import SECONDS, LeaderboardError, make_boards, write_board
+from autograder.leaderboard import as_table as board_table
 from autograder.release import contents, release, write_source
 from autograder.report import as_table, results
 from autograder.reports import write_reports
+from autograder.rerun import HOLDS, Repeated
+from autograder.rerun import rerun as repeat
 from autograder.sandbox import Limits, SandboxError
+from minicifar import MiniCIFARError
 
 app = typer.Typer(
     help="Release, grade and report the pruning labs; everything is recorded by nbgrader.",
@@ -117,6 +122,59 @@ def report(labs: Labs = None, course: Course = COURSE) -> None:
             console.print(f"report: {write_reports(course, lab)}")
 
 
+class Dataset(StrEnum):
+    minicifar, cifar10, cifar100 = "minicifar", "cifar10", "cifar100"
+
+
+@app.command()
+def leaderboard(
+    submissions: Annotated[Path, typer.Argument(help="The folder that holds the challenge's entries.")],
+    dataset: Annotated[
+        list[Dataset] | None, typer.Option(help="A division; all that have entries if not given.")
+    ] = None,
+    output: Annotated[Path, typer.Option(help="Each division gets a folder in it.")] = Path("leaderboard"),
+    isolation: Annotated[
+        Isolated, typer.Option(help="process: no sandbox around the files that are measured.")
+    ] = Isolated.bubblewrap,
+    minutes: Annotated[float, typer.Option(help="The longest that one entry may run.")] = SECONDS / 60,
+    workers: Annotated[int | None, typer.Option(help="How many at a time; all cores if not given.")] = None,
+) -> None:
+    """Measure the challenge's entries and write the leaderboard: a page, CSV and JSON (leaderboard/<division>/).
+
+    What was measured once is not measured again, so it can be stopped, and given again whenever an entry comes in.
+    """
+    with progress(console) as bar:
+        task = bar.add_task("measuring entries", total=None)
+        boards = make_boards(
+            submissions,
+            [one.value for one in dataset or []],
+            isolation=isolation.value,
+            workers=workers,
+            seconds=60 * minutes,
+            without=output,
+            advance=lambda done, of: bar.update(task, completed=done, total=of),
+        )
+    for board in boards:
+        console.print(board_table(board))
+        console.print(f"leaderboard: {write_board(board, output / board['dataset'])}")
+
+
+@app.command()
+def rerun(
+    entry: Annotated[Path, typer.Argument(help="An entry's folder, with its train.py.")],
+    hours: Annotated[float, typer.Option(help="The longest that the training with one seed may run.")] = 1.0,
+) -> None:
+    """Run an entry's training again, in a sandbox without network or GPU, and say whether its accuracy holds."""
+    results: list[Repeated] = []
+    for one in repeat(entry, hours):
+        results.append(one)
+        found = one.reason if one.accuracy is None else f"{one.accuracy:.2%}"
+        console.print(f"seed {one.seed}: {found} (handed in: {one.handed_in:.2%})", markup=False)
+    held = sum(one.holds for one in results)
+    console.print(f"It holds for {held} of {len(results)} seeds: no more than {HOLDS:.0%} lost on the test images.")
+    raise typer.Exit(0 if held == len(results) else 1)
+
+
 @app.command()
 def demo(
     course: Annotated[Path, typer.Option(help="Where the demo course is made.")] = Path("build/demo"),
@@ -130,7 +188,7 @@ def demo(
 def main() -> None:
     try:
         app()
-    except (LabError, CourseError, SandboxError, FileNotFoundError) as error:
+    except (LabError, CourseError, SandboxError, LeaderboardError, MiniCIFARError, FileNotFoundError) as error:
         console.print(str(error), style="red")
         raise SystemExit(1) from None
 

@@ -228,6 +228,7 @@ def counted_operators(model: onnx.ModelProto) -> list[Operator]:
 def run_onnx(path: str | Path, images: Any, augment: bool = False) -> tuple[float, float]:
     """Accuracy (0 to 1) and mean cross-entropy of an ONNX file on a data set, by ONNX Runtime on the CPU.
 
+    The images come mixed, in an order drawn from a seed, so that a batch's other images say nothing about an image's class.
     `augment`: on the images moved and mirrored at random, as in training. Raises OnnxFileError.
     """
     import onnxruntime
@@ -243,7 +244,7 @@ def run_onnx(path: str | Path, images: Any, augment: bool = False) -> tuple[floa
     try:
         session = onnxruntime.InferenceSession(Path(path).read_bytes(), options, providers=["CPUExecutionProvider"])
         name = session.get_inputs()[0].name
-        for batch, labels in Loader(images, batch_size=100, augment=augment):
+        for batch, labels in Loader(images, batch_size=100, shuffle=True, augment=augment):
             (logits,) = session.run(None, {name: np.ascontiguousarray(batch.numpy(), dtype=np.float32)})
             wanted = (len(labels), len(images.classes))
             if getattr(logits, "shape", None) != wanted:
