@@ -123,6 +123,18 @@ def resnet18(widths: Sequence[int] = (64, 128, 256, 512), classes: int = 10, see
 
 
 @builder
+def mobile_mini(widths: Sequence[int] = (32, 64, 128, 128, 256, 256), classes: int = 4, seed: int = 0) -> "MobileNet":
+    """A small MobileNet: 135,236 parameters and 16.5 million MACs with the default widths.
+
+    Images (N, 3, 32, 32) → logits (N, classes). A stem of `widths[0]` filters, then one depthwise-separable block a
+    width; the second, fourth and sixth block halve the image. Howard et al. 2017.
+    """
+    if not 2 <= len(widths) <= 8:
+        raise ValueError(f"mobile_mini takes 2 to 8 widths, not {len(widths)}.")
+    return _seeded(lambda: MobileNet(widths, classes), seed)
+
+
+@builder
 def rgb_autoencoder(width: float = 1.0, seed: int = 0) -> "Autoencoder":
     """The RGB autoencoder of Gschossmann 2021 (table 2): images (N, 3, H, W) in 0 … 1 → images of the same shape.
 
@@ -207,6 +219,30 @@ class Autoencoder(nn.Module):
 def _layer(conv: nn.Conv2d | nn.ConvTranspose2d) -> list[nn.Module]:
     """A convolution with its batch norm and ReLU."""
     return [conv, nn.BatchNorm2d(conv.out_channels), nn.ReLU()]
+
+
+class MobileNet(nn.Module):
+    """`features`: a conv 3×3, then depthwise convs 3×3 and pointwise ones in turn, each with batch norm and ReLU.
+
+    Depthwise: one filter a channel. Pointwise: 1×1, over all channels. The strides are the depthwise ones' (training:
+    see `course_utils.training`, where 1×1 convolutions with a stride take another memory layout).
+    """
+
+    def __init__(self, widths: Sequence[int], classes: int):
+        super().__init__()
+        channels = widths[0]
+        layers = _layer(nn.Conv2d(3, channels, 3, padding=1, bias=False))
+        for block, width in enumerate(widths[1:], start=1):
+            stride = 1 if block % 2 else 2
+            depthwise = nn.Conv2d(channels, channels, 3, stride, padding=1, groups=channels, bias=False)
+            layers += _layer(depthwise) + _layer(nn.Conv2d(channels, width, 1, bias=False))
+            channels = width
+        self.features = nn.Sequential(*layers)
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.classifier = nn.Linear(channels, classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.classifier(self.pool(self.features(images)).flatten(1))
 
 
 class ResNet(nn.Module):

@@ -58,6 +58,24 @@ def test_the_autoencoder_gives_images_back():
     assert network.encoder(torch.rand(2, 3, 40, 24)).shape == (2, 16, 5, 3)
 
 
+def test_the_autoencoder_is_a_plain_chain() -> None:
+    nodes = list(torch.fx.symbolic_trace(networks.rgb_autoencoder(width=0.125)).graph.nodes)
+    assert [node.all_input_nodes for node in nodes[1:]] == [[node] for node in nodes[:-1]]
+
+
+def test_every_convolution_of_the_autoencoder_but_the_last_has_a_norm_and_a_relu() -> None:
+    network = networks.rgb_autoencoder(width=0.125)
+    kinds = [
+        type(layer).__name__ for layer in (*network.encoder, *network.decoder) if not isinstance(layer, nn.MaxPool2d)
+    ]
+    assert kinds[1::3] == ["BatchNorm2d"] * 16 and kinds[2::3] == ["ReLU"] * 16
+    assert kinds[-1] == "Conv2d" and network.decoder[-1].bias is not None
+
+
+def test_the_autoencoder_keeps_a_channel_at_least() -> None:
+    assert networks.rgb_autoencoder(width=0.001)(torch.rand(2, 3, 8, 8)).shape == (2, 3, 8, 8)
+
+
 @pytest.mark.parametrize(
     ("name", "widths"), [("vgg_mini", (5, 7, 9)), ("vgg16", range(3, 16)), ("resnet20", (5, 6, 7))]
 )
