@@ -16,7 +16,8 @@ from rich.table import Table
 from torch import nn
 
 from course_utils.networks import parameter_count, rgb_autoencoder, vgg16
-from solutions.alpha_branch import AlphaNetwork, kept_widths, shrink
+from solutions.alpha_branch import AlphaNetwork, shrink
+from solutions.alpha_training import kept_widths
 from solutions.costs import count_macs
 from solutions.timing import compare, peak_cuda_megabytes, peak_megabytes
 

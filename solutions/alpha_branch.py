@@ -8,16 +8,12 @@ dropped, and ConvA and ConvB, which have nothing between themselves and their ne
 
 import copy
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from course_utils.timing import evaluating
-from course_utils.training import train
-from solutions.chains import NORMS, Link, chain
+from solutions.chains import NORMS, Link, chain, outputs
 from solutions.merging import (
     merge_1x1_conv,
     merge_1x1_linear,
@@ -26,8 +22,6 @@ from solutions.merging import (
     merge_linear,
     merge_transposed_1x1,
 )
-
-SMALLEST = 0.015  # a smaller alpha is exactly 0
 
 
 def alpha_schedule(kind: str, steps: int) -> list[float]:
@@ -188,83 +182,6 @@ def merge_behind(layer: Any, reduce: Any) -> nn.Module:
     return (merge_transposed_1x1 if isinstance(layer, nn.ConvTranspose2d) else merge_conv_1x1)(layer, reduce)
 
 
-def kept_widths(
-    network: nn.Module, keep_ratio: float, among: Callable[[str], bool] = lambda name: True
-) -> dict[str, int]:
-    """`kept` for an AlphaNetwork: C - floor((1 - keep_ratio) · C + 1e-9) of each layer but the last, of those `among`."""
-    widths = {link.layer: outputs(network.get_submodule(link.layer)) for link in chain(network)[:-1]}
-    return {
-        name: max(1, width - math.floor((1 - keep_ratio) * width + 1e-9))
-        for name, width in widths.items()
-        if among(name)
-    }
-
-
-def start_from_ranking(network: AlphaNetwork, images: Tensor, samples: int = 4000, seed: int = 0) -> None:
-    """Let the branches begin as the best narrow version of the original: both merge away, so any linear choice is free.
-
-    ConvA picks the filters with the largest L1 norms, the narrow batch norm has their entries, and ConvB rebuilds the
-    wide feature maps from the narrow ones by least squares, min_B ||wide - B narrow||², over `samples` random pixels of
-    what `images` (N, 3, H, W) give in the original.
-    """
-    chance = torch.Generator().manual_seed(seed)
-    with evaluating(network):
-        maps = images
-        for link in network.links[:-1]:
-            layer = network.original.get_submodule(link.layer)
-            maps = layer(maps)
-            wide = network.wide(link, maps)
-            if (branch := network.branch(link.layer)) is not None:
-                kept = strongest(layer, outputs(branch[0]))
-                selected = torch.eye(outputs(layer))[kept].to(maps)
-                branch[0].weight.copy_(selected.view_as(branch[0].weight))
-                for name, module in zip(link.behind, branch[1:-1], strict=True):
-                    if isinstance(module, NORMS):
-                        norm = network.original.get_submodule(name).state_dict()
-                        module.load_state_dict({k: v[kept] if v.ndim else v for k, v in norm.items()})
-                target, given = (as_rows(each) for each in (wide, branch[:-1](maps)))
-                rows = torch.randperm(len(target), generator=chance)[:samples]
-                target, given = target[rows].cpu().double(), given[rows].cpu().double()
-                solution = torch.linalg.lstsq(given, target, driver="gelsd").solution
-                branch[-1].weight.copy_(solution.T.reshape_as(branch[-1].weight))
-            maps = wide.flatten(1) if link.flattens else wide
-
-
-def train_through(
-    network: AlphaNetwork,
-    loader: Any,
-    levels: Iterable[float],
-    epochs: int,
-    restarts: Sequence[tuple[int, float]],
-    *,
-    lr: float = 0.01,
-    after_level: Callable[[float], None] | None = None,
-    resume: str | Path | None = None,
-    **options: Any,
-) -> list[dict[str, Any]]:
-    """Train while alpha falls: `epochs` at each of the `levels` between 1 and 0, then at 0 once for each of `restarts`.
-
-    `restarts`: (epochs, lr) each; the learning rate begins anew. Returns one history with `alpha` in every entry.
-    `resume`: a folder in which every stage is kept, so that the same call goes on where it was stopped. `options`: for
-    `train`. A stop ends the whole run after the epoch at hand.
-    """
-    stages = [(level, epochs, lr) for level in levels if 0 < level < 1]
-    stages += [(0.0, *restart) for restart in restarts]
-    history: list[dict[str, Any]] = []
-    for number, (level, count, rate) in enumerate(stages):
-        network.alpha = level
-        path = None if resume is None else Path(resume) / f"stage{number}.resume"
-        if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        stage = train(network, loader, count, lr=rate, resume=path, **options)
-        history += [{**entry, "epoch": len(history) + entry["epoch"], "alpha": level} for entry in stage]
-        if len(stage) < count:
-            break
-        if after_level is not None:
-            after_level(level)
-    return history
-
-
 # --- small things
 
 
@@ -273,26 +190,9 @@ def key(layer: str) -> str:
     return layer.replace(".", "/")
 
 
-def outputs(layer: Any) -> int:
-    """The number of channels, or features, that a layer makes."""
-    return layer.out_features if isinstance(layer, nn.Linear) else layer.out_channels
-
-
 def narrow_copy(module: nn.Module, channels: int) -> nn.Module:
     """A module that stands between two layers, for `channels` channels; batch norms begin afresh."""
     if not isinstance(module, NORMS):
         return copy.deepcopy(module)
     settings = (module.eps, module.momentum, module.affine, module.track_running_stats)
     return type(module)(channels, *settings)
-
-
-def strongest(layer: nn.Module, count: int) -> Tensor:
-    """The `count` outputs of a layer with the largest L1 norms, in increasing order."""
-    axis = 1 if isinstance(layer, nn.ConvTranspose2d) else 0
-    norms = layer.weight.detach().abs().transpose(0, axis).flatten(1).sum(1)
-    return norms.topk(count).indices.sort().values
-
-
-def as_rows(maps: Tensor) -> Tensor:
-    """(N, C, H, W) or (N, C) → one row of C numbers a pixel."""
-    return maps.movedim(1, -1).reshape(-1, maps.shape[1])

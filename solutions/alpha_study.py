@@ -22,27 +22,22 @@ from course_utils.baseline import baseline
 from course_utils.networks import parameter_count
 from course_utils.training import evaluate
 from minicifar import Loader, MiniCIFAR
-from solutions.alpha_branch import (
-    AlphaNetwork,
-    alpha_schedule,
-    kept_widths,
-    shrink,
-    start_from_ranking,
-    train_through,
-)
+from solutions.alpha_branch import AlphaNetwork, alpha_schedule, shrink
+from solutions.alpha_training import kept_widths, start_from_ranking, train_through
 from solutions.l1 import prune_vgg
 from solutions.runs import fully_trained, keep_results, read_results
 from solutions.schedules import narrow_twin
 
 KEEP_RATIO = 0.34375
 BASELINE_EPOCHS, EPOCHS = 25, 12
-RATE = 0.05
+RATE, SMOOTHING = 0.1, 0.1
 VARIANTS: dict[str, dict[str, Any]] = {
     "from a ranking": {"ranking": True},
     "at random": {},
     "from a ranking, original frozen": {"ranking": True, "frozen": True},
     "at random, original frozen": {"frozen": True},
     "from a ranking, merged before the last epochs": {"ranking": True, "merged": True},
+    "from a ranking, merged, alpha falls in 3 epochs": {"ranking": True, "merged": True, "levels": 3},
     "at random, multiplicative": {"schedule": "multiplicative"},
     "at random, exponential": {"schedule": "exponential"},
     "at random, cosine": {"schedule": "cosine"},
@@ -65,7 +60,7 @@ def alpha_run(
     restarts: int = 1,
     levels: int = EPOCHS // 2,
 ) -> tuple[nn.Module, dict[str, Any]]:
-    """One run of `levels` epochs while alpha falls and as many at 0 → the narrow network, and accuracies on the way.
+    """One run of `levels` epochs while alpha falls and the rest at 0 → the narrow network, and accuracies on the way.
 
     `merged`: the branches are merged as soon as alpha is 0, and the narrow network trained, not the unmerged one.
     """
@@ -80,18 +75,20 @@ def alpha_run(
 
     falling = alpha_schedule(schedule, levels + 1)[1:-1]
     between = [level for level in falling if level > 0]
-    done = train_through(branched, loader, between, 1, [], lr=RATE / 2, after_level=note, progress=False)
+    done = train_through(branched, loader, between, 1, [], lr=RATE / 4, after_level=note, progress=False)
     branched.alpha = 0.0
     note(0.0)
     if len(done) < len(between):
         raise KeyboardInterrupt
-    left = 2 * levels - len(between)
+    left = EPOCHS - len(between)
     if merged:
         narrow = shrink(branched)
-        fully_trained(narrow, loader, left, lr=RATE, progress=False)
+        fully_trained(narrow, loader, left, lr=RATE, label_smoothing=SMOOTHING, progress=False)
     else:
         each = [(left // restarts, RATE)] * restarts
-        if len(train_through(branched, loader, [], 0, each, progress=False)) < sum(count for count, _ in each):
+        if len(train_through(branched, loader, [], 0, each, label_smoothing=SMOOTHING, progress=False)) < sum(
+            count for count, _ in each
+        ):
             raise KeyboardInterrupt
         narrow = shrink(branched)
         notes["unmerged_accuracy"] = round(evaluate(branched, test).accuracy, 5)
@@ -107,14 +104,16 @@ def control(
     elif name == "narrow from scratch":
         narrow = narrow_twin(prune_vgg(network, KEEP_RATIO), seed)
         epochs = BASELINE_EPOCHS + EPOCHS
-        return fully_trained(narrow, loader, epochs, lr=0.1, label_smoothing=0.1, progress=False), {}
+        return fully_trained(narrow, loader, epochs, lr=RATE, label_smoothing=SMOOTHING, progress=False), {}
     else:
         branched = AlphaNetwork(network, kept_widths(network, KEEP_RATIO))
         start_from_ranking(branched, samples)
         branched.alpha = 0.0
         narrow = shrink(branched)
     before = round(evaluate(narrow, test).accuracy, 5)
-    return fully_trained(narrow, loader, EPOCHS, lr=RATE, progress=False), {"before_retraining": before}
+    return fully_trained(narrow, loader, EPOCHS, lr=RATE, label_smoothing=SMOOTHING, progress=False), {
+        "before_retraining": before
+    }
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ The chain is read from PyTorch's own trace of the network (torch.fx), so that it
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import fx, nn
@@ -87,3 +88,8 @@ def is_flatten(node: fx.Node, network: nn.Module) -> bool:
         module = network.get_submodule(str(node.target))
         return isinstance(module, nn.Flatten) and (module.start_dim, module.end_dim) == (1, -1)
     return node.target in ("flatten", torch.flatten) and (*node.args[1:], *node.kwargs.values()) in ((1,), (1, -1))
+
+
+def outputs(layer: Any) -> int:
+    """The number of channels, or features, that a layer makes."""
+    return layer.out_features if isinstance(layer, nn.Linear) else layer.out_channels

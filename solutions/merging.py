@@ -54,15 +54,17 @@ def merge_1x1_transposed(pointwise: nn.Conv2d, conv: nn.ConvTranspose2d) -> nn.C
     return rebuilt(conv, torch.einsum("mi,mokl->iokl", pointwise.weight[:, :, 0, 0], conv.weight), conv.bias)
 
 
-def merge_transposed_1x1(conv: nn.ConvTranspose2d, pointwise: nn.Conv2d) -> nn.ConvTranspose2d:
-    """One transposed convolution in place of `conv` and a 1×1 convolution behind it; exact.
+def merge_transposed_1x1(transposed: nn.ConvTranspose2d, pointwise: nn.Conv2d) -> nn.ConvTranspose2d:
+    """One transposed convolution in place of `transposed` and a 1×1 convolution behind it; exact.
 
-    W[i, o] = sum_m W1[i, m] · A[o, m], b = A b1 + bA. Raises ValueError for grouped convolutions.
+    W[i, o] = sum_m W1[i, m] · A[o, m], b = A b1 + bA: as for a convolution, with the first two axes of the weights swapped.
+    Raises ValueError for grouped convolutions.
     """
-    check_pair(conv, pointwise)
-    mix = pointwise.weight[:, :, 0, 0]
-    bias = plus(pointwise.bias, None if conv.bias is None else mix @ conv.bias)
-    return rebuilt(conv, torch.einsum("om,imkl->iokl", mix, conv.weight), bias)
+    check_pair(transposed, pointwise)
+    swapped = nn.Conv2d(transposed.in_channels, transposed.out_channels, transposed.kernel_size)
+    swapped.weight.data, swapped.bias = transposed.weight.detach().transpose(0, 1), transposed.bias
+    merged = merge_conv_1x1(swapped, pointwise)
+    return rebuilt(transposed, merged.weight.transpose(0, 1), merged.bias)
 
 
 def merge_linear(first: nn.Linear, second: nn.Linear) -> nn.Linear:
@@ -74,25 +76,24 @@ def merge_linear(first: nn.Linear, second: nn.Linear) -> nn.Linear:
 def merge_1x1_linear(pointwise: nn.Conv2d, linear: nn.Linear) -> nn.Linear:
     """One linear layer behind a flatten in place of a 1×1 convolution, the flatten and `linear`; exact.
 
-    Channel m owns P neighbouring columns: W[o, i, p] = sum_m W2[o, m, p] · B[m, i], b = b2 + sum over m, p of
-    W2[o, m, p] · bB[m].
+    Channel m owns P neighbouring columns, so the linear layer is a convolution whose window is the whole image of P pixels.
     """
-    check_pair(None, pointwise)
-    by_channel = linear.weight.view(len(linear.weight), pointwise.out_channels, -1)
-    bias = plus(linear.bias, None if pointwise.bias is None else by_channel.sum(2) @ pointwise.bias)
-    weight = torch.einsum("omp,mi->oip", by_channel, pointwise.weight[:, :, 0, 0])
-    return rebuilt(linear, weight.flatten(1), bias)
+    window = (1, linear.in_features // pointwise.out_channels)
+    whole = nn.Conv2d(pointwise.out_channels, linear.out_features, window)
+    whole.weight.data, whole.bias = linear.weight.detach().view_as(whole.weight), linear.bias
+    merged = merge_1x1_conv(pointwise, whole)
+    return rebuilt(linear, merged.weight.flatten(1), merged.bias)
 
 
 # --- what the merges share
 
 
-def check_pair(conv: nn.Module | None, pointwise: nn.Conv2d) -> None:
+def check_pair(conv: nn.Conv2d | nn.ConvTranspose2d, pointwise: nn.Conv2d) -> None:
     """Raises ValueError unless `pointwise` is a plain 1×1 convolution, and neither is grouped."""
     plain = pointwise.kernel_size == (1, 1) and pointwise.stride == (1, 1) and not pads(pointwise)
     if not plain:
         raise ValueError("one of the two must be a 1×1 convolution of stride 1 without padding.")
-    if pointwise.groups != 1 or (conv is not None and conv.groups != 1):
+    if pointwise.groups != 1 or conv.groups != 1:
         raise ValueError("grouped convolutions are not merged: a dense kernel would be larger than both.")
 
 

@@ -28,7 +28,8 @@ from course_utils import study_plots
 from course_utils.networks import parameter_count
 from course_utils.training import evaluate
 from minicifar import Loader, load
-from solutions.alpha_branch import AlphaNetwork, alpha_schedule, kept_widths, shrink, start_from_ranking, train_through
+from solutions.alpha_branch import AlphaNetwork, alpha_schedule, shrink
+from solutions.alpha_training import kept_widths, start_from_ranking, train_through
 from solutions.costs import count_macs
 from solutions.criteria import CRITERIA, ranking
 from solutions.graph import Group
@@ -41,7 +42,7 @@ from solutions.thinet import thinet
 from solutions.timing import compare
 
 KEEP_RATIOS = (0.7, 0.5, 0.35, 0.2)
-RATE = 0.05
+RATE, SMOOTHING = 0.1, 0.1
 SIZE = (3, 32, 32)
 
 
@@ -67,7 +68,13 @@ class Run:
     def retrained(self, network: nn.Module, epochs: int | None = None, **options: Any) -> tuple[nn.Module, float]:
         """The network after the rest of the budget, and its accuracy before."""
         before = evaluate(network, self.test).accuracy
-        options = {"lr": RATE, "resume": self.folder / "retraining.resume", "progress": False, **options}
+        options = {
+            "lr": RATE,
+            "label_smoothing": SMOOTHING,
+            "resume": self.folder / "retraining.resume",
+            "progress": False,
+            **options,
+        }
         return fully_trained(network, self.loader, epochs or self.epochs, **options), before
 
 
@@ -92,6 +99,7 @@ def step_by_step(run: Run, steps: int = 4) -> tuple[nn.Module, float | None]:
         resume=run.folder,
         progress=False,
         lr=RATE,
+        label_smoothing=SMOOTHING,
     )
     if len(log) < steps:
         raise KeyboardInterrupt
@@ -111,7 +119,7 @@ def by_alpha_branch(run: Run) -> tuple[nn.Module, float | None]:
     start_from_ranking(branched, run.batches[0][0], seed=run.seed)
     falling = max(1, run.epochs // 3)
     levels = alpha_schedule("step", falling + 1)
-    done = train_through(branched, run.loader, levels, 1, [], lr=RATE / 2, resume=run.folder, progress=False)
+    done = train_through(branched, run.loader, levels, 1, [], lr=RATE / 4, resume=run.folder, progress=False)
     if len(done) < falling:
         raise KeyboardInterrupt
     branched.alpha = 0.0
@@ -131,7 +139,7 @@ def from_scratch(run: Run) -> tuple[nn.Module, float | None]:
     rank = ranking("L1", run.batches)
     plan = plan_step(run.groups, rank(run.network, run.groups), run.widths, run.keep_ratio)
     twin = narrow_twin(prune(run.network, run.groups, plan), run.seed)
-    return run.retrained(twin, run.first_epochs + run.epochs, lr=0.1, label_smoothing=0.1)[0], None
+    return run.retrained(twin, run.first_epochs + run.epochs)[0], None
 
 
 METHODS: dict[str, Callable[[Run], tuple[nn.Module, float | None]]] = {
