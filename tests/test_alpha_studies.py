@@ -1,0 +1,97 @@
+"""The report's experiments, at a size that takes seconds: every run ends narrow, and a study goes on where it was."""
+
+import json
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from course_utils.driving_scenes import driving_scenes
+from course_utils.networks import rgb_autoencoder, vgg_mini
+from solutions import alpha_study, autoencoder_study
+from solutions.alpha_study import CONTROLS, VARIANTS, alpha_run, control
+
+
+class Noise:
+    """A loader of two batches of random images."""
+
+    epoch = 0
+
+    def __len__(self) -> int:
+        return 2
+
+    def __iter__(self) -> Any:
+        for batch in range(2):
+            chance = torch.Generator().manual_seed(batch)
+            yield torch.randn(8, 3, 32, 32, generator=chance), torch.arange(8) % 4
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"EPOCHS": 4, "BASELINE_EPOCHS": 1}.items():
+        monkeypatch.setattr(alpha_study, name, value)
+
+
+NETWORK = vgg_mini(widths=(6, 8)).eval()
+SAMPLES = next(iter(Noise()))[0]
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_every_variant_ends_narrow_and_says_what_it_saw(name: str) -> None:
+    options = {"levels": 2, **VARIANTS[name]}
+    narrow, notes = alpha_run(NETWORK, Noise(), Noise(), SAMPLES, **options)
+    assert [narrow.features[0].out_channels, narrow.features[3].out_channels] == [3, 3]
+    alphas = [alpha for alpha, _ in notes["by_alpha"]]
+    assert alphas == sorted(alphas, reverse=True) and alphas[-1] == 0 and max(alphas) < 1
+    assert ("unmerged_accuracy" in notes) != bool(options.get("merged"))
+
+
+@pytest.mark.parametrize("name", CONTROLS)
+def test_every_control_ends_narrow(name: str) -> None:
+    narrow, notes = control(name, NETWORK, Noise(), Noise(), SAMPLES, 0)
+    assert [narrow.features[0].out_channels, narrow.features[3].out_channels] == [3, 3]
+    assert ("before_retraining" in notes) == (name != "narrow from scratch")
+
+
+def test_the_study_goes_on_where_it_was(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    images = SimpleNamespace(fingerprint="made up", classes=range(4))
+    monkeypatch.setattr(alpha_study, "MiniCIFAR", lambda *_: images)
+    monkeypatch.setattr(alpha_study, "Loader", lambda *_, **__: Noise())
+    monkeypatch.setattr(alpha_study, "baseline", lambda _: NETWORK)
+    path = tmp_path / "results.json"
+    monkeypatch.setattr(sys, "argv", ["study", str(path), "--seeds", "0", "--only", "L1"])
+    alpha_study.main()
+    first = json.loads(path.read_text())["results"]
+    monkeypatch.setattr(sys, "argv", ["study", str(path), "--seeds", "0", "1", "--only", "L1"])
+    alpha_study.main()
+    both = json.loads(path.read_text())["results"]
+    assert list(first) == ["L1 | 0"] and list(both) == ["L1 | 0", "L1 | 1"] and both["L1 | 0"] == first["L1 | 0"]
+
+
+def test_the_autoencoders_study_compares_and_draws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    scenes = driving_scenes(12, size=16)
+    monkeypatch.setattr(autoencoder_study, "images_of", lambda *_: (scenes[:8], scenes[8:]))
+    path = tmp_path / "results.json"
+    options = ["--width", "0.1", "--epochs", "1", "--retraining", "6", "--seeds", "0"]
+    monkeypatch.setattr(sys, "argv", ["study", str(path), *options])
+    for _ in range(2):
+        autoencoder_study.main()
+    found = json.loads(path.read_text())["results"]
+    left = {key.split(" | ")[0]: result["parameters_left"] for key, result in found.items()}
+    assert left.pop("original") == 1
+    assert set(left) == set(autoencoder_study.WAYS) and len(set(left.values())) == 1 and max(left.values()) < 0.3
+    assert path.with_suffix(".png").stat().st_size > 1000
+
+
+def test_the_encoder_can_go_first() -> None:
+    network = rgb_autoencoder(width=0.1)
+    pairs = autoencoder_study.Pairs(driving_scenes(8, size=16), batch_size=4)
+    samples = next(iter(pairs))[0]
+    narrow: Any = autoencoder_study.pruned_by_alpha(
+        network, pairs, samples, 3, 0.05, lambda layer: layer.startswith("encoder")
+    )
+    assert narrow.encoder[0].out_channels == 3 and narrow.encoder[-4].out_channels == 5
+    assert narrow.decoder[0].in_channels == 5 and narrow.decoder[0].out_channels == 13
