@@ -9,7 +9,7 @@ from rich.console import Console
 
 from autograder.batch import Options, grade_lab, progress
 from autograder.course import COURSE, CourseError
-from autograder.editions import LabError, lab_names
+from autograder.editions import LabError, graded_labs, lab_names
 from autograder.engine import limits_from
 from autograder.leaderboard import SECONDS, LeaderboardError, make_boards, write_board
 from autograder.leaderboard import as_table as board_table
@@ -40,13 +40,16 @@ class Isolated(StrEnum):
     bubblewrap, process = "bubblewrap", "process"
 
 
-def chosen(names: list[str] | None) -> list[str]:
-    """Full names of labs from names or beginnings of names."""
+def chosen(names: list[str] | None, graded: bool = False) -> list[str]:
+    """Full names of labs from names or beginnings of names. `graded`: only those that have something to grade."""
+    known = graded_labs() if graded else lab_names()
     if not names:
-        return lab_names()
+        return known
     found = []
     for name in names:
-        matching = [lab for lab in lab_names() if lab == name or lab.split("_")[0] == name]
+        if graded and name in lab_names() and name not in known:
+            raise LabError(f"There is nothing to grade in {name}: for the challenge, `autograder leaderboard FOLDER`.")
+        matching = [lab for lab in known if lab == name or lab.split("_")[0] == name]
         if not matching:
             raise LabError(f"There is no lab {name!r}. Labs: {', '.join(lab_names())}")
         found += matching
@@ -104,7 +107,7 @@ def grade(
     options = Options(limits_of(limit), isolation.value, only or (), force, late.value, scheduler, workers)
     if isolation is Isolated.process:
         console.print("No sandbox: students' code runs with your own rights, and the report says so.", style="red")
-    failures = [failure for lab in chosen(labs) for failure in grade_lab(lab, course, options, console)]
+    failures = [failure for lab in chosen(labs, graded=True) for failure in grade_lab(lab, course, options, console)]
     report(labs, course)
     for failure in failures:
         console.print(failure, style="red")

@@ -12,6 +12,8 @@ An author tags cells of `labs/<lab>.py` (jupytext's py:percent):
 - `slow`: draws a picture, or measures something that takes long, needed by no other cell than slow ones; not run again
   either.
 - `question`, with `points` and `name`: an open question with a mark scheme, graded by hand.
+
+A notebook without exercises, artifacts and questions (`challenge`) is released like the others, and there is nothing to grade.
 """
 
 import ast
@@ -28,6 +30,8 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell
 
 from course_utils.checking import graded_exercise
+
+COMPANIONS = {"challenge": ("presentation",)}  # notebooks that are released together with a lab's own
 
 HERE = Path(__file__).resolve().parent
 LABS = HERE.parent / "labs"
@@ -50,6 +54,11 @@ class Exercise:
 def lab_names() -> list[str]:
     """All labs, in their order."""
     return sorted(path.stem for path in LABS.glob("lab*.py")) + sorted(path.stem for path in LABS.glob("ch*.py"))
+
+
+def graded_labs() -> list[str]:
+    """The labs that have exercises."""
+    return [lab for lab in lab_names() if exercises(lab)]
 
 
 def read_lab(lab: str) -> NotebookNode:

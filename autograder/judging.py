@@ -19,7 +19,7 @@ import torch
 
 from autograder import confinement
 from autograder.channels import Frame, receive, send
-from autograder.editions import check_files, exercises, lab_names, references
+from autograder.editions import check_files, exercises, graded_labs, references
 from autograder.wall import Wall, rebound
 from course_utils import artifacts
 from course_utils.checking import Verdict, run_tests
@@ -127,7 +127,7 @@ def main() -> None:
     torch.set_num_threads(1)
     look_at_images()
     os.chdir(folder)
-    for lab in lab_names():  # so that everything has been imported before the first fork
+    for lab in graded_labs():  # so that everything has been imported before the first fork
         run_tests(check_files(lab), exercises(lab)[0].name, references(lab), folder)
     send(channel, (json.dumps({"ready": True}).encode(), b""))
     while True:

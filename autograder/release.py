@@ -12,6 +12,7 @@ import nbformat
 from autograder.course import COURSE, ROOT, must, nbgrader
 from autograder.editions import (
     CHECKS,
+    COMPANIONS,
     LabError,
     exercise_source,
     exercises,
@@ -23,14 +24,14 @@ from autograder.support import support_files
 
 
 def write_source(lab: str, course: Path = COURSE) -> Path:
-    """Write the source edition of a lab where nbgrader looks for it → its path."""
+    """Write the source edition of a lab, and those of its companions, where nbgrader looks for them → the lab's path."""
     folder = course / "source" / lab
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{lab}.ipynb"
-    temporary = path.with_suffix(".tmp")
-    nbformat.write(source_edition(lab), temporary)
-    temporary.replace(path)
-    return path
+    for name in (lab, *COMPANIONS.get(lab, ())):
+        temporary = folder / f"{name}.tmp"
+        nbformat.write(source_edition(name), temporary)
+        temporary.replace(folder / f"{name}.ipynb")
+    return folder / f"{lab}.ipynb"
 
 
 def add_support_files(assignment: str, notebooks: list[str], **_: object) -> None:

@@ -90,6 +90,7 @@ def export_onnx(network: Any, path: str | Path, images: Any = None, image_size: 
     import torch
 
     network = copy.deepcopy(network).cpu().float().eval()
+    network.to(memory_format=torch.contiguous_format)  # in the one that training uses, pooling is exported as indexing
     with quiet(), torch.no_grad():
         program = torch.onnx.export(
             network,

@@ -7,10 +7,10 @@ import pytest
 from torch import nn
 
 from autograder.answers import Answer, answers
-from autograder.editions import check_files, exercises, lab_names, references
+from autograder.editions import check_files, exercises, graded_labs, references
 from course_utils.checking import Verdict, run_tests
 
-BANK = [(lab, answer) for lab in lab_names() for answer in answers(lab)]
+BANK = [(lab, answer) for lab in graded_labs() for answer in answers(lab)]
 
 
 def judged(lab: str, answer: Answer) -> Verdict:
@@ -35,7 +35,7 @@ def test_a_right_answer_passes(lab: str, answer: Answer) -> None:
     assert verdict.passed, str(verdict)
 
 
-@pytest.mark.parametrize("lab", lab_names())
+@pytest.mark.parametrize("lab", graded_labs())
 def test_every_exercise_has_four_wrong_and_two_right_answers(lab: str) -> None:
     wrong = Counter(answer.exercise for answer in answers(lab) if answer.says)
     right = Counter(answer.exercise for answer in answers(lab) if not answer.says)
@@ -45,7 +45,7 @@ def test_every_exercise_has_four_wrong_and_two_right_answers(lab: str) -> None:
             assert right[exercise.name] >= 2, exercise.name
 
 
-@pytest.mark.parametrize("lab", lab_names())
+@pytest.mark.parametrize("lab", graded_labs())
 def test_the_reference_passes(lab: str) -> None:
     for name in references(lab):
         verdict = run_tests(check_files(lab), name, copy.copy(references(lab)))
@@ -56,7 +56,7 @@ NOTHING = {"None": lambda *_: None, "any layer": lambda *_: nn.Conv2d(1, 1, 1), 
 
 
 @pytest.mark.parametrize("what", NOTHING)
-@pytest.mark.parametrize("lab", lab_names())
+@pytest.mark.parametrize("lab", graded_labs())
 def test_an_answer_that_does_nothing_earns_nothing(lab: str, what: str) -> None:
     for name in references(lab):
         verdict = run_tests(check_files(lab), name, {**references(lab), name: NOTHING[what]})

@@ -7,8 +7,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from course_utils import networks
 from course_utils.networks import build, parameter_count
+from solutions.pruner import prunable_groups, prune
 
-BUILDERS = ["vgg_mini", "vgg16", "resnet20", "resnet56", "resnet18"]
+BUILDERS = ["vgg_mini", "vgg16", "resnet20", "resnet56", "resnet18", "mobile_mini"]
 
 
 def images(count: int = 2) -> torch.Tensor:
@@ -128,3 +129,35 @@ def test_a_wrong_number_of_widths_is_refused(name):
 def test_the_shortcut_is_a_projection_only_where_the_shape_changes():
     shortcuts = [m.shortcut for m in networks.resnet20().modules() if isinstance(m, networks.BasicBlock)]
     assert [isinstance(s, nn.Identity) for s in shortcuts] == [1, 1, 1, 0, 1, 1, 0, 1, 1]
+
+
+def test_mobile_mini_has_the_size_that_it_says():
+    sizes = [(32, 64), (64, 128), (128, 128), (128, 256), (256, 256)]
+    convolutions = 9 * 3 * 32 + sum(9 * inputs + inputs * outputs for inputs, outputs in sizes)
+    norms = 2 * 32 + sum(2 * inputs + 2 * outputs for inputs, outputs in sizes)
+    network = networks.mobile_mini()
+    assert parameter_count(network) == convolutions + norms + 4 * 256 + 4 == 135_236
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network.eval()(images(1))
+    assert counter.get_total_flops() == 2 * 16_524_288
+
+
+def test_mobile_mini_halves_the_image_with_depthwise_convolutions_only():
+    convolutions = [m for m in networks.mobile_mini().modules() if isinstance(m, nn.Conv2d)]
+    assert [m.groups > 1 for m in convolutions] == [False, *[True, False] * 5]
+    assert [m.stride[0] for m in convolutions[1::2]] == [1, 2, 1, 2, 1] and all(
+        m.stride == (1, 1) for m in convolutions[2::2]
+    )
+    assert networks.mobile_mini(widths=(5, 6, 7), classes=3)(images()).shape == (2, 3)
+    with pytest.raises(ValueError, match="2 to 8 widths"):
+        networks.mobile_mini(widths=(3,))
+
+
+def test_depthwise_filters_follow_the_channels_that_they_read():
+    network = networks.mobile_mini(widths=(8, 12, 6)).eval()
+    groups = [group for group in prunable_groups(network, images()) if group.free]
+    assert [group.channels for group in groups] == [8, 12, 6]
+    smaller = prune(network, groups, {group.name: range(group.channels // 2) for group in groups})
+    shapes = [(m.in_channels, m.out_channels, m.groups) for m in smaller.modules() if isinstance(m, nn.Conv2d)]
+    assert shapes == [(3, 4, 1), (4, 4, 4), (4, 6, 1), (6, 6, 6), (6, 3, 1)]
+    assert smaller(images()).shape == (2, 4)

@@ -15,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from course_utils.networks import builder, vgg_mini
+from course_utils.networks import builder, resnet20, vgg_mini
 from course_utils.onnx_files import (
     OnnxFileError,
     comparable,
@@ -183,6 +183,14 @@ def test_exporting_leaves_the_network_as_it_was(everything_exported):
     for name, tensor in network.state_dict().items():
         assert torch.equal(tensor, before.state_dict()[name])
         assert tensor.dtype == before.state_dict()[name].dtype
+
+
+def test_the_memory_layout_of_training_leaves_no_trace_in_the_file(tmp_path):
+    network = resnet20(widths=(3, 4, 5), classes=4).eval()
+    files = [tmp_path / "plain.onnx", tmp_path / "trained.onnx"]
+    for path, layout in zip(files, (torch.contiguous_format, torch.channels_last), strict=True):
+        measure_onnx(export_onnx(network.to(memory_format=layout), path))
+    assert files[0].read_bytes() == files[1].read_bytes()
 
 
 def test_exporting_is_quiet(tmp_path, capfd, caplog):

@@ -18,7 +18,7 @@ from torch import nn
 from autograder.answers import Answer as BankAnswer
 from autograder.answers import answers
 from autograder.channels import HEADER, TooLarge, receive
-from autograder.editions import check_files, exercises, lab_names, references
+from autograder.editions import check_files, exercises, graded_labs, references
 from autograder.judging import Answer, Answers, judge
 from autograder.kernel import cell_line
 from autograder.wall import Handle, Wall, WallError, error_as_data, send
@@ -558,7 +558,7 @@ def test_a_frame_that_is_too_large_is_not_read() -> None:
 
 # --- the tests of the labs
 
-BANK = [(lab, answer) for lab in lab_names() for answer in answers(lab)]
+BANK = [(lab, answer) for lab in graded_labs() for answer in answers(lab)]
 
 
 @pytest.mark.parametrize(
@@ -573,7 +573,7 @@ def test_an_answer_gets_the_same_verdict_across_the_wall(open_wall, lab: str, an
         assert answer.says in "\n".join(outcome.message for outcome in there.outcomes if not outcome.passed)
 
 
-@pytest.mark.parametrize("lab", lab_names())
+@pytest.mark.parametrize("lab", graded_labs())
 def test_a_composite_exercise_is_judged_with_the_references_helpers_too(open_wall, lab: str, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     """Every helper of the notebook is broken; with the reference's, called from across the wall, the answer is right."""
     for exercise in exercises(lab):
