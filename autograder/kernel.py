@@ -24,6 +24,9 @@ from autograder.channels import receive, send
 MOST_OUTPUT = 8_000_000  # characters a cell
 MOST_FRAMES = 10  # of a traceback's beginning, and of its end
 MOST_ERRORS = 10  # of those that led to one another
+SWITCH_SECONDS = (
+    1e-4  # a thread that a student left spinning keeps the interpreter so long at a time; 5 ms would add up
+)
 
 
 class TimeLimit(BaseException):
@@ -230,6 +233,7 @@ def serve(channel: socket.socket) -> None:
             return
         message = json.loads(frame[0])
         sys.stdout, sys.stderr = streams
+        sys.setswitchinterval(SWITCH_SECONDS)
         if message.get("do") == "run":
             failed = False
             try:

@@ -70,16 +70,17 @@ def compare(
     """Time two networks in turn, `rounds` times each, on random images of `image_size` (C, H, W), after a warm-up.
 
     `setting`: "torch" and "channels_last" are PyTorch on the CPU in inference mode, "onnxruntime" the exported file,
-    "cuda" PyTorch on the GPU, where work is waited for. `threads`: as many as PyTorch uses now if not given.
+    "cuda" PyTorch on the GPU between two CUDA events. `threads`: as many as PyTorch uses now if not given.
     Raises ValueError for another setting, and for "cuda" without a GPU.
     """
     threads = threads or torch.get_num_threads()
     images = torch.randn(batch, *image_size, generator=torch.Generator().manual_seed(0))
 
-    def latency(run: Callable[[], Any]) -> float:
+    def cpu_latency(run: Callable[[], Any]) -> float:
         timer = Timer("run()", globals={"run": run}, num_threads=threads)
         return timer.blocked_autorange(min_run_time=LEAST_SECONDS).median
 
+    latency = cuda_latency if setting == "cuda" else cpu_latency
     with using_threads(threads):
         runs = [runner(network, images, setting) for network in (original, pruned)]
         for run in runs:
@@ -87,6 +88,19 @@ def compare(
         measured = in_turn(runs, latency, rounds, seconds=math.inf)
     first, second = zip(*measured, strict=True)
     return Timing(setting, batch, threads, first, second)
+
+
+def cuda_latency(run: Callable[[], Any]) -> float:
+    """Seconds of one call as the GPU's own clock sees it, between two CUDA events: the median over LEAST_SECONDS of calls."""
+    times: list[float] = []
+    while sum(times) < LEAST_SECONDS:
+        first, last = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+        first.record()
+        run()
+        last.record()
+        last.synchronize()
+        times.append(first.elapsed_time(last) / 1000)
+    return statistics.median(times)
 
 
 @contextlib.contextmanager

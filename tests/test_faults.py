@@ -207,6 +207,11 @@ CELLS = {
         "subprocess.Popen(['sleep', '1000'])",
         "Popen",
     ),
+    "four threads left spinning": (
+        "import threading\ndef spin():\n    while True:\n        pass\nfor _ in range(4):\n"
+        "    threading.Thread(target=spin).start()\nprint('spinning')",
+        "spinning",
+    ),
 }  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from torch import nn
 
 from course_utils.networks import vgg_mini
 from solutions import timing
-from solutions.timing import SETTINGS, Timing, compare, peak_cuda_megabytes, peak_megabytes
+from solutions.timing import SETTINGS, Timing, compare, cuda_latency, peak_cuda_megabytes, peak_megabytes
 
 SMALL = vgg_mini(widths=(4, 4)).eval()
 
@@ -55,6 +55,33 @@ def test_networks_and_threads_are_as_before() -> None:
 def test_an_unknown_setting_names_those_that_there_are() -> None:
     with pytest.raises(ValueError, match="torch, channels_last, onnxruntime and cuda"):
         compare(SMALL, SMALL, setting="tpu")
+
+
+def test_on_a_gpu_a_call_lies_between_two_events_that_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    happened: list[str] = []
+
+    class Event:
+        made = 0
+
+        def __init__(self, enable_timing: bool) -> None:
+            assert enable_timing
+            Event.made += 1
+            self.number = Event.made
+
+        def record(self) -> None:
+            happened.append(f"record {self.number}")
+
+        def synchronize(self) -> None:
+            happened.append(f"wait for {self.number}")
+
+        def elapsed_time(self, end: "Event") -> float:
+            assert happened[-1] == f"wait for {end.number}" and end.number == self.number + 1
+            return {1: 4.0, 3: 8.0, 5: 2.0}[self.number]  # milliseconds
+
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    monkeypatch.setattr(timing, "LEAST_SECONDS", 0.013)
+    assert cuda_latency(lambda: happened.append("run")) == 0.004, "seconds, the median"
+    assert happened[:4] == ["record 1", "run", "record 2", "wait for 2"] and Event.made == 6
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
