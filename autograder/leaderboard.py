@@ -428,16 +428,19 @@ def as_rows(entries: Iterable[Mapping[str, Any]]) -> Iterator[list[Any]]:
 
 
 def as_table(found: Mapping[str, Any]) -> Table:
-    """The board for a terminal."""
+    """The board for a terminal of 80 columns; what there is to remark on an entry stands below its name."""
     table = Table(title=f"{found['dataset']}: {RULES[found['dataset']].division}", caption=escape(found["images"]))
-    for header in ("", "entry", "score", "accuracy", "validation", "parameters", "MACs", "remarks"):
-        table.add_column(header, justify="left" if header in ("entry", "remarks") else "right")
+    for header in ("", "entry", "score", "test", "val.", "param.", "MACs"):
+        table.add_column(header, justify="left" if header == "entry" else "right")
     for n, entry in enumerate(found["entries"], start=1):
         remarks = [entry["reason"]] if entry["reason"] else []
         remarks += [f"claims {claim['what']} {claim['claimed']}" for claim in entry["claims"]]
         remarks += [f"the same file as {other}" for other in entry["same_as"]]
-        forms = {"score": ".4f", "accuracy": ".2%", "val_accuracy": ".2%", "parameters": ",", "macs": ","}
-        numbers = ["–" if entry[what] is None else format(entry[what], form) for what, form in forms.items()]
+        forms = {"score": "{:.4f}", "accuracy": "{:.1%}", "val_accuracy": "{:.1%}"}
+        numbers = ["–" if entry[what] is None else form.format(entry[what]) for what, form in forms.items()]
+        for what in ("parameters", "macs"):
+            numbers.append("–" if entry[what] is None else f"{entry[what] / 1e6:.3g} M")
         place = f"{n}" if entry["status"] == STATUSES[0] else "–"
-        table.add_row(place, escape(title(entry)), *numbers, escape("; ".join(remarks)))
+        described = "".join(f"\n[italic]{escape(remark)}[/italic]" for remark in remarks)
+        table.add_row(place, escape(title(entry)) + described, *numbers)
     return table

@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from noise import Noise
 from torch import Tensor, nn
 
 from course_utils.networks import from_torchvision, resnet20, vgg_mini
@@ -249,20 +250,6 @@ def test_every_schedule_falls_from_1_to_exactly_0(kind: str) -> None:
         levels = alpha_schedule(kind, steps)
         assert len(levels) == steps + 1 and levels[0] == 1 and levels[-1] == 0
         assert levels == sorted(levels, reverse=True) and not [level for level in levels if 0 < level < 0.015]
-
-
-class Noise:
-    """A loader of two batches."""
-
-    epoch = 0
-
-    def __len__(self) -> int:
-        return 2
-
-    def __iter__(self) -> Any:
-        for batch in range(2):
-            chance = torch.Generator().manual_seed(10 * self.epoch + batch)
-            yield torch.randn(6, 3, 32, 32, generator=chance), torch.arange(6) % 4
 
 
 def test_stopped_and_resumed_it_is_the_same_run(tmp_path: Path) -> None:

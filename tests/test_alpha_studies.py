@@ -7,26 +7,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import torch
+from noise import Noise
 
 from course_utils.driving_scenes import driving_scenes
 from course_utils.networks import rgb_autoencoder, vgg_mini
 from solutions import alpha_study, autoencoder_study
 from solutions.alpha_study import CONTROLS, VARIANTS, alpha_run, control
-
-
-class Noise:
-    """A loader of two batches of random images."""
-
-    epoch = 0
-
-    def __len__(self) -> int:
-        return 2
-
-    def __iter__(self) -> Any:
-        for batch in range(2):
-            chance = torch.Generator().manual_seed(batch)
-            yield torch.randn(8, 3, 32, 32, generator=chance), torch.arange(8) % 4
 
 
 @pytest.fixture(autouse=True)

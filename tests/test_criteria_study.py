@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+from noise import Noise
 
 from course_utils import study_plots
 from course_utils.networks import vgg_mini
@@ -12,26 +13,10 @@ from solutions.criteria_study import FewBatches, correlations, curve, ranking_by
 from solutions.pruner import prunable_groups
 
 
-class Noise:
-    """A loader of three batches that says which one it gives."""
-
-    epoch = 0
-
-    def __init__(self, *_: Any, **__: Any) -> None: ...
-
-    def __len__(self) -> int:
-        return 3
-
-    def __iter__(self) -> Any:
-        for batch in range(3):
-            chance = torch.Generator().manual_seed(batch)
-            yield torch.randn(6, 3, 32, 32, generator=chance), torch.arange(6) % 4
-
-
 def test_few_batches_go_on_where_they_stopped() -> None:
-    few = FewBatches(Noise(), 2)
+    few = FewBatches(Noise(3), 2)
     first, second, third = (list(few) for _ in range(3))
-    every = [images for images, _ in Noise()]
+    every = [images for images, _ in Noise(3)]
     for shown, expected in ((first, [0, 1]), (second, [2, 0]), (third, [1, 2])):
         assert len(shown) == len(few) == 2
         assert all(torch.equal(images, every[batch]) for (images, _), batch in zip(shown, expected, strict=True))
@@ -50,12 +35,12 @@ def test_a_criterion_that_is_the_oracle_agrees_with_it() -> None:
 
 @pytest.mark.parametrize("criterion", ["random", "Taylor", "oracle"])
 def test_a_curve_goes_down_to_few_filters(criterion: str, monkeypatch: Any) -> None:
-    monkeypatch.setattr(criteria_study, "Loader", Noise)
+    monkeypatch.setattr(criteria_study, "Loader", lambda *_, **__: Noise(3))
     monkeypatch.setattr(criteria_study, "STEPS", 3)
     monkeypatch.setattr(criteria_study, "MINIBATCHES", 2)
-    network, batches = vgg_mini(widths=(6, 8)), list(Noise())
+    network, batches = vgg_mini(widths=(6, 8)), list(Noise(3))
     groups = prunable_groups(network, torch.zeros(2, 3, 32, 32))
-    points = curve(network, groups, None, Noise(), ranking_by(criterion, batches, 0), 0, "cpu")
+    points = curve(network, groups, None, Noise(3), ranking_by(criterion, batches, 0), 0, "cpu")
     assert [round(left, 2) for left, _, _ in points] == [1.0, 0.72, 0.43, 0.15]
     assert [parameters for _, parameters, _ in points] == sorted((point[1] for point in points), reverse=True)
     assert all(0 <= accuracy <= 1 for _, _, accuracy in points)

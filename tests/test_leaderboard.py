@@ -1,6 +1,7 @@
 """The leaderboard: what is measured and shown, and that no submission can break it or be taken on its word."""
 
 import csv
+import io
 import json
 import math
 import os
@@ -11,11 +12,20 @@ import onnx
 import pytest
 from challenge_files import entry, few_images, linear_file, weights
 from onnx import helper
+from rich.console import Console
 from typer.testing import CliRunner
 
 from autograder import leaderboard, measure_entry
 from autograder.__main__ import app
-from autograder.leaderboard import LeaderboardError, Measurers, disagreements, make_boards, one_line, write_board
+from autograder.leaderboard import (
+    LeaderboardError,
+    Measurers,
+    as_table,
+    disagreements,
+    make_boards,
+    one_line,
+    write_board,
+)
 from autograder.leaderboard_page import board_data
 from autograder.rerun import Repeated, rerun, train_again
 from autograder.sandbox import SandboxError
@@ -391,6 +401,18 @@ def test_the_command(here, tmp_path):
     board = json.loads((out / "minicifar" / "leaderboard.json").read_text(encoding="utf-8"))
     assert [one["team"] for one in board["entries"]] == ["us"]
     assert RULES["minicifar"].division in " ".join(result.output.split())
+
+
+def test_in_a_terminal_of_80_columns_nothing_is_cut(here):
+    entry(here / "us", team="The Pruning Penguins", claims={"accuracy": 0.5})
+    entry(here / "them", MOSTLY_WRONG)
+    (here / "nobody").mkdir()
+    (board,) = make_boards(here, workers=1)
+    console = Console(width=80, file=io.StringIO())
+    console.print(as_table(board))
+    shown = console.file.getvalue()
+    assert "…" not in shown and "100.0%" in shown and "50.0%" in shown
+    assert "claims accuracy 0.5" in shown and "The Pruning Penguins" in shown
 
 
 # in the sandbox, with the images at hand

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from noise import Noise
 
 from course_utils import networks, study_plots
 from course_utils.networks import parameter_count, vgg_mini
@@ -16,20 +17,6 @@ from solutions.graph import Group
 from solutions.pruner import prunable_groups
 from solutions.results import METHODS, Run, markdown, rows
 from solutions.runs import at_most, keep_results, read_results
-
-
-class Noise:
-    """A loader of two batches of random images."""
-
-    epoch = 0
-
-    def __len__(self) -> int:
-        return 2
-
-    def __iter__(self) -> Any:
-        for batch in range(2):
-            chance = torch.Generator().manual_seed(batch)
-            yield torch.randn(8, 3, 32, 32, generator=chance), torch.arange(8) % 4
 
 
 @pytest.fixture(autouse=True)
