@@ -4,8 +4,8 @@
 
 Every run has the same number of epochs; it prunes at the beginning, once training starts to stabilise, or near the end;
 in one step, or in four spread over the epochs that are left. The control has the pruned shape from the start, with
-random weights. Each result is written as it comes, so that a study that was stopped goes on where it was; at the end
-there is a picture beside the results.
+random weights. Each result is written as it comes, and trained networks are kept in a folder beside the results, so that
+a study that was stopped goes on where it was, also with other keep ratios; at the end there is a picture.
 """
 
 import argparse
@@ -86,8 +86,12 @@ def study(
     keep: Any,
     epochs: int = EPOCHS,
     keep_ratios: Sequence[float] = KEEP_RATIOS,
+    resume: Path | None = None,
 ) -> None:
-    """All runs of one network, one setting and one seed into `found`; `keep()` is called after each of them."""
+    """All runs of one network, one setting and one seed into `found`; `keep()` is called after each of them.
+
+    `resume`: a folder in which the trained networks are kept that the runs prune.
+    """
     options = SETTINGS[setting]
     stages: dict[int, tuple[nn.Module, Any]] = {}
 
@@ -102,7 +106,8 @@ def study(
             shorter = max((stage for stage in BEGINS.values() if goes_on and stage < begin), default=0)
             network, loader = trained_for(shorter) if shorter else fresh()
             if begin > shorter:
-                fully_trained(network, loader, begin - shorter, progress=False, **options)
+                kept = resume / f"{name}-{setting}-seed{seed}-{begin}epochs.resume" if resume else None
+                fully_trained(network, loader, begin - shorter, progress=False, resume=kept, **options)
             stages[begin] = network, loader
         network, loader = stages[begin]
         return copy.deepcopy(network), copy.copy(loader)
@@ -149,13 +154,16 @@ def main() -> None:
     except ValueError as error:
         parser.error(str(error))
 
+    folder = options.results.with_suffix("")
+    folder.mkdir(parents=True, exist_ok=True)
+
     def keep() -> None:
         keep_results(options.results, found)
 
     for name in options.networks:
         for seed in options.seeds:
             for setting in options.settings:
-                study(name, setting, seed, images, test, found["results"], keep, keep_ratios=options.keep_ratios)
+                study(name, setting, seed, images, test, found["results"], keep, EPOCHS, options.keep_ratios, folder)
     tables = {f"{n}, {s} settings": study_curves(found, n, s) for n in options.networks for s in options.settings}
     when_to_prune(tables, images).savefig(options.results.with_suffix(".png"), bbox_inches="tight")
 

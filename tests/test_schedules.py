@@ -342,6 +342,22 @@ def test_with_a_constant_rate_a_longer_training_goes_on_from_a_shorter_one(monke
 
 
 @pytest.mark.parametrize("setting", ["poster", "good"])
+def test_networks_that_were_kept_are_not_trained_again(setting: str, monkeypatch: Any, tmp_path: Path) -> None:
+    loaders: list[Batches] = []
+    monkeypatch.setattr(when_to_prune, "Loader", lambda *_, **__: loaders.append(Batches()) or loaders[-1])
+    monkeypatch.setattr(when_to_prune, "BEGINS", {"later": 1})
+    images, judged = SimpleNamespace(classes=range(4)), []
+    monkeypatch.setattr(when_to_prune, "evaluate", lambda network, _: judged.append(network) or Evaluation(0, 0))
+    for _ in range(2):
+        study("vgg_mini", setting, 0, images, None, {}, lambda: None, 3, (0.5,), tmp_path)
+    first, second = judged[:4], judged[4:]
+    for one, other in zip(first, second, strict=True):
+        assert all(torch.equal(value, other.state_dict()[name]) for name, value in one.state_dict().items())
+    half = len(loaders) // 2
+    assert sum(loader.given for loader in loaders[half:]) < sum(loader.given for loader in loaders[:half])
+
+
+@pytest.mark.parametrize("setting", ["poster", "good"])
 def test_the_study_that_comes_with_the_course_is_whole(setting: str) -> None:
     curves = study_plots.study_curves(study_plots.recorded_study(), "vgg_mini", setting)
     assert len(curves) == 2 + 3 * 2
