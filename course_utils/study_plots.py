@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from course_utils.plots import COLOURS, figure, percent, say_source, subplots
+from course_utils.tables import Table
 
 
 def sensitivity(
@@ -98,6 +99,18 @@ def when_to_prune(tables: Mapping[str, Mapping[str, Mapping[float, Sequence[floa
     axes[0, -1].legend(fontsize=7)
     say_source(drawing, images)
     return drawing
+
+
+def when_to_prune_table(tables: Mapping[str, Mapping[str, Mapping[float, Sequence[float]]]], left: float) -> Table:
+    """The same as numbers, for what leaves the share `left` of the parameters: mean (worst … best) accuracy of the seeds.
+
+    A row for each moment and control, with the unpruned network on top, a column for each of `tables`.
+    """
+    rows = []
+    for label in dict.fromkeys(label for curves in tables.values() for label in curves):
+        runs = [curves[label][1.0 if label == "unpruned" else left] for curves in tables.values()]
+        rows.append((label, *(f"{np.mean(one):.1%} ({min(one):.1%} … {max(one):.1%})" for one in runs)))
+    return Table((f"{left:.1%} of the parameters left", *tables), rows)
 
 
 def rank_scatter(criteria: Mapping[str, Mapping[str, Any]], oracle: Mapping[str, Any], images: Any = None) -> Figure:

@@ -85,10 +85,8 @@ def alpha_run(
         narrow = shrink(branched)
         fully_trained(narrow, loader, left, lr=RATE, label_smoothing=SMOOTHING, progress=False)
     else:
-        each = [(left // restarts, RATE)] * restarts
-        if len(train_through(branched, loader, [], 0, each, label_smoothing=SMOOTHING, progress=False)) < sum(
-            count for count, _ in each
-        ):
+        each = [(left // restarts + (restart < left % restarts), RATE) for restart in range(restarts)]
+        if len(train_through(branched, loader, [], 0, each, label_smoothing=SMOOTHING, progress=False)) < left:
             raise KeyboardInterrupt
         narrow = shrink(branched)
         notes["unmerged_accuracy"] = round(evaluate(branched, test).accuracy, 5)
