@@ -358,11 +358,21 @@ def test_networks_that_were_kept_are_not_trained_again(setting: str, monkeypatch
 
 
 @pytest.mark.parametrize("setting", ["poster", "good"])
-def test_the_study_that_comes_with_the_course_is_whole(setting: str) -> None:
-    curves = study_plots.study_curves(study_plots.recorded_study(), "vgg_mini", setting)
+@pytest.mark.parametrize(("network", "sizes"), [("vgg_mini", 3), ("resnet20", 1)])
+def test_the_study_that_comes_with_the_course_is_whole(network: str, sizes: int, setting: str) -> None:
+    curves = study_plots.study_curves(study_plots.recorded_study(), network, setting)
     assert len(curves) == 2 + 3 * 2
-    assert {len(runs) for sizes in curves.values() for runs in sizes.values()} == {3}
-    assert {len(sizes) for label, sizes in curves.items() if label != "unpruned"} == {3}
+    for label, runs in curves.items():
+        smallest = sorted(runs)[: 1 if label == "unpruned" else sizes]
+        assert [len(runs[share]) for share in smallest] == [3] * len(smallest), label
+
+
+def test_the_table_of_the_study_has_a_row_for_each_moment_and_control() -> None:
+    curves = {"unpruned": {1.0: [0.8, 0.9]}, "at the beginning, 1 step": {0.5: [0.9, 0.9], 0.2: [0.5, 0.7]}}
+    assert study_plots.when_to_prune_table({"good": curves}, 0.2).rows == [
+        ("unpruned", "85.0% (80.0% … 90.0%)"),
+        ("at the beginning, 1 step", "60.0% (50.0% … 70.0%)"),
+    ]
 
 
 def test_a_study_that_is_stopped_keeps_no_half_result(monkeypatch: Any) -> None:
