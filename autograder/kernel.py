@@ -24,9 +24,7 @@ from autograder.channels import receive, send
 MOST_OUTPUT = 8_000_000  # characters a cell
 MOST_FRAMES = 10  # of a traceback's beginning, and of its end
 MOST_ERRORS = 10  # of those that led to one another
-SWITCH_SECONDS = (
-    1e-4  # a thread that a student left spinning keeps the interpreter so long at a time; 5 ms would add up
-)
+SWITCH_SECONDS = 1e-4  # so long a thread left spinning keeps the interpreter at a time: Python's 5 ms add up
 
 
 class TimeLimit(BaseException):

@@ -350,7 +350,7 @@ study_plots.when_to_prune_table(resnet20_curves, left=min(resnet20_curves["good 
 # clearly ahead of being born small.
 #
 # Now a run of your own: one step down to 40 % of the channels, good settings. Choose the moment and a seed, and compare with
-# your neighbour's. (The two numbers of epochs make 10, half of the study's, so that it takes a minute at most.)
+# your neighbour's. (The two numbers of epochs make 10, half of the study's: about a minute.)
 
 # %% tags=["slow"]
 seed = 3

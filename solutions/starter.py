@@ -84,18 +84,15 @@ def make(
     """
     recipe, images, output = ENTRIES[name], load("minicifar", "train"), Path(output)
     options: Any = {"seed": seed, "epochs": epochs, "retraining": retraining, "kept": Path(kept)}
+    network = pruned(recipe, images, **options)
+    if recipe.numbers == "float32":
+        return export_onnx(network, output, images)
+    real = export_onnx(network, output.with_suffix(".float32.onnx"), images)
     if recipe.numbers == "binary":
-        real = export_onnx(pruned(recipe, images, **options), output.with_suffix(".float32.onnx"), images)
-        challenge.quantize_weights(real, 1, output)  # exact: every filter has two values
-        real.unlink()
-    elif recipe.numbers == "int8":
-        real = export_onnx(
-            pruned(recipe._replace(numbers="float32"), images, **options), output.with_suffix(".float32.onnx"), images
-        )
-        challenge.quantize_static(real, images, output)
-        real.unlink()
+        challenge.quantize_weights(real, 1, output)  # exact: every tensor has two values
     else:
-        export_onnx(pruned(recipe, images, **options), output, images)
+        challenge.quantize_static(real, images, output)
+    real.unlink()
     return output
 
 

@@ -35,6 +35,13 @@ def test_every_variant_ends_narrow_and_says_what_it_saw(name: str) -> None:
     assert ("unmerged_accuracy" in notes) != bool(options.get("merged"))
 
 
+@pytest.mark.parametrize("restarts", [1, 2, 3])
+def test_all_epochs_are_used_however_many_restarts_there_are(restarts: int) -> None:
+    loader = Noise()
+    alpha_run(NETWORK, loader, Noise(), SAMPLES, levels=2, restarts=restarts)
+    assert loader.epoch == alpha_study.EPOCHS
+
+
 @pytest.mark.parametrize("name", CONTROLS)
 def test_every_control_ends_narrow(name: str) -> None:
     narrow, notes = control(name, NETWORK, Noise(), Noise(), SAMPLES, 0)

@@ -363,8 +363,8 @@ def test_the_study_that_comes_with_the_course_is_whole(network: str, sizes: int,
     curves = study_plots.study_curves(study_plots.recorded_study(), network, setting)
     assert len(curves) == 2 + 3 * 2
     for label, runs in curves.items():
-        smallest = sorted(runs)[: 1 if label == "unpruned" else sizes]
-        assert [len(runs[share]) for share in smallest] == [3] * len(smallest), label
+        expected = 1 if label == "unpruned" else sizes
+        assert [len(runs[share]) for share in sorted(runs)[:expected]] == [3] * expected, label
 
 
 def test_the_table_of_the_study_has_a_row_for_each_moment_and_control() -> None:
