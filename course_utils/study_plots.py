@@ -136,24 +136,30 @@ def rank_scatter(criteria: Mapping[str, Mapping[str, Any]], oracle: Mapping[str,
 
 
 def criteria_curves(found: Mapping[str, Any], images: Any = None) -> Figure:
-    """Accuracy as filters are removed, one line a criterion: the mean of the seeds, and a band from worst to best.
+    """Accuracy as filters are removed, over the filters and over the MACs left, one line a criterion.
 
-    `found["curves"]`: {"Taylor | 0": [[share of the filters left, share of the parameters left, accuracy], …], …}.
+    `found["curves"]`: {"Taylor | seed": [[share of the filters left, share of the MACs left, accuracy], …], …}. A line is
+    the mean of the seeds, its band reaches from the worst to the best of them.
     """
-    drawing, axis = figure(width=6.4, height=4.2)
+    drawing, (by_filters, by_macs) = figure(2, width=5.0, height=4.0, sharey=True)
     by_criterion: dict[str, list[np.ndarray]] = {}
     for key, points in found["curves"].items():
         by_criterion.setdefault(key.split(" | ")[0], []).append(np.array(points))
     others = iter(("#0072b2", "#e69f00", "#56b4e9", "#cc79a7", "#009e73", "#8c564b", "#bcbd22"))
     for name, runs in by_criterion.items():
         shade = {"oracle": "black", "random": "#999999", "Taylor": COLOURS["Taylor"]}.get(name) or next(others)
-        left, accuracies = runs[0][:, 0], np.stack([run[:, 2] for run in runs])
-        axis.plot(left, accuracies.mean(0), "--" if name == "oracle" else "-", color=shade, label=name)
-        axis.fill_between(left, accuracies.min(0), accuracies.max(0), color=shade, alpha=0.12, linewidth=0)
-    axis.set(xlabel="filters left", ylabel="test accuracy", xlim=(1, min(left)))
-    axis.xaxis.set_major_formatter(percent)
-    axis.yaxis.set_major_formatter(percent)
-    axis.legend(fontsize=8)
+        filters, macs, _ = np.mean(runs, axis=0).T
+        accuracies = np.stack([run[:, 2] for run in runs])
+        for axis, left in ((by_filters, filters), (by_macs, macs)):
+            axis.plot(left, accuracies.mean(0), "--" if name == "oracle" else "-", color=shade, label=name)
+            axis.fill_between(left, accuracies.min(0), accuracies.max(0), color=shade, alpha=0.12, linewidth=0)
+    for axis, what in ((by_filters, "filters left"), (by_macs, "MACs left")):
+        axis.set(xlabel=what)
+        axis.invert_xaxis()
+        axis.xaxis.set_major_formatter(percent)
+        axis.yaxis.set_major_formatter(percent)
+    by_filters.set_ylabel("test accuracy")
+    by_filters.legend(fontsize=8)
     say_source(drawing, images)
     return drawing
 

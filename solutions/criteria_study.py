@@ -18,10 +18,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from course_utils import networks
 from course_utils.study_plots import criteria_curves
 from course_utils.training import evaluate
 from minicifar import Loader, load
+from solutions.costs import count_macs
 from solutions.criteria import CRITERIA, normalize_per_layer, ranking, score
 from solutions.feature_maps import Scores
 from solutions.graph import Group
@@ -81,20 +81,26 @@ def ranking_by(criterion: str, batches: Sequence[tuple[Tensor, Tensor]], seed: i
 def curve(
     network: nn.Module, groups: Sequence[Group], images: Any, test: Any, rank: Ranking, seed: int, device: str
 ) -> list[list[float]]:
-    """Accuracy as filters go: [[share of the filters left, share of the parameters left, accuracy], …]."""
+    """Accuracy as filters go: [[share of the filters left, share of the MACs left, accuracy], …]."""
     ratios = [1 - (1 - LEFT) * (step + 1) / STEPS for step in range(STEPS)]
     loader = Loader(images, batch_size=64, shuffle=True, augment=True, seed=seed, device=device)
     few = FewBatches(loader, MINIBATCHES)
     options: dict[str, Any] = {"lr": 0.01, "schedule": "constant"}
-    _, log = prune_iteratively(
-        network, groups, few, ratios, 1, rank=rank, scope="network", test=test, progress=False, **options
+    macs = []
+
+    def rank_and_measure(current: nn.Module, left: Sequence[Group]) -> Mapping[str, Tensor]:
+        macs.append(count_macs(current, (3, 32, 32)))
+        return rank(current, left)
+
+    pruned, log = prune_iteratively(
+        network, groups, few, ratios, 1, rank=rank_and_measure, scope="network", test=test, progress=False, **options
     )
     if len(log) < len(ratios):
         raise KeyboardInterrupt
-    whole = networks.parameter_count(network)
-    points = [[1.0, 1.0, evaluate(network, test).accuracy]]
-    points += [[entry["keep_ratio"], entry["parameters"] / whole, entry["accuracy"]] for entry in log]
-    return [[round(number, 5) for number in point] for point in points]
+    macs.append(count_macs(pruned, (3, 32, 32)))
+    accuracies = [evaluate(network, test).accuracy, *(entry["accuracy"] for entry in log)]
+    points = zip([1.0, *ratios], macs, accuracies, strict=True)
+    return [[round(left, 5), round(count / macs[0], 5), round(accuracy, 5)] for left, count, accuracy in points]
 
 
 def main() -> None:
