@@ -21,10 +21,10 @@ from tqdm import tqdm
 
 from autograder.course import ROOT
 from autograder.editions import LabError, exercises, read_lab, tags
-from course_utils.artifacts import THRESHOLDS, measured_baseline, test_images
+from course_utils.artifacts import THRESHOLDS, measured, measured_baseline, test_images
 from course_utils.baseline import image_kind
+from course_utils.checking import check
 from course_utils.files import atomic
-from course_utils.onnx_files import measure_onnx
 
 
 def recipe(lab: str) -> tuple[str, str]:
@@ -48,10 +48,16 @@ def artifact(lab: str) -> str:
 
 
 def accuracy_of_seed(lab: str, seed: int, scope: dict[str, Any], training: str) -> float:
-    """Train with this seed in a folder of its own, and measure the file that comes out."""
+    """Train with this seed in a folder of its own, and measure the file that comes out.
+
+    Raises LabError when the lab's own check gives the file no points, because it is still too large for example.
+    """
     with TemporaryDirectory() as folder, chdir(folder):
         exec(training.replace("seed=0", f"seed={seed}"), scope)
-        accuracy = measure_onnx(f"{artifact(lab)}.onnx", test_images()).accuracy
+        failed = [o for o in check(f"{artifact(lab)}_onnx", {}).outcomes if not (o.earned or o.set_aside)]
+        if failed:
+            raise LabError(f"{lab}, seed {seed}: {failed[0].title} ✗ {failed[0].message}")
+        accuracy = measured(f"{artifact(lab)}.onnx").accuracy
     assert accuracy is not None
     return accuracy
 

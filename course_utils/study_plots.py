@@ -12,6 +12,15 @@ from matplotlib.figure import Figure
 from course_utils.plots import COLOURS, figure, percent, say_source, subplots
 from course_utils.tables import Table
 
+# Molchanov et al. 2016, table 1, VGG-16 on Birds-200: per layer, all layers, all layers after l2 normalisation
+PUBLISHED = {
+    "Taylor": (0.73, 0.14, 0.73),
+    "OBD": (0.59, None, None),
+    "activation std": (0.57, None, None),
+    "activation mean": (0.56, None, None),
+    "minimum weight": (0.27, 0.34, 0.33),
+}
+
 
 def sensitivity(
     curves: Mapping[str, Sequence[float]],
@@ -54,9 +63,9 @@ def schedules(functions: Mapping[str, Callable[[float], float]], last: float) ->
     return drawing
 
 
-def recorded_study() -> dict[str, Any]:
-    """The results of `solutions.when_to_prune` that come with the course."""
-    return json.loads(Path(__file__).with_name("when_to_prune.json").read_text(encoding="utf-8"))
+def recorded_study(name: str) -> dict[str, Any]:
+    """The results of `python -m solutions.<name>` that come with the course."""
+    return json.loads(Path(__file__).with_name(f"{name}.json").read_text(encoding="utf-8"))
 
 
 def study_curves(found: Mapping[str, Any], network: str, setting: str) -> dict[str, dict[float, list[float]]]:
@@ -133,6 +142,26 @@ def rank_scatter(criteria: Mapping[str, Mapping[str, Any]], oracle: Mapping[str,
     axes[0, -1].legend(fontsize=7, bbox_to_anchor=(1.02, 1), loc="upper left", markerscale=1.5)
     say_source(drawing, images)
     return drawing
+
+
+def criteria_table(found: Mapping[str, Any]) -> Table:
+    """Table 1 of Molchanov et al. 2016: each criterion's rank correlation with the oracle, and what the paper has.
+
+    `found["correlations"]`: {seed: {criterion: [per layer, all layers, all layers normalised], …}, …}; shown are the mean of
+    the seeds and, in brackets, the lowest and the highest of them. The best criterion within layers comes first.
+    """
+    by_criterion = {
+        name: np.array([one[name] for one in found["correlations"].values()])
+        for name in next(iter(found["correlations"].values()))
+    }
+    rows: list[tuple[str, ...]] = []
+    for name, numbers in sorted(by_criterion.items(), key=lambda item: -item[1][:, 0].mean()):
+        ours = [f"{column.mean():.2f} ({column.min():.2f} … {column.max():.2f})" for column in numbers.T]
+        theirs = [f"{number:.2f}" if number is not None else "" for number in PUBLISHED.get(name, (None,) * 3)]
+        rows.append((name, *(cell for pair in zip(ours, theirs, strict=True) for cell in pair)))
+    columns = ("per layer", "all layers", "all, normalised")
+    header = ("rank correlation with the oracle", *(cell for column in columns for cell in (column, "paper")))
+    return Table(header, rows, note="paper: Molchanov et al. 2016, VGG-16 on Birds-200")
 
 
 def criteria_curves(found: Mapping[str, Any], images: Any = None) -> Figure:

@@ -311,7 +311,7 @@ tables.Table(
 # narrow twin, 20 epochs from random weights. Mind the two scales.
 
 # %% tags=["slow"]
-results = study_plots.recorded_study()
+results = study_plots.recorded_study("when_to_prune")
 study_plots.when_to_prune(
     {
         f"vgg_mini, {setting} settings": study_plots.study_curves(results, "vgg_mini", setting)

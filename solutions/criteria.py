@@ -91,8 +91,8 @@ def score(
     """The scores of all `criteria`, {criterion: {group: (channels,)}}, in one pass over `batches` of (images, labels).
 
     A channel that several layers make, or several tensors hold (a residual stage; behind a pooling and in front of it), has
-    the mean of its scores there. Batches weigh as much as they have examples. The network is as it was found afterwards. `seed`: of "random"; `bins`: of "mutual information". Raises ValueError for a
-    criterion that is not in CRITERIA.
+    the mean of its scores there. Batches weigh as much as they have examples. The network is as it was found afterwards.
+    `seed`: of "random"; `bins`: of "mutual information". Raises ValueError for a criterion that is not in CRITERIA.
     """
     if unknown := set(criteria) - set(CRITERIA):
         raise ValueError(f"There is no criterion {sorted(unknown)[0]!r}; there are {', '.join(CRITERIA)}.")

@@ -2,11 +2,14 @@
 
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from autograder import thresholds
+from autograder.editions import LabError
 from course_utils import artifacts
-from course_utils.checking import NotComparable
+from course_utils.checking import NotComparable, Outcome, Verdict
 from course_utils.onnx_files import Measured
 
 
@@ -69,6 +72,21 @@ def test_images_known_by_heart_are_left_to_a_person(
     monkeypatch.setattr(artifacts, "accuracy_when_moved", lambda path, changed: 0.3)
     with pytest.raises(NotComparable, match="by heart"):
         artifacts.measured(file)
+
+
+@pytest.mark.parametrize("macs_earn", [0, 1])
+def test_a_recipe_must_pass_its_own_checks(monkeypatch: pytest.MonkeyPatch, macs_earn: float) -> None:
+    macs = Outcome("test_enough_macs_are_gone", 1, macs_earn, "" if macs_earn else "32.5% are left")
+    accuracy = Outcome("test_accuracy", 4, 0, "no threshold is recorded yet", set_aside=True)
+    monkeypatch.setattr(thresholds, "check", lambda name, _: Verdict(name, (macs, accuracy)))
+    monkeypatch.setattr(thresholds, "measured", lambda file: network(0.8))
+    seeds: dict[str, Any] = {}
+    if macs_earn:
+        assert thresholds.accuracy_of_seed("lab5_criteria", 7, seeds, "made_with = dict(seed=0)") == 0.8
+        assert seeds["made_with"] == {"seed": 7}
+    else:
+        with pytest.raises(LabError, match=r"seed 7: enough macs are gone .* 32\.5% are left"):
+            thresholds.accuracy_of_seed("lab5_criteria", 7, seeds, "seed=0")
 
 
 def test_the_recorded_thresholds_come_from_20_seeds() -> None:

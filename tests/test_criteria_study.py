@@ -34,6 +34,17 @@ def test_a_criterion_that_is_the_oracle_agrees_with_it() -> None:
     assert found["backwards"][:2] == [-1, -1]
 
 
+def test_the_table_has_the_mean_of_the_seeds_beside_the_paper_and_the_best_first() -> None:
+    seeds = {
+        "0": {"random": [0.0, 0.1, 0.1], "Taylor": [0.6, 0.2, 0.7]},
+        "1": {"random": [0.0, 0.1, 0.1], "Taylor": [0.8, 0.0, 0.7]},
+    }
+    table = study_plots.criteria_table({"correlations": seeds})
+    taylor = ("Taylor", "0.70 (0.60 … 0.80)", "0.73", "0.10 (0.00 … 0.20)", "0.14", "0.70 (0.70 … 0.70)", "0.73")
+    assert table.rows[0] == taylor
+    assert table.rows[1][0] == "random" and table.rows[1][2] == ""
+
+
 @pytest.mark.parametrize("criterion", ["random", "Taylor", "oracle"])
 def test_a_curve_goes_down_to_few_filters(criterion: str, monkeypatch: Any) -> None:
     monkeypatch.setattr(criteria_study, "Loader", lambda *_, **__: Noise(3))
