@@ -84,8 +84,9 @@ def study_curves(found: Mapping[str, Any], network: str, setting: str) -> dict[s
 def when_to_prune(tables: Mapping[str, Mapping[str, Mapping[float, Sequence[float]]]], images: Any = None) -> Figure:
     """Accuracy over the parameters left: a panel for each of `tables`, {"when, n steps": {share left: accuracies of seeds}}.
 
-    A line is the mean of the seeds, its band reaches from the worst to the best of them. One colour a moment; full lines
-    for one step, broken ones for several; the unpruned network is a star.
+    A line is the mean of the seeds, its band reaches from the worst to the best of them; where a single share is left, a
+    point with a bar, beside the others. One colour a moment; full lines and points for one step, broken lines and empty
+    points for several; the unpruned network is a star.
     """
     drawing, axes = figure(len(tables), width=4.6, height=3.8, squeeze=False)
     moments = dict.fromkeys(label.split(",")[0] for curves in tables.values() for label in curves)
@@ -93,13 +94,19 @@ def when_to_prune(tables: Mapping[str, Mapping[str, Mapping[float, Sequence[floa
         zip(moments, (COLOURS["original"], COLOURS["from scratch"], "#0072b2", "#d55e00", "#009e73"), strict=False)
     )
     for axis, (title, curves) in zip(axes[0], tables.items(), strict=True):
-        for label, runs in curves.items():
+        for place, (label, runs) in enumerate(curves.items()):
             shares, shade = sorted(runs), shades[label.split(",")[0]]
             style: Any = {"marker": "*" if label == "unpruned" else "o", "color": shade, "label": label}
-            line = "--" if label.endswith("steps") else "-"
-            axis.plot(shares, [np.mean(runs[share]) for share in shares], line, **style)
+            if label.endswith("steps"):
+                style |= {"linestyle": "--", "markerfacecolor": "white"}
+            alone = len(shares) == 1
+            aside = 1.05 ** (place - len(curves) / 2) if alone and label != "unpruned" else 1
+            beside = aside * np.array(shares)
+            axis.plot(beside, [np.mean(runs[share]) for share in shares], **style)
             low, high = [min(runs[share]) for share in shares], [max(runs[share]) for share in shares]
-            axis.fill_between(shares, low, high, color=shade, alpha=0.15, linewidth=0)
+            axis.fill_between(beside, low, high, color=shade, alpha=0.15, linewidth=0)
+            if alone:
+                axis.vlines(beside, low, high, color=shade, alpha=0.4, linewidth=2, zorder=1)
         axis.set(xscale="log", xlabel="parameters left", title=title)
         axis.xaxis.set_major_formatter(percent)
         axis.xaxis.set_minor_formatter(lambda *_: "")
@@ -108,18 +115,6 @@ def when_to_prune(tables: Mapping[str, Mapping[str, Mapping[float, Sequence[floa
     axes[0, -1].legend(fontsize=7)
     say_source(drawing, images)
     return drawing
-
-
-def when_to_prune_table(tables: Mapping[str, Mapping[str, Mapping[float, Sequence[float]]]], left: float) -> Table:
-    """The same as numbers, for what leaves the share `left` of the parameters: mean (worst … best) accuracy of the seeds.
-
-    A row for each moment and control, with the unpruned network on top, a column for each of `tables`.
-    """
-    rows = []
-    for label in dict.fromkeys(label for curves in tables.values() for label in curves):
-        runs = [curves[label][1.0 if label == "unpruned" else left] for curves in tables.values()]
-        rows.append((label, *(f"{np.mean(one):.1%} ({min(one):.1%} … {max(one):.1%})" for one in runs)))
-    return Table((f"{left:.1%} of the parameters left", *tables), rows)
 
 
 def rank_scatter(criteria: Mapping[str, Mapping[str, Any]], oracle: Mapping[str, Any], images: Any = None) -> Figure:

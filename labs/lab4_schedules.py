@@ -209,7 +209,7 @@ keep_ratios = [1 - cubic_sparsity(step, 0, 4, 0.6) for step in (1, 2, 3, 4)]
 print("keep ratios:", [round(ratio, 3) for ratio in keep_ratios])
 
 # %% [markdown]
-# The cell below trains for less than a minute, and saves the network (for you) and an ONNX file (for grading). **Hand in
+# The cell below trains for about a minute, and saves the network (for you) and an ONNX file (for grading). **Hand in
 # both files together with this notebook.** Cells like this one are not run again when your work is graded: the file is
 # measured instead. You may change everything in it, as long as the network keeps at most 20 % of the parameters. (While
 # you make choices, look at the *validation* images.)
@@ -260,7 +260,7 @@ check("lab4_pruned_onnx")
 # they often do as well. Whoever reports a pruning result without this control has shown nothing yet.
 #
 # The budget must be fair: the pruned network has had the original's training *and* the retraining. The original's was
-# 25 epochs, so the twin gets 25 + 12.
+# 25 epochs, so a fair twin gets 25 + 12. Many papers give it the epochs of the retraining only.
 
 # %% [markdown]
 # **Exercise.** Write `narrow_twin`: the shapes of the pruned network, fresh random weights.
@@ -277,10 +277,14 @@ check("lab4_pruned_onnx")
 # %% tags=["exercise"]
 from solutions.schedules import narrow_twin
 
+# %% [markdown]
+# First as these papers do it, with 12 epochs. (For the fair control write 37: about three minutes.)
+
 # %% tags=["slow"]
+epochs = 12
 twin = narrow_twin(pruned, seed=0)
 history = train(
-    twin, Loader(train_images, batch_size=64, shuffle=True, augment=True, seed=0), epochs=37, label_smoothing=0.1
+    twin, Loader(train_images, batch_size=64, shuffle=True, augment=True, seed=0), epochs, label_smoothing=0.1
 )
 from_scratch = evaluate(twin, unseen).accuracy
 tables.Table(
@@ -289,13 +293,25 @@ tables.Table(
         ("original", "25", f"{before:.1%}"),
         ("pruned in one step", "25 + 12", f"{one_step:.1%}"),
         ("pruned in four steps", "25 + 12", f"{many_steps:.1%}"),
-        ("the narrow twin, from scratch", "37", f"{from_scratch:.1%}"),
+        ("the narrow twin, from scratch", str(epochs), f"{from_scratch:.1%}"),
     ],
 )
 
 # %% [markdown]
 # Do not conclude from one run: with 800 images the standard error of an accuracy of 85 % is 1.3 points, and
-# another seed gives another number. Part 6 has three seeds of everything, and 4000 images.
+# another seed gives another number. Here are three seeds of everything (twenty of the four steps) on the 4000 test
+# images, where the original has 86.7 %:
+#
+# | | epochs | mean | lowest … highest |
+# |---|---|---|---|
+# | pruned in one step | 25 + 12 | 85.7 % | 85.6 … 85.8 % |
+# | pruned in four steps | 25 + 12 | 85.3 % | 84.4 … 86.0 % |
+# | the narrow twin, from scratch | 12 | 82.0 % | 81.4 … 82.6 % |
+# | the narrow twin, from scratch | 37 | 86.2 % | 86.0 … 86.5 % |
+#
+# With 12 epochs for the twin, pruning is ahead by more than three points. Under the fair budget the twin is *ahead*, by
+# half a point: what the short budget showed was the worth of 25 more epochs, not the worth of pruning. (That holds at
+# this mild ratio, 16 % of the parameters. In part 6 pruning catches up as the network shrinks.)
 #
 # ## 6. When to start? A poster, checked   (20 min)
 #
@@ -335,13 +351,15 @@ study_plots.when_to_prune(
 # (Twenty epochs are few. The longer the first training, the more a trained network has to give: in part 5 it had 25.)
 #
 # Is that so for a ResNet too? `resnet20`, down to a fifth of the channels in every layer, which leaves 4.5 % of its
-# parameters, three seeds again: mean (worst … best).
+# parameters; three seeds again. (The points stand beside one another so that you can see them all.)
 
 # %% tags=["slow"]
-resnet20_curves = {
-    f"{setting} settings": study_plots.study_curves(results, "resnet20", setting) for setting in ("poster", "good")
-}
-study_plots.when_to_prune_table(resnet20_curves, left=min(resnet20_curves["good settings"]["from scratch"]))
+study_plots.when_to_prune(
+    {
+        f"resnet20, {setting} settings": study_plots.study_curves(results, "resnet20", setting)
+        for setting in ("poster", "good")
+    }
+)
 
 # %% [markdown]
 # The same, and more clearly: waiting until the end costs 8 points with good settings and 15 with the poster's; one step
@@ -349,18 +367,19 @@ study_plots.when_to_prune_table(resnet20_curves, left=min(resnet20_curves["good 
 # (76.3 against 76.2 %, and 63.7 against 60.2 %). The control reaches 76.0 and 63.5 %: with so few epochs no moment is
 # clearly ahead of being born small.
 #
-# Now a run of your own: one step down to 40 % of the channels, good settings. Choose the moment and a seed, and compare with
-# your neighbour's. (The two numbers of epochs make 10, half of the study's: about a minute.)
-
-# %% tags=["slow"]
-seed = 3
-loader = Loader(train_images, batch_size=64, shuffle=True, augment=True, seed=seed)
-candidate = vgg_mini(classes=len(train_images.classes), seed=seed)
-history = train(candidate, loader, epochs=4, lr=0.1)
-candidate, log = prune_iteratively(candidate, groups, loader, [0.4], epochs=6, lr=0.1)
-print(f"{evaluate(candidate, unseen).accuracy:.1%} on {len(val_images)} validation images")
-
-# %% [markdown]
+# Would you like a run of your own? Paste this into a new cell: one step down to 40 % of the channels, good settings. Choose
+# the moment and a seed, and compare with your neighbour's. (The two numbers of epochs make 10, half of the study's: about a
+# minute.)
+#
+# ```python
+# seed = 3
+# loader = Loader(train_images, batch_size=64, shuffle=True, augment=True, seed=seed)
+# candidate = vgg_mini(classes=len(train_images.classes), seed=seed)
+# history = train(candidate, loader, epochs=4, lr=0.1)
+# candidate, log = prune_iteratively(candidate, groups, loader, [0.4], epochs=6, lr=0.1)
+# print(f"{evaluate(candidate, unseen).accuracy:.1%} on {len(val_images)} validation images")
+# ```
+#
 # ## 7. Questions   (15 min)
 
 # %% [markdown] tags=["question"] points=2 name="question_sensitivity"

@@ -363,16 +363,7 @@ def test_the_study_that_comes_with_the_course_is_whole(network: str, sizes: int,
     curves = study_plots.study_curves(study_plots.recorded_study("when_to_prune"), network, setting)
     assert len(curves) == 2 + 3 * 2
     for label, runs in curves.items():
-        expected = 1 if label == "unpruned" else sizes
-        assert [len(runs[share]) for share in sorted(runs)[:expected]] == [3] * expected, label
-
-
-def test_the_table_of_the_study_has_a_row_for_each_moment_and_control() -> None:
-    curves = {"unpruned": {1.0: [0.8, 0.9]}, "at the beginning, 1 step": {0.5: [0.9, 0.9], 0.2: [0.5, 0.7]}}
-    assert study_plots.when_to_prune_table({"good": curves}, 0.2).rows == [
-        ("unpruned", "85.0% (80.0% … 90.0%)"),
-        ("at the beginning, 1 step", "60.0% (50.0% … 70.0%)"),
-    ]
+        assert [len(accuracies) for accuracies in runs.values()] == [3] * (1 if label == "unpruned" else sizes), label
 
 
 def test_a_study_that_is_stopped_keeps_no_half_result(monkeypatch: Any) -> None:
