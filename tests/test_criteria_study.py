@@ -10,7 +10,8 @@ from noise import Noise
 from course_utils import study_plots
 from course_utils.networks import vgg_mini
 from solutions import criteria_study
-from solutions.criteria_study import FewBatches, correlations, curve, ranking_by
+from solutions.criteria import CRITERIA
+from solutions.criteria_study import CURVES, LEFT, STEPS, FewBatches, correlations, curve, ranking_by
 from solutions.pruner import prunable_groups
 
 
@@ -58,3 +59,11 @@ def test_a_curve_goes_down_to_few_filters(criterion: str, monkeypatch: Any) -> N
     assert all(0 <= accuracy <= 1 for _, _, accuracy in points)
     found = {"curves": {f"{criterion} | {seed}": points for seed in (0, 1)}}
     assert [len(axis.get_lines()) for axis in study_plots.criteria_curves(found).axes] == [1, 1]
+
+
+def test_the_study_that_comes_with_the_course_is_whole() -> None:
+    found = study_plots.recorded_study("criteria_study")
+    assert list(found["correlations"]) == ["0", "1", "2"]
+    assert all(list(of_seed) == list(CRITERIA) for of_seed in found["correlations"].values())
+    assert sorted(found["curves"]) == sorted(f"{criterion} | {seed}" for criterion in CURVES for seed in (0, 1, 2))
+    assert all(len(points) == STEPS + 1 and points[-1][0] == LEFT for points in found["curves"].values())
