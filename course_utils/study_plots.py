@@ -14,11 +14,21 @@ from course_utils.tables import Table
 
 # Molchanov et al. 2016, table 1, VGG-16 on Birds-200: per layer, all layers, all layers after l2 normalisation
 PUBLISHED = {
+    "minimum weight": (0.27, 0.34, 0.33),
+    "activation mean": (0.56, 0.35, 0.64),
+    "activation std": (0.57, 0.30, 0.66),
+    "APoZ": (0.35, 0.43, 0.51),
+    "OBD": (0.59, 0.65, None),
     "Taylor": (0.73, 0.14, 0.73),
-    "OBD": (0.59, None, None),
-    "activation std": (0.57, None, None),
-    "activation mean": (0.56, None, None),
-    "minimum weight": (0.27, None, None),
+    "mutual information": (0.28, 0.35, 0.47),
+}
+# lines of criteria that are no methods of the course's own (those have their colours in `plots.COLOURS`)
+CRITERIA_COLOURS = {
+    "minimum weight": "#332288",
+    "activation mean": "#8c564b",
+    "APoZ": "#7f7f00",
+    "OBD": "#aa3377",
+    "oracle": "black",
 }
 
 
@@ -128,7 +138,7 @@ def rank_scatter(criteria: Mapping[str, Mapping[str, Any]], oracle: Mapping[str,
     for axis, (name, scores) in zip(axes[0], criteria.items(), strict=True):
         for shade, layer in zip(shades, oracle, strict=True):
             places = [
-                np.argsort(np.argsort(np.asarray(one))) / (len(one) - 1) for one in (oracle[layer], scores[layer])
+                np.argsort(np.argsort(np.asarray(one))) / max(1, len(one) - 1) for one in (oracle[layer], scores[layer])
             ]
             axis.scatter(*places, s=9, color=shade, label=layer)
         axis.plot((0, 1), (0, 1), color=COLOURS["original"], linewidth=0.8, linestyle="--")
@@ -155,7 +165,10 @@ def criteria_table(found: Mapping[str, Any]) -> Table:
         theirs = [f"{number:.2f}" if number is not None else "" for number in PUBLISHED.get(name, (None,) * 3)]
         rows.append((name, *(cell for pair in zip(ours, theirs, strict=True) for cell in pair)))
     columns = ("per layer", "all layers", "all, normalised")
-    header = ("rank correlation with the oracle", *(cell for column in columns for cell in (column, "paper")))
+    header = (
+        "rank correlation with the oracle",
+        *(cell for column in columns for cell in (column, f"paper: {column}")),
+    )
     return Table(header, rows, note="paper: Molchanov et al. 2016, VGG-16 on Birds-200")
 
 
@@ -169,9 +182,8 @@ def criteria_curves(found: Mapping[str, Any], images: Any = None) -> Figure:
     by_criterion: dict[str, list[np.ndarray]] = {}
     for key, points in found["curves"].items():
         by_criterion.setdefault(key.split(" | ")[0], []).append(np.array(points))
-    others = iter(("#0072b2", "#e69f00", "#56b4e9", "#cc79a7", "#009e73", "#8c564b", "#bcbd22"))
     for name, runs in by_criterion.items():
-        shade = {"oracle": "black", "random": "#999999", "Taylor": COLOURS["Taylor"]}.get(name) or next(others)
+        shade = CRITERIA_COLOURS.get(name) or COLOURS[name]
         filters, macs, _ = np.mean(runs, axis=0).T
         accuracies = np.stack([run[:, 2] for run in runs])
         for axis, left in ((by_filters, filters), (by_macs, macs)):
@@ -186,6 +198,32 @@ def criteria_curves(found: Mapping[str, Any], images: Any = None) -> Figure:
     by_filters.legend(fontsize=8)
     say_source(drawing, images)
     return drawing
+
+
+def alpha_table(found: Mapping[str, Any]) -> Table:
+    """What alpha-branch pruning and its controls reach under one budget; the best on top.
+
+    `found["results"]`: {"at random | seed": {"accuracy", and "by_alpha": [[alpha, accuracy], …] or "before_retraining"}, …}.
+    Shown are the mean of the seeds' test accuracies and, in brackets, the lowest and the highest: when alpha has reached 0
+    (of the controls: before any retraining), and in the end; and the points lost against `found["baseline_accuracy"]`.
+    """
+    by_method: dict[str, list[Mapping[str, Any]]] = {}
+    for key, result in found["results"].items():
+        by_method.setdefault(key.split(" | ")[0], []).append(result)
+
+    def cell(accuracies: Sequence[float]) -> str:
+        if not accuracies:
+            return ""
+        return f"{np.mean(accuracies):.1%} ({min(accuracies):.1%} … {max(accuracies):.1%})"
+
+    rows: list[tuple[str, ...]] = []
+    for name, runs in sorted(by_method.items(), key=lambda item: -np.mean([run["accuracy"] for run in item[1]])):
+        at_zero = [run["by_alpha"][-1][1] for run in runs if "by_alpha" in run]
+        at_zero += [run["before_retraining"] for run in runs if "before_retraining" in run]
+        end = [run["accuracy"] for run in runs]
+        lost = 100 * (found["baseline_accuracy"] - float(np.mean(end)))
+        rows.append((name, cell(at_zero), cell(end), f"{lost:.1f}"))
+    return Table(("", "at alpha = 0, before the rest of the training", "in the end", "points lost"), rows)
 
 
 def method_curves(found: Mapping[str, Any], images: Any = None) -> Figure:

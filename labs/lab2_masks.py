@@ -158,7 +158,7 @@ plots.kernel_map({"dense": second, "80 % sparse": second * magnitude_mask(second
 # from 0.
 # </details>
 # <details><summary>Hint 3: what about <code>torch.quantile</code>?</summary>
-# It interpolates between two values, and it refuses vectors of more than 16 million numbers, which is one VGG-16.
+# It interpolates between two values, so what it returns is the magnitude of no weight at all.
 # </details>
 
 # %% tags=["exercise"]
@@ -237,8 +237,8 @@ plots.shares_left(extreme)
 # %% [markdown]
 # ## 3. Zeros that stay zeros   (25 min)
 #
-# At 90 % the network does little better than guess. But, as in lab 3, it has only been interrupted: let us train it on. Here is the mistake
-# that most people make once. They set the weights to zero, and then train as always:
+# At 90 % the network does no better than guess. But, as in lab 3, it has only been interrupted: let us train it on. Here is
+# the mistake that most people make once. They set the weights to zero, and then train as always:
 
 # %% tags=["slow"]
 masks = global_masks(network, 0.9)
@@ -460,7 +460,7 @@ tables.Table(("", "sparsity", f"accuracy on {len(val_images)} validation images"
 # ## 7. Questions   (15 min)
 
 # %% [markdown] tags=["question"] points=2 name="question_layers"
-# **Question 1.** At 90 % your global masks kept most of the first layer and of the classifier, and little of the last
+# **Question 1.** At 90 % your global masks kept two thirds of the first layer, and little of the last
 # convolutions. Why do those have the smaller weights? And is a small weight of a layer as dispensable as a weight of
 # the same size in another layer? (Think of the batch norm behind each convolution.)
 #

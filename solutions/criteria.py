@@ -172,21 +172,40 @@ def flops_regularized(scores: Mapping[str, Tensor], costs: Mapping[str, float], 
 def map_costs(network: nn.Module, groups: Sequence[Group], example: Tensor) -> dict[str, float]:
     """Millions of operations (2 for each multiply-accumulate) for one feature map, summed over the layers that make it.
 
-    `example`: images (N, C, H, W); the cost is that of one image.
+    `example`: images (N, C, H, W); the cost is that of one image. Raises ValueError for a layer that makes channels in
+    another way than a convolution, a transposed convolution or a linear layer.
     """
     makers: dict[str, list[tuple[str, float]]] = {}  # by layer: a group, and how many filters make one of its channels
+    parameters = dict(network.named_parameters(remove_duplicate=False))
     for group in groups:
+        known = False
         for slot in group.slots:
-            layer, _, kind = slot.parameter.rpartition(".")
-            made_here = not slot.consumes and slot.axis == 0 and kind == "weight"
-            if made_here and isinstance(owner(network, slot), (nn.Conv2d, nn.Linear)):
-                makers.setdefault(layer, []).append((group.name, (slot.channel >= 0).sum() / group.channels))
+            name, _, kind = slot.parameter.rpartition(".")
+            weight = parameters.get(slot.parameter)
+            if slot.consumes or weight is None or weight.ndim < 2 or not kind.endswith("weight"):
+                continue  # a bias, or a layer that only hands the channels on
+            layer = owner(network, slot)
+            if kind != "weight" or not isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
+                raise ValueError(
+                    f"{slot.parameter} makes channels of {group.name}: what a {type(layer).__name__} costs is unknown."
+                )
+            times = layer.groups if isinstance(layer, nn.ConvTranspose2d) else 1  # its weight: (I, O / groups, kH, kW)
+            makers.setdefault(name, []).append((group.name, times * float((slot.channel >= 0).sum()) / group.channels))
+            known = True
+        if not known:
+            raise ValueError(
+                f"No convolution or linear layer makes the channels of {group.name}: their cost is unknown."
+            )
     costs = dict.fromkeys((group.name for group in groups), 0.0)
 
-    def count(name: str, layer: nn.Module, _: object, output: Tensor) -> None:
-        positions = math.prod(output.shape[2:]) if isinstance(layer, nn.Conv2d) else 1
+    def count(name: str, layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        if isinstance(layer, nn.ConvTranspose2d):  # every input position is multiplied with the whole kernel
+            each = math.prod(inputs[0].shape[2:]) * layer.weight[:, 0].numel() // layer.groups
+        else:
+            positions = output.shape[2:] if isinstance(layer, nn.Conv2d) else output.shape[1:-1]
+            each = math.prod(positions) * layer.weight[0].numel()
         for group, filters in makers[name]:
-            costs[group] += 2e-6 * positions * layer.weight[0].numel() * float(filters)
+            costs[group] += 2e-6 * each * filters
 
     hooks = [network.get_submodule(name).register_forward_hook(partial(count, name)) for name in makers]
     try:

@@ -4,6 +4,7 @@ Prune, retrain, again: Li et al. 2016 (arXiv 1608.08710), section 3.4.
 """
 
 import copy
+import hashlib
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -141,7 +142,7 @@ def prune_iteratively(
     """
     lengths = [epochs] * (len(keep_ratios) - 1) + [epochs if final_epochs is None else final_epochs]
     named = {"rank": getattr(rank, "__name__", str(rank)), "scope": scope, "floor": floor}
-    asked = {"keep_ratios": list(keep_ratios), "epochs": lengths, **named, **settings}
+    asked = {"network": _digest(network), "keep_ratios": list(keep_ratios), "epochs": lengths, **named, **settings}
     original = {group.name: group.channels for group in groups}
     log: list[dict[str, Any]] = []
     current, left, pruned = copy.deepcopy(network), list(groups), False
@@ -187,6 +188,14 @@ def prune_iteratively(
     finally:
         bar.close()
     return current.eval(), log
+
+
+def _digest(network: nn.Module) -> str:
+    """A number for all the values in a network: another network has another one."""
+    key = hashlib.sha256()
+    for tensor in network.state_dict().values():
+        key.update(tensor.detach().cpu().double().numpy().tobytes())
+    return key.hexdigest()[:16]
 
 
 def _tick(bar: Any, start: float, done: int) -> None:

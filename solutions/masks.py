@@ -99,12 +99,13 @@ def local_masks(network: nn.Module, sparsity: float) -> dict[str, Tensor]:
 def global_masks(network: nn.Module, sparsity: float, least: int = 0) -> dict[str, Tensor]:
     """Masks by one threshold for all layers, which then differ in sparsity.
 
-    `least` weights stay in every layer (all of a smaller one), so that none is emptied; the whole is a little less
-    sparse for it.
+    Weights that are zero already always go, also when there are more of them than `sparsity` asks for. `least`
+    weights stay in every layer (all of a smaller one), so that none is emptied; the whole is a little less sparse
+    for it.
     """
     weights = prunable_weights(network)
     threshold = global_threshold(list(weights.values()), sparsity)
-    masks = {name: weight.abs() >= threshold for name, weight in weights.items()}
+    masks = {name: (weight.abs() >= threshold) & (weight != 0) for name, weight in weights.items()}
     for name, weight in weights.items():
         if masks[name].sum() < min(least, weight.numel()):
             masks[name] = magnitude_mask(weight, 1 - min(least, weight.numel()) / weight.numel())

@@ -60,7 +60,8 @@ def prune_and_reset(
     """
     pruned = prune_vgg(network, keep_ratio)
     settings = {name: optimizer.param_groups[0][name] for name in optimizer.defaults}
-    return pruned, type(optimizer)(pruned.parameters(), **settings)
+    parameters = [{"params": list(pruned.parameters()), **settings}]
+    return pruned, type(optimizer)(parameters)  # type: ignore[call-arg]  # an Optimizer's subclass has defaults
 
 
 def narrow_twin(pruned: nn.Module, seed: int) -> nn.Module:

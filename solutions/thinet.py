@@ -31,8 +31,11 @@ def channels_to_remove(contributions: Tensor, count: int) -> list[int]:
     """The `count` channels whose removal changes the samples least, found one by one, in the order in which they go.
 
     `contributions` (S, C). Each step adds to the removed set T the channel that keeps sum over samples of
-    (sum over c in T of x_c)² smallest; of equal ones the first. Equation 6, algorithm 1 of the paper.
+    (sum over c in T of x_c)² smallest; of equal ones the first. Equation 6, algorithm 1 of the paper. Raises ValueError
+    if there are fewer channels than `count`.
     """
+    if count > contributions.shape[1]:
+        raise ValueError(f"{count} channels cannot go: there are {contributions.shape[1]}.")
     gram = contributions.double().T @ contributions.double()
     removed: list[int] = []
     cost = gram.diagonal().clone()  # what the sum of squares grows by when this channel goes too

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from noise import Noise
 
+from course_utils import study_plots
 from course_utils.driving_scenes import driving_scenes
 from course_utils.networks import rgb_autoencoder, vgg_mini
 from solutions import alpha_study, autoencoder_study
@@ -88,3 +89,17 @@ def test_the_encoder_can_go_first() -> None:
     )
     assert narrow.encoder[0].out_channels == 3 and narrow.encoder[-4].out_channels == 5
     assert narrow.decoder[0].in_channels == 5 and narrow.decoder[0].out_channels == 13
+
+
+def test_the_table_has_the_best_on_top_and_what_alpha_at_0_costs() -> None:
+    results = {f"at random | {seed}": {"accuracy": 0.7, "by_alpha": [[0.5, 0.8], [0.0, 0.4]]} for seed in (0, 1)}
+    results |= {
+        "L1 | 0": {"accuracy": 0.9, "before_retraining": 0.3},
+        "L1 | 1": {"accuracy": 0.8, "before_retraining": 0.2},
+    }
+    results |= {"narrow | 0": {"accuracy": 0.6}}
+    assert study_plots.alpha_table({"baseline_accuracy": 0.9, "results": results}).rows == [
+        ("L1", "25.0% (20.0% … 30.0%)", "85.0% (80.0% … 90.0%)", "5.0"),
+        ("at random", "40.0% (40.0% … 40.0%)", "70.0% (70.0% … 70.0%)", "20.0"),
+        ("narrow", "", "60.0% (60.0% … 60.0%)", "30.0"),
+    ]

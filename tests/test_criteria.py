@@ -235,6 +235,31 @@ def test_a_channel_costs_as_many_filters_as_make_it() -> None:
     assert map_costs(network, groups, torch.zeros(1, 3, 8, 8))["0"] == pytest.approx(2e-6 * 64 * 3 * 8 / first.channels)
 
 
+@pytest.mark.parametrize("split", [1, 2])
+def test_a_transposed_convolution_costs_its_kernel_at_every_input_position(split: int) -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ConvTranspose2d(4, 6, 2, stride=2, groups=split), nn.Conv2d(6, 3, 1))
+    groups = prunable_groups(network, torch.zeros(2, 3, 8, 8))
+    costs = map_costs(network, groups, torch.zeros(1, 3, 8, 8))
+    made = {"0": 2e-6 * 36 * 27 * 4, "1": 2e-6 * 36 * 4 * (4 // split) * 6, "2": 2e-6 * 144 * 6 * 3}
+    channels = {group.name: group.channels for group in groups}
+    assert {name: cost * channels[name] for name, cost in costs.items()} == pytest.approx(made)
+
+
+def test_a_linear_layer_costs_its_weights_at_every_position() -> None:
+    network = nn.Sequential(nn.Linear(3, 5), nn.ReLU(), nn.Linear(5, 2))
+    slots = (Slot("0.weight", 0, np.arange(5), False), Slot("2.weight", 1, np.arange(5), True))
+    assert map_costs(network, [Group("0", 5, slots)], torch.zeros(1, 7, 3)) == pytest.approx({"0": 2e-6 * 7 * 3})
+
+
+def test_a_layer_of_unknown_cost_is_told() -> None:
+    network = nn.Sequential(nn.Bilinear(3, 3, 4), nn.Linear(4, 2))
+    made, read = Slot("0.weight", 0, np.arange(4), False), Slot("1.weight", 1, np.arange(4), True)
+    with pytest.raises(ValueError, match=r"0\.weight makes channels of 0: what a Bilinear costs is unknown"):
+        map_costs(network, [Group("0", 4, (made, read))], torch.zeros(1, 3))
+    with pytest.raises(ValueError, match="makes the channels of nothing"):
+        map_costs(network, [Group("nothing", 4, (read,))], torch.zeros(1, 3))
+
+
 def test_unknown_names_and_no_data_are_told(pair: Pair, groups: Any) -> None:
     with pytest.raises(ValueError, match="'taylor'; there are random"):
         score(pair, batches(), groups, ["taylor"])

@@ -77,6 +77,14 @@ def test_the_sparsity_is_the_one_that_was_asked_for(make: Any) -> None:
     assert sparsity(network) == int(0.8 * total) / total
 
 
+def test_what_is_zero_already_does_not_come_back(network: nn.Module) -> None:
+    earlier = global_masks(network, 0.8)
+    apply_masks(network, earlier)
+    for share in (0.0, 0.5, 0.8):
+        again = global_masks(network, share)
+        assert all(torch.equal(again[name], mask) for name, mask in earlier.items())
+
+
 def test_one_threshold_can_empty_a_layer_and_a_floor_avoids_it(network: nn.Module) -> None:
     with torch.no_grad():
         network.features[3].weight.mul_(1e-3)
@@ -125,13 +133,17 @@ def test_a_winning_ticket_starts_where_the_network_started(network: nn.Module) -
 
 def test_what_was_pruned_once_stays_pruned_in_the_next_round(network: nn.Module, monkeypatch: Any) -> None:
     seen: list[dict[str, torch.Tensor]] = []
+    zeros: list[float] = []
 
-    def noted(network: nn.Module, masks: Any, *_: Any, **__: Any) -> None:
-        apply_masks(network, masks)
-        seen.append(masks)
+    def noted(network: nn.Module, *arguments: Any, **settings: Any) -> None:
+        train_masked(network, *arguments, **settings)
+        seen.append({name: weight != 0 for name, weight in prunable_weights(network).items()})
+        zeros.append(sparsity(network))
 
     monkeypatch.setattr("solutions.masks.train_masked", noted)
-    last = winning_ticket(network, copy.deepcopy(network.state_dict()), [0.2, 0.4, 0.6], Batches(), epochs=1)
+    start, total = copy.deepcopy(network.state_dict()), sum(w.numel() for w in prunable_weights(network).values())
+    last = winning_ticket(network, start, [0.2, 0.4, 0.6], Batches(), epochs=1, lr=0.1, progress=False)
+    assert zeros == [int(share * total) / total for share in (0.0, 0.2, 0.4)], "the masks hold while it trains"
     for earlier, later in zip([*seen[1:], last], [*seen[2:], last], strict=False):
         assert all(bool((later[name] <= mask).all()) for name, mask in earlier.items())
 

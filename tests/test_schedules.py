@@ -276,6 +276,14 @@ def test_another_call_may_not_go_on(network: nn.Module, groups: list[Group], tmp
         run(network, groups, Batches(), resume=tmp_path / "run")
 
 
+def test_another_network_is_another_run(network: nn.Module, groups: list[Group], tmp_path: Path) -> None:
+    run(network, groups, Batches(), resume=tmp_path / "run")
+    with torch.no_grad():
+        next(network.parameters()).add_(1)
+    with pytest.raises(ValueError, match="another network"):
+        run(network, groups, Batches(), resume=tmp_path / "run")
+
+
 def test_a_stopped_run_without_a_folder_gives_back_what_there_is(network: nn.Module, groups: list[Group]) -> None:
     pruned, log = run(network, groups, Batches(stop_at=10))
     assert len(log) == 1 and widths(pruned) == [4, 4, 6, 6]

@@ -60,6 +60,11 @@ def test_of_equal_channels_the_first_goes() -> None:
     assert channels_to_remove(torch.zeros(4, 3), 3) == [0, 1, 2]
 
 
+def test_no_more_channels_go_than_there_are() -> None:
+    with pytest.raises(ValueError, match="5 channels cannot go: there are 3"):
+        channels_to_remove(numbers(5, 3), 5)
+
+
 def test_channels_that_cancel_go_together() -> None:
     first, other = numbers(50), 1.1 * numbers(50, seed=1)
     contributions = torch.stack([first, other, -1.3 * first], 1)

@@ -46,6 +46,15 @@ def forgets_floating_point(weight, sparsity):
     return mask.view(weight.shape)
 
 
+@wrong("magnitude_mask", says="no round")
+def rounds_to_the_nearest(weight, sparsity):
+    if not 0 <= sparsity <= 1:
+        raise ValueError(sparsity)
+    mask = torch.ones(weight.numel(), dtype=torch.bool)
+    mask[weight.abs().flatten().argsort()[: round(sparsity * weight.numel())]] = False
+    return mask.view(weight.shape)
+
+
 @wrong("magnitude_mask", says="the share that goes")
 def keeps_the_share_that_should_go(weight, sparsity):
     order = weight.abs().flatten().argsort()
@@ -185,6 +194,28 @@ def the_largest_that_goes(weights, sparsity):
 def a_threshold_at_sparsity_1(weights, sparsity):
     magnitudes = torch.cat([w.abs().flatten() for w in weights]).sort().values
     return magnitudes[min(len(magnitudes) - 1, math.floor(sparsity * len(magnitudes) + 1e-9))].item()
+
+
+@wrong("global_threshold", says="sparsity 1.5: raise ValueError")
+def only_1_is_an_error(weights, sparsity):
+    if sparsity == 1:
+        raise ValueError(sparsity)
+    magnitudes = torch.cat([w.abs().flatten() for w in weights]).sort().values
+    return magnitudes[math.floor(sparsity * len(magnitudes) + 1e-9)].item()
+
+
+@wrong("global_threshold", says="sparsity -0.1: raise ValueError")
+def a_negative_share_counts_from_the_end(weights, sparsity):
+    if sparsity >= 1:
+        raise ValueError(sparsity)
+    magnitudes = torch.cat([w.abs().flatten() for w in weights]).sort().values
+    return magnitudes[math.floor(sparsity * len(magnitudes) + 1e-9)].item()
+
+
+@wrong("global_threshold", says="yours stopped with IndexError")
+def without_a_check(weights, sparsity):
+    magnitudes = torch.cat([w.abs().flatten() for w in weights]).sort().values
+    return magnitudes[math.floor(sparsity * len(magnitudes) + 1e-9)].item()
 
 
 @wrong("global_threshold", says="smallest go")

@@ -235,6 +235,30 @@ def with_torch(step, begin, end, final):
 # --- prune_and_reset
 
 
+@wrong("prune_and_reset", says="the share that STAYS")
+def prunes_the_share_that_should_stay(network, optimizer, keep_ratio):
+    pruned = prune_vgg(network, 1 - keep_ratio)
+    settings = {name: optimizer.param_groups[0][name] for name in optimizer.defaults}
+    return pruned, type(optimizer)(pruned.parameters(), **settings)
+
+
+@wrong("prune_and_reset", says="and an argument")
+def always_half(network, optimizer, keep_ratio):
+    pruned = prune_vgg(network, 0.5)
+    settings = {name: optimizer.param_groups[0][name] for name in optimizer.defaults}
+    return pruned, type(optimizer)(pruned.parameters(), **settings)
+
+
+@wrong("prune_and_reset", says="must come along")
+def a_fresh_narrow_network(network, optimizer, keep_ratio):
+    pruned = prune_vgg(network, keep_ratio)
+    for module in pruned.modules():
+        if hasattr(module, "reset_parameters"):
+            module.reset_parameters()
+    settings = {name: optimizer.param_groups[0][name] for name in optimizer.defaults}
+    return pruned, type(optimizer)(pruned.parameters(), **settings)
+
+
 @wrong("prune_and_reset", says="of the PRUNED network")
 def an_optimizer_of_the_old_network(network, optimizer, keep_ratio):
     pruned = prune_vgg(network, keep_ratio)
@@ -349,6 +373,43 @@ def forgets_the_batch_norms(pruned, seed):
     torch.manual_seed(seed)
     for module in twin.modules():
         if isinstance(module, (nn.Conv2d, nn.Linear)):
+            module.reset_parameters()
+    return twin
+
+
+@wrong("narrow_twin", says="both statistics")
+def zeroes_the_running_means_only(pruned, seed):
+    twin = copy.deepcopy(pruned)
+    torch.manual_seed(seed)
+    for module in twin.modules():
+        if isinstance(module, (nn.Conv2d, nn.Linear)):
+            module.reset_parameters()
+        elif isinstance(module, nn.BatchNorm2d):
+            module.running_mean.zero_()
+    return twin
+
+
+@wrong("narrow_twin", says="γ (weight) starts at 1")
+def draws_only_what_has_two_axes(pruned, seed):
+    twin = copy.deepcopy(pruned)
+    torch.manual_seed(seed)
+    for parameter in twin.parameters():
+        if parameter.ndim > 1:
+            nn.init.kaiming_uniform_(parameter)
+    for module in twin.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.reset_running_stats()
+    return twin
+
+
+@wrong("narrow_twin", says="classifier.bias is still")
+def leaves_the_classifiers_bias(pruned, seed):
+    twin = copy.deepcopy(pruned)
+    torch.manual_seed(seed)
+    for module in twin.modules():
+        if isinstance(module, (nn.Conv2d, nn.Linear)):
+            nn.init.kaiming_normal_(module.weight)
+        elif isinstance(module, nn.BatchNorm2d):
             module.reset_parameters()
     return twin
 

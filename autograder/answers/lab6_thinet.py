@@ -1,5 +1,6 @@
 """Wrong and right answers to lab 6, as students write them."""
 
+import numpy as np
 import torch
 
 from autograder.answers import right, wrong
@@ -191,6 +192,18 @@ def the_normal_equations(contributions, target):
     return torch.linalg.inv(contributions.T @ contributions) @ contributions.T @ target
 
 
+@wrong("least_squares_scale", says="XᵀX")
+def the_normal_equations_solved(contributions, target):
+    return torch.linalg.solve(contributions.T @ contributions, contributions.T @ target)
+
+
+@wrong("least_squares_scale", says="XᵀX")
+def the_normal_equations_with_dead_channels_mended(contributions, target):
+    gram = contributions.T @ contributions
+    mended = gram + torch.diag((gram.diagonal() == 0).to(gram.dtype))
+    return torch.linalg.solve(mended, contributions.T @ target)
+
+
 @wrong("least_squares_scale", says="without it")
 def a_small_ridge(contributions, target):
     gram = contributions.T @ contributions
@@ -237,6 +250,23 @@ def the_smallest_solution(contributions, target):
 @right("least_squares_scale")
 def the_pseudo_inverse(contributions, target):
     return torch.linalg.pinv(contributions.double()) @ target.double()
+
+
+@right("least_squares_scale")
+def the_driver_that_torch_takes(contributions, target):
+    return torch.linalg.lstsq(contributions, target[:, None]).solution[:, 0]
+
+
+@right("least_squares_scale")
+def with_numpy(contributions, target):
+    return torch.as_tensor(np.linalg.lstsq(contributions.numpy(), target.numpy(), rcond=None)[0])
+
+
+@right("least_squares_scale")
+def a_tiny_ridge(contributions, target):
+    contributions, target = contributions.double(), target.double()
+    gram = contributions.T @ contributions
+    return torch.linalg.solve(gram + 1e-8 * torch.eye(len(gram)), contributions.T @ target)
 
 
 # --- rescale_inputs

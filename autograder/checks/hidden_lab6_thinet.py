@@ -51,6 +51,16 @@ def test_fewer_samples_than_channels(least_squares_scale):
     assert scale.abs().max() < 100, "the factors are huge: XᵀX is singular here, do not invert it"
     for now, then in zip((contributions, target), before, strict=True):
         expect.unchanged(now, then, "contributions and target must stay as they are")
+    for seed in range(1, 6):  # rounding can hide that XᵀX is singular, but hardly five times
+        contributions = numbers(4, 7, seed=seed)
+        contributions[:, 5] = contributions[:, 2]
+        target = contributions @ numbers(7, seed=seed + 3)
+        scale = scale_of(least_squares_scale, *expect.copies(contributions, target))
+        error, largest = residual(contributions, target, scale), scale.abs().max().item()
+        twins = f"4 samples, 7 factors, and channels 2 and 5 are the same: {hint}. XᵀX is singular here, do not solve with it"
+        assert error < 1e-6 and largest < 10, (
+            f"{twins}\n  your squared error: {error:.3g}, largest factor: {largest:.3g}"
+        )
 
 
 @pytest.mark.points(1)

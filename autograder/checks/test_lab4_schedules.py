@@ -8,6 +8,7 @@ from torch import nn
 
 from course_utils import artifacts, expect
 from course_utils.networks import vgg_mini
+from solutions.l1 import prune_vgg
 
 
 def numbers(*shape, seed=0):
@@ -147,10 +148,14 @@ def known_to(optimizer):
 def test_the_new_optimizer_trains_the_pruned_network(prune_and_reset):
     network = network_with_statistics()
     optimizer = used(torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9), network)
-    pruned, fresh = pruned_and_reset(prune_and_reset(network, optimizer, 0.5))
-    expect.equal(
-        [pruned.features[0].out_channels, pruned.features[3].out_channels], [3, 4], "half of 6 and of 8 filters stay"
-    )
+    pruned, fresh = pruned_and_reset(prune_and_reset(network, optimizer, 0.25))
+    hint = "at keep_ratio 0.25 2 of 6 and 2 of 8 filters stay: keep_ratio is the share that STAYS, and an argument"
+    expect.equal([pruned.features[0].out_channels, pruned.features[3].out_channels], [2, 2], hint)
+    expected, came = prune_vgg(network, 0.25).state_dict(), pruned.state_dict()
+    expect.equal(sorted(came), sorted(expected), "the pruned network has the layers of the old one: use prune_vgg")
+    for name, value in expected.items():
+        hint = f"{name}: the trained weights and statistics of the filters that stay must come along, as in prune_vgg"
+        expect.same(came[name], value, hint)
     hint = "the new optimizer must know the parameters of the PRUNED network: it would train the old one"
     assert known_to(fresh) == {id(parameter) for parameter in pruned.parameters()}, hint
 
@@ -201,6 +206,8 @@ def test_the_weights_are_new(narrow_twin):
                 f"{name} is still the pruned network's: draw it anew, with the layer's reset_parameters()"
             )
             assert value.std() > 0.01, f"{name} must be random: with equal weights all filters learn the same"
+    hint = "classifier.bias is still the pruned network's: biases start anew too (reset_parameters draws them as well)"
+    assert not torch.allclose(twin.classifier.bias, pruned.classifier.bias), hint
 
 
 @pytest.mark.points(1)
@@ -211,6 +218,14 @@ def test_batch_norms_start_anew(narrow_twin):
         if "running_mean" in name:
             hint = f"{name}: a network that has seen nothing has no statistics (a batch norm's reset_parameters clears them)"
             expect.same(value, torch.zeros_like(value), hint)
+        if "running_var" in name:
+            hint = f"{name} starts at 1: a batch norm's reset_parameters clears both statistics, mean and variance"
+            expect.same(value, torch.ones_like(value), hint)
+    for name, norm in twin.named_modules():
+        if isinstance(norm, nn.BatchNorm2d):
+            hint = f"{name}: γ (weight) starts at 1 and β (bias) at 0; reset_running_stats leaves them, reset_parameters not"
+            expect.same(norm.weight, torch.ones_like(norm.weight), hint)
+            expect.same(norm.bias, torch.zeros_like(norm.bias), hint)
 
 
 @pytest.mark.points(1)
