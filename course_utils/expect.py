@@ -73,11 +73,15 @@ def equal(answer: Any, expected: Any, hint: str) -> None:
 
 
 def raises(error: type[Exception], hint: str, call: Callable, *arguments: Any) -> None:
-    """`call(*arguments)` must raise this kind of error."""
+    """`call(*arguments)` must raise this kind of error; one that comes of itself (an index too large, say) is told the hint."""
     try:
         came = call(*arguments)
     except error:
         return
+    except (IndexError, TypeError, ZeroDivisionError) as other:
+        raise AssertionError(
+            f"{hint}\n  expected: {error.__name__}\n  yours stopped with {type(other).__name__}"
+        ) from None
     raise AssertionError(f"{hint}\n  expected: {error.__name__}\n  yours returned {show(came)}")
 
 

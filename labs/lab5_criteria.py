@@ -401,8 +401,8 @@ check("lab5_pruned_onnx")
 # absolute value of each before the mean (it measures their spread). Who argues from the table that "outside" is the best
 # in the last layer, since so little lies behind it that the first order is nearly all, has this point too. 1 point, one
 # of: zeroing a map is a large step where much depends on it (early layers, few filters left, large activations), and
-# higher orders count; examples of which the network is sure have hardly any gradient, yet an ablation can tip them; effects of several filters at once
-# are not the sum of their effects.
+# higher orders count; examples of which the network is sure have hardly any gradient, yet an ablation can tip them;
+# effects of several filters at once are not the sum of their effects.
 # ### END MARK SCHEME
 
 # %% [markdown] tags=["question"] points=2 name="question_ruler"

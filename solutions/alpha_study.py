@@ -6,7 +6,7 @@ All start from the course's baseline (`vgg_mini`, 25 epochs) and have twelve mor
 layer go at once. Compared are the schedules of alpha, the original's branch trained or frozen, branches that start at
 random or from a ranking, one restart of the learning rate at alpha = 0 or two; and, as controls, L1 pruning, the ranked start
 without any alpha, and the narrow network from random weights (25 + 12 epochs). Each result is written as it comes, so
-that a study that was stopped goes on where it was.
+that a study that was stopped goes on where it was; at the end there is a table.
 """
 
 import argparse
@@ -20,6 +20,7 @@ from tqdm.auto import tqdm
 
 from course_utils.baseline import baseline
 from course_utils.networks import parameter_count
+from course_utils.study_plots import alpha_table
 from course_utils.training import evaluate
 from minicifar import Loader, MiniCIFAR
 from solutions.alpha_branch import AlphaNetwork, alpha_schedule, shrink
@@ -145,6 +146,7 @@ def main() -> None:
         }
         found["results"][key] = notes
         keep_results(options.results, found)
+    print(alpha_table(found))
 
 
 if __name__ == "__main__":

@@ -213,6 +213,11 @@ def divides_by_zero(step, begin, end, final):
     return final * (1 - (1 - min(max((step - begin) / (end - begin), 0.0), 1.0)) ** 3)
 
 
+@wrong("cubic_sparsity", says="yours stopped with ZeroDivisionError")
+def without_a_check(step, begin, end, final):
+    return final * (1 - (1 - min(max((step - begin) / (end - begin), 0.0), 1.0)) ** 3)
+
+
 @right("cubic_sparsity")
 def with_cases(step, begin, end, final):
     if begin >= end:
@@ -242,7 +247,7 @@ def prunes_the_share_that_should_stay(network, optimizer, keep_ratio):
     return pruned, type(optimizer)(pruned.parameters(), **settings)
 
 
-@wrong("prune_and_reset", says="and an argument")
+@wrong("prune_and_reset", says="your argument")
 def always_half(network, optimizer, keep_ratio):
     pruned = prune_vgg(network, 0.5)
     settings = {name: optimizer.param_groups[0][name] for name in optimizer.defaults}

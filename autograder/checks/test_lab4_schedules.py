@@ -149,7 +149,7 @@ def test_the_new_optimizer_trains_the_pruned_network(prune_and_reset):
     network = network_with_statistics()
     optimizer = used(torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9), network)
     pruned, fresh = pruned_and_reset(prune_and_reset(network, optimizer, 0.25))
-    hint = "at keep_ratio 0.25 2 of 6 and 2 of 8 filters stay: keep_ratio is the share that STAYS, and an argument"
+    hint = "keep_ratio 0.25: of 6 and 8 filters 2 and 2 stay; keep_ratio, your argument, is the share that STAYS"
     expect.equal([pruned.features[0].out_channels, pruned.features[3].out_channels], [2, 2], hint)
     expected, came = prune_vgg(network, 0.25).state_dict(), pruned.state_dict()
     expect.equal(sorted(came), sorted(expected), "the pruned network has the layers of the old one: use prune_vgg")
