@@ -298,10 +298,15 @@ def _seeded(make: Callable[[], _N], seed: int) -> _N:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = make()
-        for module in network.modules():
-            if isinstance(module, nn.Conv2d) and not module.weight.is_meta:
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        draw_convolutions(network)
     return network
+
+
+def draw_convolutions(network: nn.Module) -> None:
+    """Draw the weights of all convolutions anew, in place: normal with variance 2 / fan-out (He et al. 2015)."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d) and not module.weight.is_meta:
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
 
 def _plain(value: Any) -> Any:

@@ -26,8 +26,7 @@ from minicifar import Loader, MiniCIFAR
 from solutions.alpha_branch import AlphaNetwork, alpha_schedule, shrink
 from solutions.alpha_training import kept_widths, start_from_ranking, train_through
 from solutions.l1 import prune_vgg
-from solutions.runs import fully_trained, keep_results, read_results
-from solutions.schedules import narrow_twin
+from solutions.runs import fully_trained, keep_results, narrow_control, read_results
 
 KEEP_RATIO = 0.34375
 BASELINE_EPOCHS, EPOCHS = 25, 12
@@ -101,7 +100,7 @@ def control(
     if name == "L1":
         narrow = prune_vgg(network, KEEP_RATIO)
     elif name == "narrow from scratch":
-        narrow = narrow_twin(prune_vgg(network, KEEP_RATIO), seed)
+        narrow = narrow_control(prune_vgg(network, KEEP_RATIO), seed)
         epochs = BASELINE_EPOCHS + EPOCHS
         return fully_trained(narrow, loader, epochs, lr=RATE, label_smoothing=SMOOTHING, progress=False), {}
     else:

@@ -25,8 +25,7 @@ from course_utils.training import mean_loss
 from minicifar import MiniCIFAR
 from solutions.alpha_branch import AlphaNetwork, alpha_schedule, shrink
 from solutions.alpha_training import kept_widths, start_from_ranking, train_through
-from solutions.runs import fully_trained, keep_results, read_results
-from solutions.schedules import narrow_twin
+from solutions.runs import fully_trained, keep_results, narrow_control, read_results
 
 KEEP_RATIO = 0.34375
 OPTIONS: dict[str, Any] = {"loss": reconstruction_loss, "weight_decay": 0.0, "progress": False}
@@ -61,7 +60,7 @@ def carry_out(name: str, network: nn.Module, loader: Any, samples: Tensor, optio
     narrow = shrink(branched)
     if name == "without alpha":
         return fully_trained(narrow, loader, epochs, lr=lr, **OPTIONS)
-    return fully_trained(narrow_twin(narrow, seed), loader, options.epochs + epochs, lr=2 * lr, **OPTIONS)
+    return fully_trained(narrow_control(narrow, seed), loader, options.epochs + epochs, lr=2 * lr, **OPTIONS)
 
 
 WAYS = ("together", "one after the other", "without alpha", "from scratch")

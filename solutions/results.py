@@ -36,8 +36,7 @@ from solutions.graph import Group
 from solutions.iterative import plan_step, prune_iteratively
 from solutions.masks import apply_masks, global_masks, sparsity
 from solutions.pruner import prunable_groups, prune
-from solutions.runs import at_most, fully_trained, keep_results, read_results, trained
-from solutions.schedules import narrow_twin
+from solutions.runs import at_most, fully_trained, keep_results, narrow_control, read_results, trained
 from solutions.thinet import thinet
 from solutions.timing import compare
 
@@ -138,7 +137,7 @@ def from_scratch(run: Run) -> tuple[nn.Module, float | None]:
     """The control: the narrow shape from random weights, with the first training's epochs too."""
     rank = ranking("L1", run.batches)
     plan = plan_step(run.groups, rank(run.network, run.groups), run.widths, run.keep_ratio)
-    twin = narrow_twin(prune(run.network, run.groups, plan), run.seed)
+    twin = narrow_control(prune(run.network, run.groups, plan), run.seed)
     return run.retrained(twin, run.first_epochs + run.epochs)[0], None
 
 

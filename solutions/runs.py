@@ -1,12 +1,14 @@
 """What studies share: trained networks kept as files, results written as they come, and runs that are cut into pieces."""
 
 import contextlib
+import copy
 import json
 import signal
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from course_utils import networks
@@ -14,6 +16,7 @@ from course_utils.checkpoints import load_network, save_network
 from course_utils.files import atomic
 from course_utils.training import train
 from minicifar import Loader
+from solutions.schedules import narrow_twin
 
 
 def trained(name: str, images: Any, seed: int, epochs: int, device: str, folder: Path) -> nn.Module:
@@ -36,6 +39,19 @@ def fully_trained(network: nn.Module, loader: Any, epochs: int, **options: Any) 
     if len(train(network, loader, epochs, **options)) < epochs:
         raise KeyboardInterrupt
     return network
+
+
+def narrow_control(pruned: nn.Module, seed: int) -> nn.Module:
+    """A network with the shapes of `pruned` and random weights, drawn by the rule by which the course's networks are.
+
+    `narrow_twin` draws each layer by its own rule, and that is another one: after two epochs with the poster's settings
+    the two differed by up to eleven points, which would be counted for or against pruning. On any device the same.
+    """
+    twin = narrow_twin(copy.deepcopy(pruned).cpu(), seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        networks.draw_convolutions(twin)
+    return twin.to(next(pruned.parameters()).device)
 
 
 def read_results(path: Path, about: Mapping[str, Any]) -> dict[str, Any]:

@@ -26,8 +26,7 @@ from minicifar import Loader, MiniCIFAR
 from solutions.graph import Group
 from solutions.iterative import l1_ranking, plan_step, prune_iteratively
 from solutions.pruner import prunable_groups, prune
-from solutions.runs import fully_trained, keep_results, read_results
-from solutions.schedules import narrow_twin
+from solutions.runs import fully_trained, keep_results, narrow_control, read_results
 
 EPOCHS = 20
 BEGINS = {"at the beginning": 0, "once it stabilises": 8, "near the end": 18}  # epochs before the first pruning
@@ -73,7 +72,7 @@ def narrow(network: nn.Module, groups: Sequence[Group], keep_ratio: float, seed:
     """The control: the shape that pruning the same share of every layer gives, with random weights."""
     sizes = {group.name: group.channels for group in groups}
     plan = plan_step(groups, l1_ranking(network, groups), sizes, keep_ratio)
-    return narrow_twin(prune(network, groups, plan), seed)
+    return narrow_control(prune(network, groups, plan), seed)
 
 
 def study(
