@@ -29,6 +29,7 @@ SIZE = (3, 32, 32)
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--plot", type=Path, help="a PNG or SVG file for the curves")
+    parser.add_argument("--settings", nargs="+", default=SETTINGS, choices=SETTINGS)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     options = parser.parse_args()
@@ -36,7 +37,14 @@ def main() -> None:
     groups = prunable_groups(network, torch.zeros(1, *SIZE))
     whole = count_macs(network, SIZE)
     table = Table(title=f"VGG-16, batch 64 (and 1), {options.threads} threads: original / pruned")
-    for column in ("keep ratio", "multiple of", "parameters", "MACs ratio", *SETTINGS, *(f"{s}, 1" for s in SETTINGS)):
+    for column in (
+        "keep ratio",
+        "multiple of",
+        "parameters",
+        "MACs ratio",
+        *options.settings,
+        *(f"{s}, 1" for s in options.settings),
+    ):
         table.add_column(column, justify="right")
     curves: dict[tuple[str, int], list[tuple[float, float]]] = {}
     figures: dict[str, float] = {}
@@ -46,7 +54,7 @@ def main() -> None:
             macs_ratio = whole / count_macs(pruned, SIZE)
             cells = [f"{ratio:g}", str(multiple), f"{parameter_count(pruned):,}", f"{macs_ratio:.2f}"]
             for batch in (64, 1):
-                for setting in SETTINGS:
+                for setting in options.settings:
                     found = compare(network, pruned, batch, setting, SIZE, options.rounds, options.threads)
                     cells.append(f"{found.speedup:.2f} ({min(found.ratios):.2f}–{max(found.ratios):.2f})")
                     if batch == 64:

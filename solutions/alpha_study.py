@@ -4,9 +4,10 @@
 
 All start from the course's baseline (`vgg_mini`, 25 epochs) and have twelve more epochs; 65.625 % of the channels of every
 layer go at once. Compared are the schedules of alpha, the original's branch trained or frozen, branches that start at
-random or from a ranking, one restart of the learning rate at alpha = 0 or two; and, as controls, L1 pruning, the ranked start
-without any alpha, and the narrow network from random weights (25 + 12 epochs). Each result is written as it comes, so
-that a study that was stopped goes on where it was; at the end there is a table.
+random or from a ranking, one restart of the learning rate at alpha = 0 or two; and, as controls, the network trained on
+without any pruning, L1 pruning, the ranked start without any alpha, and the narrow network from random weights (25 + 12
+epochs). Each result is written as it comes, so that a study that was stopped goes on where it was; at the end there is
+a table.
 """
 
 import argparse
@@ -45,7 +46,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 """Alpha-branch pruning; what is not said is: the step schedule, the original trained, one restart."""
 
-CONTROLS = ("L1", "from a ranking, without alpha", "narrow from scratch")
+CONTROLS = ("not pruned", "L1", "from a ranking, without alpha", "narrow from scratch")
 
 
 def alpha_run(
@@ -68,6 +69,7 @@ def alpha_run(
     branched.wide_learns = not frozen
     if ranking:
         start_from_ranking(branched, samples)
+    branched.to(loader.device)
     notes: dict[str, Any] = {"by_alpha": []}
 
     def note(alpha: float) -> None:
@@ -97,10 +99,12 @@ def control(
     name: str, network: nn.Module, loader: Any, test: Any, samples: torch.Tensor, seed: int
 ) -> tuple[nn.Module, dict[str, Any]]:
     """What alpha-branch pruning has to beat, under the same number of epochs."""
-    if name == "L1":
+    if name == "not pruned":
+        narrow = copy.deepcopy(network)
+    elif name == "L1":
         narrow = prune_vgg(network, KEEP_RATIO)
     elif name == "narrow from scratch":
-        narrow = narrow_control(prune_vgg(network, KEEP_RATIO), seed)
+        narrow = narrow_control(prune_vgg(network, KEEP_RATIO), seed).to(loader.device)
         epochs = BASELINE_EPOCHS + EPOCHS
         return fully_trained(narrow, loader, epochs, lr=RATE, label_smoothing=SMOOTHING, progress=False), {}
     else:
@@ -108,6 +112,7 @@ def control(
         start_from_ranking(branched, samples)
         branched.alpha = 0.0
         narrow = shrink(branched)
+    narrow.to(loader.device)
     before = round(evaluate(narrow, test).accuracy, 5)
     return fully_trained(narrow, loader, EPOCHS, lr=RATE, label_smoothing=SMOOTHING, progress=False), {
         "before_retraining": before
@@ -119,8 +124,9 @@ def main() -> None:
     parser.add_argument("results", type=Path, help="a JSON file, which is continued if it exists")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--only", nargs="+", help="these runs only", default=[*CONTROLS, *VARIANTS])
+    parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
-    images, test = MiniCIFAR("train"), Loader(MiniCIFAR("test"), batch_size=500)
+    images, test = MiniCIFAR("train"), Loader(MiniCIFAR("test"), batch_size=500, device=options.device)
     network = baseline(images)
     try:
         found = read_results(options.results, {"images": images.fingerprint})
@@ -132,11 +138,11 @@ def main() -> None:
         key = f"{name} | {seed}"
         if key in found["results"]:
             continue
-        loader = Loader(images, batch_size=64, shuffle=True, augment=True, seed=seed)
+        loader = Loader(images, batch_size=64, shuffle=True, augment=True, seed=seed, device=options.device)
         samples = next(iter(Loader(images, batch_size=200, shuffle=True, seed=seed)))[0]
         torch.manual_seed(seed)
         if name in CONTROLS:
-            narrow, notes = control(name, copy.deepcopy(network), loader, test, samples, seed)
+            narrow, notes = control(name, network, loader, test, samples, seed)
         else:
             narrow, notes = alpha_run(network, loader, test, samples, **VARIANTS[name])
         notes |= {

@@ -44,7 +44,7 @@ def start_from_ranking(network: Any, images: Tensor, samples: int = 4000, seed: 
             wide = network.wide(link, maps)
             if (branch := network.branch(link.layer)) is not None:
                 kept = strongest(layer, outputs(branch[0]))
-                selected = torch.eye(outputs(layer))[kept].to(maps)
+                selected = torch.eye(outputs(layer)).to(maps)[kept]
                 branch[0].weight.copy_(selected.view_as(branch[0].weight))
                 for name, module in zip(link.behind, branch[1:-1], strict=True):
                     if isinstance(module, NORMS):

@@ -83,13 +83,14 @@ def main() -> None:
     parser.add_argument("--retraining", type=int, default=12, help="epochs of every way to the narrow network")
     parser.add_argument("--lr", type=float, default=0.05)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
     about = {name: getattr(options, name) for name in ("images", "side", "width", "epochs", "retraining", "lr")}
     try:
         found = read_results(options.results, about)
     except ValueError as error:
         parser.error(str(error))
-    train_images, test_images = images_of(options.images, options.side)
+    train_images, test_images = (each.to(options.device) for each in images_of(options.images, options.side))
     test = Pairs(test_images, batch_size=50)
     outputs: dict[str, Tensor] = {}
     shown = next(iter(test))[0][:6]
@@ -112,11 +113,11 @@ def main() -> None:
             outputs.setdefault(way, shown_by(narrow, shown))
             keep_results(options.results, found)
             print(way, seed, found["results"][f"{way} | {seed}"], flush=True)
-    picture_rows({"image": shown, **outputs}).savefig(options.results.with_suffix(".png"), bbox_inches="tight")
+    picture_rows({"image": shown.cpu(), **outputs}).savefig(options.results.with_suffix(".png"), bbox_inches="tight")
 
 
 def first_training(options: Any, loader: Any, seed: int) -> nn.Module:
-    network = rgb_autoencoder(options.width, seed)
+    network = rgb_autoencoder(options.width, seed).to(options.device)
     return fully_trained(network, loader, options.epochs, lr=2 * options.lr, **OPTIONS)
 
 
@@ -126,7 +127,7 @@ def kept_or_made(options: Any, name: str, make: Callable[[], nn.Module]) -> nn.M
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         save_network(make(), path)
-    return load_network(path)
+    return load_network(path, options.device)
 
 
 def described(network: nn.Module, original: nn.Module, test: Any) -> dict[str, float]:
@@ -140,7 +141,7 @@ def described(network: nn.Module, original: nn.Module, test: Any) -> dict[str, f
 
 def shown_by(network: nn.Module, images: Tensor) -> Tensor:
     with torch.inference_mode():
-        return network(images).clamp(0, 1)
+        return network(images).clamp(0, 1).cpu()
 
 
 if __name__ == "__main__":

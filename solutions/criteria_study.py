@@ -26,7 +26,7 @@ from solutions.criteria import CRITERIA, normalize_per_layer, ranking, score
 from solutions.feature_maps import Scores
 from solutions.graph import Group
 from solutions.iterative import Ranking, prune_iteratively
-from solutions.oracle import oracle
+from solutions.oracle import Batches, oracle
 from solutions.pruner import prunable_groups
 from solutions.ranks import spearman
 from solutions.runs import keep_results, read_results, trained
@@ -71,10 +71,18 @@ def correlations(scores: Mapping[str, Scores], ruler: Scores) -> dict[str, list[
     return found
 
 
+def ablations(network: nn.Module, batches: Batches, groups: Sequence[Group], **options: Any) -> Scores:
+    """The oracle. On a GPU all images are one batch, and more of them run together: what fills a CPU does not fill it."""
+    if next(network.parameters()).is_cuda:
+        batches = [(torch.cat([images for images, _ in batches]), torch.cat([labels for _, labels in batches]))]
+        options["at_once"] = 4096
+    return oracle(network, batches, groups, **options)
+
+
 def ranking_by(criterion: str, batches: Sequence[tuple[Tensor, Tensor]], seed: int) -> Ranking:
     """A criterion, normalised in each layer, or the oracle, which needs no normalisation."""
     if criterion == "oracle":
-        return lambda network, groups: oracle(network, batches, groups, progress=False)
+        return lambda network, groups: ablations(network, batches, groups, progress=False)
     return ranking(criterion, batches, normalize=True, seed=seed)
 
 
@@ -129,7 +137,7 @@ def main() -> None:
         free = [group for group in groups if group.free]
         if str(seed) not in found["correlations"]:
             resume = options.results.with_suffix("") / f"oracle-seed{seed}.json"
-            ruler = oracle(network, batches, free, resume=resume)
+            ruler = ablations(network, batches, free, resume=resume)
             found["correlations"][str(seed)] = correlations(score(network, batches, free, CRITERIA, seed=seed), ruler)
             keep_results(options.results, found)
         for criterion in CURVES:

@@ -6,6 +6,7 @@ the channel is computed once; the first layer that reads it is linear, so that t
 from its output; and many ablations of a layer run through the rest as one batch.
 """
 
+import contextlib
 import json
 import math
 from collections.abc import Iterator, Sequence
@@ -84,13 +85,24 @@ def ablation_losses(
 def mean_loss(network: nn.Module, batches: Batches) -> float:
     """The mean cross-entropy over all examples."""
     device, total = next(network.parameters()).device, 0.0
-    with evaluating(network):
+    with evaluating(network), full_precision():
         for images, labels in batches:
             logits = network(images.to(device)).double()
             total += F.cross_entropy(logits, labels.to(device), reduction="sum").item()
     if not batches:
         raise ValueError("The oracle needs at least one batch.")
     return total / sum(len(labels) for _, labels in batches)
+
+
+@contextlib.contextmanager
+def full_precision() -> Iterator[None]:
+    """Inside the `with`: a GPU's convolutions in float32, not in its 19 bits of TF32, which would round the changes away."""
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
 
 
 def kept(resume: str | Path | None, whole: float, groups: Sequence[Group]) -> dict[str, list[float]]:
@@ -194,7 +206,7 @@ def rest_of_the_network(
     last = {source: node for node in nodes for source in node.all_input_nodes}
     modules, device = dict(graph.named_modules()), next(network.parameters()).device
     totals = torch.zeros(len(channels), dtype=torch.double)
-    with evaluating(network):
+    with evaluating(network), full_precision():
         for images, labels in batches:
             images, labels = images.to(device), labels.to(device)
             run = Keeping(graph, wanted)

@@ -38,7 +38,7 @@ from solutions.masks import apply_masks, global_masks, sparsity
 from solutions.pruner import prunable_groups, prune
 from solutions.runs import at_most, fully_trained, keep_results, narrow_control, read_results, trained
 from solutions.thinet import thinet
-from solutions.timing import compare
+from solutions.timing import Timing, compare
 
 KEEP_RATIOS = (0.7, 0.5, 0.35, 0.2)
 RATE, SMOOTHING = 0.1, 0.1
@@ -141,6 +141,11 @@ def from_scratch(run: Run) -> tuple[nn.Module, float | None]:
     return run.retrained(twin, run.first_epochs + run.epochs)[0], None
 
 
+def not_pruned(run: Run) -> tuple[nn.Module, float | None]:
+    """The other control: the whole network, trained on for as long as the pruned ones are."""
+    return run.retrained(copy.deepcopy(run.network))
+
+
 METHODS: dict[str, Callable[[Run], tuple[nn.Module, float | None]]] = {
     **{criterion: partial(by_criterion, criterion) for criterion in CRITERIA},
     "L1, four steps": step_by_step,
@@ -148,7 +153,11 @@ METHODS: dict[str, Callable[[Run], tuple[nn.Module, float | None]]] = {
     "alpha-branch": by_alpha_branch,
     "magnitude masks": by_masks,
     "from scratch": from_scratch,
+    "not pruned": not_pruned,
 }
+
+
+TIMED: dict[tuple[torch.Size, ...], Timing] = {}  # by the shapes of both networks: what the weights are does not matter
 
 
 def measured(network: nn.Module, original: nn.Module, before: float | None, test: Any) -> dict[str, Any]:
@@ -157,7 +166,10 @@ def measured(network: nn.Module, original: nn.Module, before: float | None, test
         parameter_count(network) * (1 - sparsity(network)) if sparsity(network) > 0.01 else parameter_count(network)
     )
     whole, narrow = (copy.deepcopy(each).cpu() for each in (original, network))
-    timing = compare(whole, narrow, batch=64, rounds=3)
+    shapes = tuple(parameter.shape for each in (whole, narrow) for parameter in each.parameters())
+    if shapes not in TIMED:
+        TIMED[shapes] = compare(whole, narrow, batch=64, rounds=3)
+    timing = TIMED[shapes]
     return {
         "before_retraining": None if before is None else round(before, 5),
         "accuracy": round(evaluate(network, test).accuracy, 5),
@@ -240,6 +252,7 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--epochs", type=int, default=25, help="of training before any pruning")
     parser.add_argument("--retraining", type=int, default=12, help="epochs of every method")
+    parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--minutes", type=float, help="stop after so many; the same call goes on from there")
     options = parser.parse_args()
@@ -250,6 +263,7 @@ def main() -> None:
         "images": images.fingerprint,
         "epochs": options.epochs,
         "retraining": options.retraining,
+        "batch_size": options.batch_size,
     }
     try:
         found = read_results(options.results, about)
@@ -271,16 +285,20 @@ def main() -> None:
 def carry_out(options: argparse.Namespace, images: Any, test: Any, found: dict[str, Any]) -> None:
     """All runs that are not there yet; what is half done lies in `build/results/`."""
     kept = Path("build/results") / options.results.stem
-    wanted = [
-        (seed, ratio, name) for seed in options.seeds for ratio in options.keep_ratios for name in options.methods
-    ]
+    wanted = [(seed, 1.0, "not pruned") for seed in options.seeds if "not pruned" in options.methods]
+    pruning = [name for name in options.methods if name != "not pruned"]
+    wanted += [(seed, ratio, name) for seed in options.seeds for ratio in options.keep_ratios for name in pruning]
+    groups: list[Group] = []  # the same for every seed
     for seed, ratio, name in tqdm(wanted, desc=f"{options.network} on {options.dataset}"):
         key = f"{name} | {ratio:g} | {seed}"
         if key in found["results"] or name in found.get("refused", {}):
             continue
-        network = trained(options.network, images, seed, options.epochs, options.device, kept)
-        groups = [g for g in prunable_groups(network, torch.zeros(2, *SIZE, device=options.device)) if g.free]
-        loader = Loader(images, batch_size=64, shuffle=True, augment=True, seed=seed, device=options.device)
+        network = trained(options.network, images, seed, options.epochs, options.device, kept, options.batch_size)
+        example = torch.zeros(2, *SIZE, device=options.device)
+        groups = groups or [group for group in prunable_groups(network, example) if group.free]
+        loader = Loader(
+            images, batch_size=options.batch_size, shuffle=True, augment=True, seed=seed, device=options.device
+        )
         shuffled = iter(Loader(images, batch_size=64, shuffle=True, seed=seed, device=options.device))
         batches = [next(shuffled) for _ in range(8)]
         folder = kept / key.replace(" | ", "-").replace(" ", "_")

@@ -19,13 +19,15 @@ from minicifar import Loader
 from solutions.schedules import narrow_twin
 
 
-def trained(name: str, images: Any, seed: int, epochs: int, device: str, folder: Path) -> nn.Module:
+def trained(
+    name: str, images: Any, seed: int, epochs: int, device: str, folder: Path, batch_size: int = 64
+) -> nn.Module:
     """A network of the course, trained from this seed; kept in `folder`, and resumed there."""
     path = folder / f"{name}-{epochs}epochs-seed{seed}.safetensors"
     if path.exists():
         return load_network(path).to(device)
     network = getattr(networks, name)(classes=len(images.classes), seed=seed).to(device)
-    loader = Loader(images, batch_size=64, shuffle=True, augment=True, seed=seed, device=device)
+    loader = Loader(images, batch_size=batch_size, shuffle=True, augment=True, seed=seed, device=device)
     folder.mkdir(parents=True, exist_ok=True)
     resume = path.with_suffix(".resume")
     fully_trained(network, loader, epochs, label_smoothing=0.1, resume=resume)

@@ -86,6 +86,7 @@ def study(
     epochs: int = EPOCHS,
     keep_ratios: Sequence[float] = KEEP_RATIOS,
     resume: Path | None = None,
+    device: str = "cpu",
 ) -> None:
     """All runs of one network, one setting and one seed into `found`; `keep()` is called after each of them.
 
@@ -95,8 +96,8 @@ def study(
     stages: dict[int, tuple[nn.Module, Any]] = {}
 
     def fresh() -> tuple[nn.Module, Any]:
-        loader = Loader(images, batch_size=64, shuffle=True, augment=True, seed=seed)
-        return getattr(networks, name)(classes=len(images.classes), seed=seed), loader
+        loader = Loader(images, batch_size=64, shuffle=True, augment=True, seed=seed, device=device)
+        return getattr(networks, name)(classes=len(images.classes), seed=seed).to(device), loader
 
     def trained_for(begin: int) -> tuple[nn.Module, Any]:
         """A copy of the network after `begin` epochs; with a constant rate and no momentum it goes on from a shorter run."""
@@ -117,7 +118,7 @@ def study(
         keep()
 
     runs = [(when, begin, steps, ratio) for when, begin in BEGINS.items() for steps in STEPS for ratio in keep_ratios]
-    groups = prunable_groups(fresh()[0], torch.zeros(2, 3, 32, 32))
+    groups = prunable_groups(fresh()[0], torch.zeros(2, 3, 32, 32, device=device))
     controls = {"unpruned": 1.0} | {f"from scratch | {ratio}": ratio for ratio in keep_ratios}
     title = f"{name}, {setting} settings, seed {seed}"
     for control, ratio in tqdm(controls.items(), desc=f"{title}, controls"):
@@ -146,8 +147,9 @@ def main() -> None:
     parser.add_argument("--settings", nargs="+", default=list(SETTINGS), choices=list(SETTINGS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--keep-ratios", nargs="+", type=float, default=KEEP_RATIOS)
+    parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
-    images, test = MiniCIFAR("train"), Loader(MiniCIFAR("test"), batch_size=500)
+    images, test = MiniCIFAR("train"), Loader(MiniCIFAR("test"), batch_size=500, device=options.device)
     try:
         found = read_results(options.results, {"images": images.fingerprint})
     except ValueError as error:
@@ -162,7 +164,8 @@ def main() -> None:
     for name in options.networks:
         for seed in options.seeds:
             for setting in options.settings:
-                study(name, setting, seed, images, test, found["results"], keep, EPOCHS, options.keep_ratios, folder)
+                about = (found["results"], keep, EPOCHS, options.keep_ratios, folder, options.device)
+                study(name, setting, seed, images, test, *about)
     tables = {f"{n}, {s} settings": study_curves(found, n, s) for n in options.networks for s in options.settings}
     when_to_prune(tables, images).savefig(options.results.with_suffix(".png"), bbox_inches="tight")
 

@@ -9,7 +9,7 @@ from torch import Tensor
 class Noise:
     """Batches of eight random images with four classes, others in every epoch."""
 
-    epoch = 0
+    epoch, device = 0, "cpu"
 
     def __init__(self, batches: int = 2) -> None:
         self.batches = batches

@@ -44,9 +44,10 @@ def test_all_epochs_are_used_however_many_restarts_there_are(restarts: int) -> N
 
 
 @pytest.mark.parametrize("name", CONTROLS)
-def test_every_control_ends_narrow(name: str) -> None:
+def test_every_control_but_one_ends_narrow(name: str) -> None:
     narrow, notes = control(name, NETWORK, Noise(), Noise(), SAMPLES, 0)
-    assert [narrow.features[0].out_channels, narrow.features[3].out_channels] == [3, 3]
+    widths = [narrow.features[0].out_channels, narrow.features[3].out_channels]
+    assert narrow is not NETWORK and widths == ([6, 8] if name == "not pruned" else [3, 3])
     assert ("before_retraining" in notes) == (name != "narrow from scratch")
 
 
@@ -89,6 +90,11 @@ def test_the_encoder_can_go_first() -> None:
     )
     assert narrow.encoder[0].out_channels == 3 and narrow.encoder[-4].out_channels == 5
     assert narrow.decoder[0].in_channels == 5 and narrow.decoder[0].out_channels == 13
+
+
+def test_the_study_that_comes_with_the_course_is_whole() -> None:
+    found = study_plots.recorded_study("alpha_study")["results"]
+    assert sorted(found) == sorted(f"{name} | {seed}" for name in (*CONTROLS, *VARIANTS) for seed in (0, 1, 2))
 
 
 def test_the_table_has_the_best_on_top_and_what_alpha_at_0_costs() -> None:

@@ -38,11 +38,13 @@ def run(tmp_path: Path) -> Run:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_every_method_leaves_half_of_everything(method: str, run: Run) -> None:
+def test_every_method_leaves_half_of_everything_but_the_control_does_not(method: str, run: Run) -> None:
     pruned, before = METHODS[method](run)
     left = results.measured(pruned, run.network, before, Noise())
     if method == "magnitude masks":
         assert pruned.features[0].out_channels == 6 and 0.4 < left["parameters_left"] < 0.65 and left["macs_left"] == 1
+    elif method == "not pruned":
+        assert left["parameters_left"] == left["macs_left"] == 1 and pruned is not run.network
     else:
         assert [pruned.features[0].out_channels, pruned.features[3].out_channels] == [3, 4]
         assert left["parameters_left"] == round(
@@ -90,7 +92,7 @@ def test_a_stopped_study_goes_on_where_it_was(monkeypatch: Any, tmp_path: Path) 
     monkeypatch.setattr(results, "trained", lambda *_: networks.vgg_mini(widths=(4, 4)).eval())
     options = type("Options", (), {"results": tmp_path / "r.json", "network": "vgg_mini", "dataset": "minicifar"})()
     options.seeds, options.keep_ratios, options.methods = [0], [0.5], ["L1", "OBD"]
-    options.device, options.epochs, options.retraining = "cpu", 1, 1
+    options.device, options.epochs, options.retraining, options.batch_size = "cpu", 1, 1, 64
     monkeypatch.setattr(results, "next", lambda _: (torch.zeros(4, 3, 32, 32), torch.arange(4)), raising=False)
     found: dict[str, Any] = {"results": {}}
     stop = {"OBD": lambda _: (_ for _ in ()).throw(KeyboardInterrupt)}
