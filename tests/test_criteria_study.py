@@ -61,9 +61,14 @@ def test_a_curve_goes_down_to_few_filters(criterion: str, monkeypatch: Any) -> N
     assert [len(axis.get_lines()) for axis in study_plots.criteria_curves(found).axes] == [1, 1]
 
 
-def test_the_study_that_comes_with_the_course_is_whole() -> None:
+@pytest.mark.parametrize("name", ["criteria_study", "criteria_study_vgg16"])
+def test_the_correlations_that_come_with_the_course_are_whole(name: str) -> None:
+    found = study_plots.recorded_study(name)["correlations"]
+    assert list(found) == ["0", "1", "2"]
+    assert all(list(of_seed) == list(CRITERIA) for of_seed in found.values())
+
+
+def test_the_curves_that_come_with_the_course_are_whole() -> None:
     found = study_plots.recorded_study("criteria_study")
-    assert list(found["correlations"]) == ["0", "1", "2"]
-    assert all(list(of_seed) == list(CRITERIA) for of_seed in found["correlations"].values())
     assert sorted(found["curves"]) == sorted(f"{criterion} | {seed}" for criterion in CURVES for seed in (0, 1, 2))
     assert all(len(points) == STEPS + 1 and points[-1][0] == LEFT for points in found["curves"].values())
