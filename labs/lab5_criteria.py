@@ -220,6 +220,29 @@ scores = mean_scores(network, batches, groups, criteria)
 scores["weight"] = weight_scores(network, groups, minimum_weight_scores)
 
 # %% [markdown]
+# Three more are given, to compare with. The spread of the activations. OBD, *optimal brain damage* (1990): multiply a map by a
+# switch $g = 1$, and take the square of $\partial \mathcal{C} / \partial g$. And mutual information: what a map's
+# mean tells about the class.
+
+# %% tags=["given", "slow"]
+from solutions.activation_criteria import activation_std_scores, gate_gradients, obd_scores, entropy, mutual_information
+
+# %% tags=["slow"]
+from solutions.feature_maps import visit
+
+scores |= mean_scores(
+    network,
+    batches,
+    groups,
+    {"activation std": lambda activation, _: activation_std_scores(activation), "OBD": obd_scores},
+)
+seen = {group.name: [] for group in groups}
+visit(network, batches, groups, lambda maps: seen[maps.group].append((maps.activation.mean(dim=(2, 3)), maps.labels)))
+scores["mutual information"] = {
+    name: mutual_information(*(torch.cat(each) for each in zip(*shown, strict=True))) for name, shown in seen.items()
+}
+
+# %% [markdown]
 # A criterion has the right *order* or it has not; its units do not matter. So we compare ranks: Spearman's correlation is 1
 # where both put the filters in the same order, and 0 where they have nothing to do with each other. Each point
 # is a filter, each colour a layer.
