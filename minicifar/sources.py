@@ -174,7 +174,7 @@ def _source(dataset: str, kind: str, lossy: bool, digest: str, name: str) -> Sou
         description = f"{title}, the official images" + (f", from {name}." if name else ", downloaded.")
     else:
         description = f"{title}, class folders of {'JPEG' if lossy else 'PNG'} files, from {name}"
-        description += ": a lossy copy, so accuracies differ slightly from published ones." if lossy else "."
+        description += ": a lossy copy, so accuracies are not to be compared with published ones." if lossy else "."
     return Source(dataset, kind, description, f"{dataset}-{digest[:12]}")
 
 

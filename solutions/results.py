@@ -229,7 +229,7 @@ def markdown(found: dict[str, Any]) -> str:
     lines = [
         f"# {found['network']} on {found['dataset']}",
         "",
-        f"Images: {found['description']}. {found['versions']}. {found['epochs']} epochs, then {found['retraining']} more for every "
+        f"Images: {found['description'].rstrip('.')}. {found['versions']}. {found['epochs']} epochs, then {found['retraining']} more for every "
         "method; the narrow network from scratch has all of them. Accuracy on the test images, mean and standard deviation "
         f"over {len(originals)} seeds; before any pruning {100 * statistics.mean(originals.values()):.1f} %. "
         "Times are of one run, in turn with the unpruned network: trust the ratio.",
