@@ -31,7 +31,7 @@ from course_utils import artifacts
 from course_utils.challenge_score import MACS_UNIT, RULES, WEIGHTS_UNIT, Rules, score_onnx
 from course_utils.files import atomic
 from course_utils.networks import vgg_mini
-from course_utils.onnx_files import export_onnx, quiet, run_onnx
+from course_utils.onnx_files import MEMORISED, OnnxFileError, export_onnx, moved_accuracy, quiet, run_onnx
 from course_utils.tables import Table
 from minicifar import load
 
@@ -75,6 +75,8 @@ def submit(
     rules = rules_of(dataset)
     target = Path(folder) / entry_folder(team, name)
     chosen = seeds_of(seeds)
+    if not isinstance(method, str):
+        raise ChallengeError(f"method= is a sentence on how it was made, not {method!r}.")
     script = read_code(code)
     _may_write(target, team, name, replace)
     test, validation = load(dataset, "test"), load(dataset, "val")
@@ -120,8 +122,14 @@ def measure(path: str | Path, test: Any, validation: Any) -> dict[str, Any]:
     The same file and images give the same numbers. Raises FileNotFoundError and OnnxFileError.
     """
     scored = score_onnx(path)
+    accuracy, moved = run_onnx(path, test)[0], moved_accuracy(path, test)
+    if moved < accuracy - MEMORISED:
+        raise OnnxFileError(
+            f"{Path(path).name} classifies {accuracy:.1%} of the test images, and {moved:.1%} when they are moved by a "
+            "few pixels: it seems to know these images by heart. (Trained without augment=True?)"
+        )
     return {
-        "accuracy": run_onnx(path, test)[0],
+        "accuracy": accuracy,
         "val_accuracy": run_onnx(path, validation)[0],
         "score": scored.score,
         "parameters": scored.weights,
@@ -194,7 +202,7 @@ def entry_folder(team: str, name: str) -> str:
 
 def seeds_of(seeds: int | Iterable[int]) -> list[int]:
     """Seeds as a list of whole numbers. Raises ChallengeError."""
-    found = [seeds] if isinstance(seeds, int) else list(seeds)
+    found = list(seeds) if isinstance(seeds, Iterable) else [seeds]
     if any(isinstance(seed, bool) or not isinstance(seed, numbers.Integral) for seed in found):
         raise ChallengeError(f"seeds= must be whole numbers, such as [0, 1, 2], not {seeds!r}.")
     return [int(seed) for seed in found]

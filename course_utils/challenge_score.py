@@ -15,9 +15,11 @@ A zero costs nothing; in a quantised tensor that is what equals the zero point.
 
 Operators: those of `counted_operators`, with the bits of their weights and of the activations that reach them. These
 are the bits of a quantised tensor where its DequantizeLinear has a constant scale, or one scale for all; else
-those of the input's type. A convolution can be written as products and sums: so every product of two tensors, and
-every other operator that joins a tensor of weights to the images, counts one multiply-add for each number that it
-gives. Free are only biases and batch norms right behind a convolution or linear layer, which could be a part of it.
+those of the input's type. A convolution can be written as products and sums: so every product, sum, comparison or
+concatenation of two tensors, and every choice by a table, counts one multiply-add for each number that it gives. Free
+are only biases, shortcuts and batch norms right behind a convolution or linear layer, which could be a part of it.
+Shapes are those of a batch of 100 images, as it is run; a file whose multiply-adds for it are not 100 times those for
+one image is refused.
 """
 
 import math
@@ -30,11 +32,21 @@ import numpy as np
 import onnx
 from onnx import TensorProto, numpy_helper
 
-from course_utils.onnx_files import LARGEST_SETTING, OnnxFileError, counted_operators, read_onnx, tensor_shapes
+from course_utils.onnx_files import (
+    LARGEST_SETTING,
+    OnnxFileError,
+    check_shapes,
+    counted_operators,
+    read_onnx,
+    tensor_shapes,
+)
 
 WEIGHTS_UNIT = 5.6e6  # MicroNet's yardsticks, weights and multiply-adds of 32 bits
 MACS_UNIT = 2.8e8
 MOST_VALUES = 256
+BATCH = 100  # images at a time: for one image alone a file could skip what it does
+LEAST_PER_SCALE = 8  # weights that share a scale; with fewer, the bits of the scales are those of the weights
+MOST_WIRES = 5_000  # inputs of all operators that the images reach; weights could hide in what is wired to what
 
 ALLOWED = {
     *("Conv", "ConvTranspose", "Gemm", "MatMul", "ConvInteger", "MatMulInteger"),
@@ -51,7 +63,9 @@ ALLOWED = {
 _LINEAR = {"Conv", "ConvTranspose", "Gemm", "MatMul", "ConvInteger", "MatMulInteger"}
 _NORMALISING = {"BatchNormalization", "InstanceNormalization", "LayerNormalization", "GroupNormalization"}
 _MULTIPLYING = {"Mul", "Div", "PRelu", "Where", "QuantizeLinear", "DequantizeLinear", *_NORMALISING}
-_JOINING = {"Add", "Sub", "Max", "Min", "Sum", "Pow"}  # count where one of two tensors is one of weights
+_COMPARING = {"Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual"}
+_SUMMING = {"Add", "Sub", "Max", "Min", "Sum"}
+_JOINING = {*_SUMMING, *_COMPARING, "Pow", "Concat", "Gather"}  # no products, but sums can be made of them
 _SAME_VALUES = {"Transpose", "Cast", "Identity", "Reshape", "Squeeze", "Unsqueeze", "Flatten"}
 _SAME_BITS = {*_SAME_VALUES - {"Cast"}, "MaxPool"}
 
@@ -117,11 +131,23 @@ def score_onnx(path: str | Path) -> Scored:
     path = Path(path)
     model = read_onnx(path, whole_numbers=True)
     _check(model, path.name)
+    check_shapes(model, BATCH)
     try:
         graph = _Graph(model)
         tensors, operators = list(graph.tensors()), list(graph.operators())
+        once = sum(operator.macs for operator in counted_operators(model))
     except KeyError as error:
         raise OnnxFileError(f"The shape or type of {error} cannot be worked out from the file.") from None
+    if sum(operator.macs for operator in graph.counted) != BATCH * once:
+        raise OnnxFileError(
+            f"{path.name} does not compute {BATCH} times as much for {BATCH} images as for one: every image must be "
+            "classified by itself."
+        )
+    if graph.wires > MOST_WIRES:
+        raise OnnxFileError(
+            f"The operators of {path.name} have {graph.wires:,} inputs, in which weights could hide: at most "
+            f"{MOST_WIRES:,} are measured."
+        )
     stored_bits = sum(row.nonzero * row.bits for row in tensors)
     computed_bits = sum(row.macs * max(row.q_w, row.q_a) for row in operators)
     weights = [row for row in tensors if row.kind == "weight"]
@@ -166,7 +192,11 @@ def type_bits(element: int) -> int:
 
 def _check(model: onnx.ModelProto, name: str) -> None:
     """What the challenge asks of a file beyond `read_onnx`. Raises OnnxFileError."""
+    if sum(one.domain in ("", "ai.onnx") for one in model.opset_import) != 1:
+        raise OnnxFileError(f"{name} names more than one set of operators: export it again.")
     for node in model.graph.node:
+        if len({attribute.name for attribute in node.attribute}) < len(node.attribute):
+            raise OnnxFileError(f"{name} gives a setting of {node.name or node.op_type} twice: export it again.")
         if node.op_type not in ALLOWED:
             raise OnnxFileError(
                 f"{name} uses the operator {node.op_type}, which the challenge does not count: build the network "
@@ -190,7 +220,8 @@ class _Graph:
 
     def __init__(self, model: onnx.ModelProto) -> None:
         self.nodes = list(model.graph.node)
-        self.shapes, self.types = tensor_shapes(model)
+        self.shapes, self.types = tensor_shapes(model, BATCH)
+        self.alone = tensor_shapes(model)[0]  # for one image
         self.producers = {output: node for node in self.nodes for output in node.output}
         self.stored = {tensor.name: tensor for tensor in model.graph.initializer}
         for node in self.nodes:
@@ -200,8 +231,10 @@ class _Graph:
         for node in self.nodes:
             if all(not name or name in self.constants for name in node.input):
                 self.constants |= set(node.output)
-        self.counted = counted_operators(model)
+        self.counted = counted_operators(model, BATCH)
+        self.wires = sum(len(node.input) for node in self.nodes if not self.constants.issuperset(node.output))
         self.bits: dict[str, int] = {}  # of the weights that arrive somewhere, by the name that they arrive under
+        self.stored_bits: dict[tuple[str, str], int] = {}  # by the name of what is stored and of its zero point
 
     def tensors(self) -> Iterator[Tensor]:
         """The rows of everything stored, each tensor once."""
@@ -219,20 +252,23 @@ class _Graph:
 
     def rows(self, name: str, zero: str, seen: set[tuple[str, str]], arriving: str, kind: str = "weight") -> Any:
         """The rows of a constant, followed back to where it is stored; `arriving` is what its user calls it."""
-        axis, block = 1, 0
+        axis, block, scale_bits = 1, 0, 0
         while name not in self.stored and (node := self.producers.get(name)):
             if node.op_type == "DequantizeLinear" and not zero:
                 for scale in node.input[1:]:
                     if scale:
                         yield from self.rows(scale, "", seen, scale, "scale")
                 zero = node.input[2] if len(node.input) > 2 else ""
+                scales = math.prod(self.shapes[node.input[1]])
+                if scales > 1 and scales * LEAST_PER_SCALE > math.prod(self.shapes[node.input[0]]):
+                    scale_bits = type_bits(self.types[node.input[1]])
                 settings = {attribute.name: attribute.i for attribute in node.attribute}
                 axis, block = settings.get("axis", 1), settings.get("block_size", 0)
             elif node.op_type not in _SAME_VALUES or (zero and node.op_type != "Identity"):
                 break
             name = node.input[0]
         if (name, zero) in seen:
-            self.bits.setdefault(arriving, self.bits.get(f"{name} {zero}", 32))
+            self.bits.setdefault(arriving, max(scale_bits, self.stored_bits.get((name, zero), 32)))
             return
         seen.add((name, zero))
         values = self.values(name, zero, axis, block) if name in self.stored else None
@@ -242,7 +278,8 @@ class _Graph:
         else:
             found = weight_rows(name, values, type_bits(self.stored[name].data_type))
             found = [row._replace(kind=kind) if row.kind == "weight" else row for row in found]
-        self.bits[arriving] = self.bits[f"{name} {zero}"] = found[0].bits
+        self.stored_bits[name, zero] = found[0].bits
+        self.bits[arriving] = max(scale_bits, found[0].bits)
         yield from found
         if zero and not any(key[0] == zero for key in seen):
             yield from self.rows(zero, "", seen, zero, "scale")
@@ -279,7 +316,7 @@ class _Graph:
             if node.output and node.output[0] in self.constants:
                 continue
             factors = list(node.input[:2]) if node.op_type in _LINEAR else list(filter(None, node.input))
-            macs = linear[id(node)].macs if id(node) in linear else self.products(node)
+            macs = linear[id(node)].macs // BATCH if id(node) in linear else self.products(node)
             if not macs:
                 continue
             weights = [name for name in factors if name in self.constants]
@@ -288,33 +325,37 @@ class _Graph:
             yield Operator(node.name or node.output[0], node.op_type, macs, q_w, q_a)
 
     def products(self, node: Any) -> int:
-        """Multiply-adds of an operator that is neither a convolution nor a linear layer."""
+        """Multiply-adds of an operator that is neither a convolution nor a linear layer.
+
+        What is computed once for a whole batch counts as if it were for one image.
+        """
         tensors = [name for name in node.input if name and math.prod(self.shapes.get(name, (2, 2))) > 1]
-        weights = [name for name in tensors if name in self.constants]
-        behind = any(self.right_behind_linear(name) for name in tensors)
-        counts = node.op_type in _MULTIPLYING and len(tensors) > 1
-        if node.op_type == "BatchNormalization":
-            counts = counts and not behind
-        elif node.op_type in _JOINING:
-            many = any(math.prod(self.shapes[name]) > LARGEST_SETTING or self.is_real(name) for name in weights)
-            counts = many and len(tensors) > len(weights) and not (node.op_type in ("Add", "Sub") and behind)
-        if not counts or self.types.get(node.output[0]) == TensorProto.BOOL:
+        if node.op_type not in _MULTIPLYING | _JOINING or len(tensors) < 2:
             return 0
-        if node.output[0] not in self.shapes:
-            raise OnnxFileError(f"The shape of {node.output[0]} cannot be worked out from the file.")
-        return math.prod(self.shapes[node.output[0]])
+        output = node.output[0]
+        if output not in self.shapes or output not in self.alone:
+            raise OnnxFileError(f"The shape of {output} cannot be worked out from the file.")
+        numbers = math.prod(self.shapes[output])
+        if node.op_type in ("Add", "Sub", "BatchNormalization"):
+            if any(self.right_behind_linear(name) and math.prod(self.shapes[name]) == numbers for name in tensors):
+                return 0
+        elif node.op_type in _JOINING and numbers <= LARGEST_SETTING and not self.is_real(output):
+            return 0  # a shape
+        numbers = max(math.ceil(numbers / BATCH), math.prod(self.alone[output]))
+        return numbers * (len(tensors) - 1 if node.op_type in _SUMMING else 1)
 
     def is_real(self, name: str) -> bool:
         return "FLOAT" in TensorProto.DataType.Name(self.types[name]) or self.types[name] == TensorProto.DOUBLE
 
     def right_behind_linear(self, name: str) -> bool:
-        """Whether a tensor is what a convolution or linear layer gave, at most times one number."""
+        """Whether a tensor is what a convolution or linear layer gave, at most times one number or rounded."""
         while node := self.producers.get(name):
             if node.op_type in _LINEAR:
                 return name not in self.constants
             single = [factor for factor in node.input if math.prod(self.shapes.get(factor, (2, 2))) == 1]
             others = [factor for factor in node.input if factor not in single]
-            if node.op_type != "Cast" and not (node.op_type == "Mul" and len(single) == 1 and others):
+            scaled = node.op_type in ("Mul", "QuantizeLinear", "DequantizeLinear") and len(others) == 1 and single
+            if node.op_type != "Cast" and not scaled:
                 return False
             name = others[0] if others else node.input[0]
         return False

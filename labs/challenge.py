@@ -27,6 +27,8 @@
 # - An entry is one ONNX file: images (N, 3, 32, 32), float32, normalised as the course's loaders do, → logits.
 # - Everything is *measured*, by running the file and by reading what is in it. What you say of it is not believed, and
 #   what disagrees is shown.
+# - Every image is classified by itself; a network that has the *test* images by heart (it fails once they are moved by a few
+#   pixels) is refused.
 # - Train on the training images only (CIFAR: also on the validation images, if you say so). Choose on the *validation* images.
 # - Any network, any method; say which one, and from which seeds.
 #
@@ -62,6 +64,8 @@ print(train_images.source.description)
 # - **nonzero**: zeros cost nothing, so masks (lab 2) count here, but not in the second term.
 # - **bits** of a weight: those of its type (float32: 32, int8: 8), or $\lceil \log_2(\text{different values}) \rceil$ where a
 #   tensor has few different ones (BinaryConnect: 1). The values themselves, scales and zero points, are counted too.
+# - **MACs** of convolutions and linear layers; and one for each number that other products, sums, comparisons and
+#   concatenations of two tensors give (biases, shortcuts and batch norms right behind a convolution are free).
 # - **$q_w$, $q_a$**: the bits of an operator's weights and of the activations that reach it. The *larger* one counts: it takes
 #   both to make a convolution cheaper.
 #
