@@ -131,7 +131,6 @@ def score_onnx(path: str | Path) -> Scored:
     path = Path(path)
     model = read_onnx(path, whole_numbers=True)
     _check(model, path.name)
-    check_shapes(model, BATCH)
     try:
         graph = _Graph(model)
         tensors, operators = list(graph.tensors()), list(graph.operators())
@@ -148,6 +147,7 @@ def score_onnx(path: str | Path) -> Scored:
             f"The operators of {path.name} have {graph.wires:,} inputs, in which weights could hide: at most "
             f"{MOST_WIRES:,} are measured."
         )
+    check_shapes(model, BATCH)
     stored_bits = sum(row.nonzero * row.bits for row in tensors)
     computed_bits = sum(row.macs * max(row.q_w, row.q_a) for row in operators)
     weights = [row for row in tensors if row.kind == "weight"]

@@ -94,5 +94,5 @@ def test_the_recorded_thresholds_come_from_20_seeds() -> None:
 
     record = json.loads(artifacts.THRESHOLDS.read_text())
     assert all(entry["seeds"] >= 20 for kinds in record.values() for entry in kinds.values())
-    for name in ("lab0_baseline", *(f"lab{number}_pruned" for number in (3, 4, 6, 7)), "lab2_masked"):
+    for name in ("lab0_baseline", *(f"lab{number}_pruned" for number in (3, 4, 5, 6, 7)), "lab2_masked", "lab8_alpha"):
         assert list(record[name]) == ["cifar10", "synthetic"]
