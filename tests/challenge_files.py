@@ -1,4 +1,4 @@
-"""A tiny data set that a linear network classifies without a mistake, and ONNX files of that network."""
+"""A tiny data set that a linear network classifies without a mistake, moved or not, and ONNX files of that network."""
 
 import json
 from pathlib import Path
@@ -9,32 +9,31 @@ from onnx import TensorProto, helper, numpy_helper
 
 from minicifar import ImageSet, Source
 
-CLASSES = ("upper left", "upper right", "lower left", "lower right")
+CLASSES = ("red", "green", "blue", "dark")
 SOURCE = Source("cifar10", "synthetic", "A few images made by the tests.", "few-images")
 
 
-def quadrants(split: str, wrong: float = 0.0) -> ImageSet:
-    """Ten images a class, bright in one quarter; `wrong`: the share of each class that shows the next quarter."""
+def colours(split: str, wrong: float = 0.0) -> ImageSet:
+    """Ten images a class, all of one colour; `wrong`: the share of each class that shows the next colour."""
     images = np.full((4, 10, 3, 32, 32), 50, np.uint8)
     for label in range(4):
         for n in range(10):
             shown = (label + (n < round(10 * wrong))) % 4
-            y, x = 16 * (shown // 2), 16 * (shown % 2)
-            images[label, n, :, y : y + 16, x : x + 16] = 200
+            if shown < 3:
+                images[label, n, shown] = 200
     return ImageSet(split, images, list(CLASSES), SOURCE, "few-images/4 classes")
 
 
 def few_images(name: str, split: str = "train", **_: Any) -> ImageSet:
     """In place of `minicifar.load`: one in ten validation images is misleading, no other."""
-    return quadrants(split, 0.1 if split == "val" else 0.0)
+    return colours(split, 0.1 if split == "val" else 0.0)
 
 
 def weights() -> np.ndarray:
-    """(3072, 4), float32: the sum over each quarter of the image."""
+    """(3072, 4), float32: the sum over each colour, and 0."""
     found = np.zeros((3, 32, 32, 4), np.float32)
-    for label in range(4):
-        y, x = 16 * (label // 2), 16 * (label % 2)
-        found[:, y : y + 16, x : x + 16, label] = 1
+    for label in range(3):
+        found[label, :, :, label] = 1
     return found.reshape(3072, 4)
 
 

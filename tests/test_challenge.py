@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from challenge_files import few_images, linear_file, quadrants, weights
+from challenge_files import colours, few_images, linear_file, weights
 from onnx import numpy_helper
 from torch import nn
 
@@ -184,17 +184,17 @@ def test_an_entry_of_others_is_never_replaced(tmp_path):
 
 
 def test_static_quantisation_is_8_bits_throughout(exported, tmp_path):
-    path = challenge.quantize_static(exported, quadrants("train"), tmp_path / "q.onnx")
+    path = challenge.quantize_static(exported, colours("train"), tmp_path / "q.onnx")
     found = score_onnx(path)
     assert {(row.q_w, row.q_a) for row in found.operators} == {(8, 8)}
     assert found.macs == score_onnx(exported).macs
-    assert run_onnx(path, quadrants("test"))[1] == pytest.approx(run_onnx(exported, quadrants("test"))[1], rel=0.05)
+    assert run_onnx(path, colours("test"))[1] == pytest.approx(run_onnx(exported, colours("test"))[1], rel=0.05)
 
 
 def test_dynamic_quantisation_is_8_bits_throughout(exported, tmp_path):
     path = challenge.quantize_dynamic(exported, tmp_path / "q.onnx")
     assert {(row.q_w, row.q_a) for row in score_onnx(path).operators if row.op.endswith("Integer")} == {(8, 8)}
-    assert run_onnx(path, quadrants("test"))[1] == pytest.approx(run_onnx(exported, quadrants("test"))[1], rel=0.05)
+    assert run_onnx(path, colours("test"))[1] == pytest.approx(run_onnx(exported, colours("test"))[1], rel=0.05)
 
 
 def test_calibration_sees_all_classes(exported, tmp_path, monkeypatch):
@@ -205,7 +205,7 @@ def test_calibration_sees_all_classes(exported, tmp_path, monkeypatch):
         return iter([(images.images.float(), images.labels)])
 
     monkeypatch.setattr("minicifar.Loader", loader)
-    challenge.quantize_static(exported, quadrants("train"), tmp_path / "q.onnx", count=8)
+    challenge.quantize_static(exported, colours("train"), tmp_path / "q.onnx", count=8)
     assert set(seen) == {0, 1, 2, 3} and len(seen) == 8
 
 
@@ -265,4 +265,4 @@ def test_quantising_what_is_not_there(tmp_path):
 
 
 def test_the_linear_file_is_what_it_is_taken_for(tmp_path):
-    assert run_onnx(linear_file(tmp_path / "x.onnx", weights()), quadrants("test"))[0] == 1.0
+    assert run_onnx(linear_file(tmp_path / "x.onnx", weights()), colours("test"))[0] == 1.0

@@ -39,7 +39,7 @@ class FakeImages:
 
 @pytest.fixture(autouse=True)
 def fake_loader(monkeypatch):
-    def loader(images, batch_size, shuffle=False, augment=False):
+    def loader(images, batch_size, shuffle=False, augment=False, seed=0):
         for start in range(0, len(images.labels), batch_size):
             part = slice(start, start + batch_size)
             yield images.images[part].float() / 255 - 0.5, images.labels[part]

@@ -4,6 +4,7 @@ import copy
 import math
 from collections import OrderedDict
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -112,6 +113,47 @@ def any_other_kind_is_a_cosine(kind, steps):
     return [level if level >= 0.015 else 0.0 for level in levels] + [0.0]
 
 
+@wrong("alpha_schedule", says="here K = 80, below 0.015 it is 0")
+def equal_steps_are_not_cut(kind, steps):
+    if steps < 1 or kind not in ("step", "multiplicative", "exponential", "cosine"):
+        raise ValueError(kind)
+    if kind == "step":
+        return [1 - k / steps for k in range(steps)] + [0.0]
+    formulas = {
+        "multiplicative": lambda k: 0.5**k,
+        "exponential": lambda k: math.exp(-5 * k / steps),
+        "cosine": lambda k: (1 + math.cos(math.pi * k / steps)) / 2,
+    }
+    levels = [formulas[kind](k) for k in range(steps)]
+    return [level if level >= 0.015 else 0.0 for level in levels] + [0.0]
+
+
+@wrong("alpha_schedule", says="those that are 0 among them")
+def small_levels_are_left_out(kind, steps):
+    if steps < 1 or kind not in ("step", "multiplicative", "exponential", "cosine"):
+        raise ValueError(kind)
+    formulas = {
+        "step": lambda k: 1 - k / steps,
+        "multiplicative": lambda k: 0.5**k,
+        "exponential": lambda k: math.exp(-5 * k / steps),
+        "cosine": lambda k: (1 + math.cos(math.pi * k / steps)) / 2,
+    }
+    return [level for level in (formulas[kind](k) for k in range(steps)) if level >= 0.015] + [0.0]
+
+
+@wrong("alpha_schedule", says='there is no kind "linear": raise ValueError')
+def an_assert_in_place_of_a_value_error(kind, steps):
+    formulas = {
+        "step": lambda k: 1 - k / steps,
+        "multiplicative": lambda k: 0.5**k,
+        "exponential": lambda k: math.exp(-5 * k / steps),
+        "cosine": lambda k: (1 + math.cos(math.pi * k / steps)) / 2,
+    }
+    assert kind in formulas and steps >= 1, "bad arguments"
+    levels = [formulas[kind](k) for k in range(steps)]
+    return [level if level >= 0.015 else 0.0 for level in levels] + [0.0]
+
+
 @right("alpha_schedule")
 def with_tensors(kind, steps):
     if steps < 1:
@@ -125,6 +167,26 @@ def with_tensors(kind, steps):
         levels = torch.exp(-5 * k / steps)
     elif kind == "cosine":
         levels = (1 + torch.cos(torch.pi * k / steps)) / 2
+    else:
+        raise ValueError(f"unknown kind {kind}")
+    levels[levels < 0.015] = 0
+    levels[-1] = 0
+    return levels
+
+
+@right("alpha_schedule")
+def with_numpy(kind, steps):
+    if steps < 1:
+        raise ValueError("at least one step")
+    k = np.arange(steps + 1)
+    if kind == "step":
+        levels = 1 - k / steps
+    elif kind == "multiplicative":
+        levels = 1 / 2**k
+    elif kind == "exponential":
+        levels = np.exp(-5 / steps * k)
+    elif kind == "cosine":
+        levels = 0.5 + 0.5 * np.cos(np.pi * k / steps)
     else:
         raise ValueError(f"unknown kind {kind}")
     levels[levels < 0.015] = 0
@@ -209,6 +271,11 @@ def lerp_from_the_narrow_one(wide, narrow, alpha):
 @right("alpha_mix")
 def the_narrow_one_and_a_share_of_the_difference(wide, narrow, alpha):
     return narrow + alpha * (wide - narrow)
+
+
+@right("alpha_mix")
+def the_wide_one_and_a_share_of_the_difference(wide, narrow, alpha):
+    return wide + (1 - alpha) * (narrow - wide)
 
 
 @right("alpha_mix")
@@ -308,6 +375,17 @@ def stays_narrow(channels, kept):
     )
 
 
+@wrong("make_branch", says="nothing may stand behind ConvB")
+def a_place_for_the_pooling_at_the_end(channels, kept):
+    return nn.Sequential(
+        nn.Conv2d(channels, kept, 1, bias=False),
+        nn.BatchNorm2d(kept),
+        nn.ReLU(),
+        nn.Conv2d(kept, channels, 1, bias=False),
+        nn.Identity(),
+    )
+
+
 @right("make_branch")
 def layers_with_names(channels, kept):
     return nn.Sequential(
@@ -317,6 +395,16 @@ def layers_with_names(channels, kept):
             relu=nn.ReLU(inplace=True),
             ConvB=nn.Conv2d(kept, channels, kernel_size=(1, 1), bias=False),
         )
+    )
+
+
+@right("make_branch")
+def padded_to_the_same_size(channels, kept):
+    return nn.Sequential(
+        nn.Conv2d(channels, kept, 1, padding="same", bias=False),
+        nn.BatchNorm2d(kept),
+        nn.ReLU(),
+        nn.Conv2d(kept, channels, 1, padding="same", bias=False),
     )
 
 
@@ -436,6 +524,87 @@ def takes_every_pair(conv, pointwise):
     weight = torch.einsum("om,mikl->oikl", pointwise.weight.mean((2, 3)), conv.weight[:, : conv.in_channels])
     carried = None if conv.bias is None else pointwise.weight.mean((2, 3)) @ conv.bias
     return rebuilt(conv, weight, plus(pointwise.bias, carried))
+
+
+@wrong("merge_conv_1x1", says="`squeeze` drops it too")
+def squeezes_the_mix(conv, pointwise):
+    check_pair(conv, pointwise)
+    mix = pointwise.weight.squeeze()
+    bias = plus(pointwise.bias, None if conv.bias is None else mix @ conv.bias)
+    return rebuilt(conv, torch.einsum("om,mikl->oikl", mix, conv.weight), bias)
+
+
+@wrong("merge_conv_1x1", says="kernel_size is that of `conv`")
+def square_windows_only(conv, pointwise):
+    check_pair(conv, pointwise)
+    mix = pointwise.weight[:, :, 0, 0]
+    bias = plus(pointwise.bias, None if conv.bias is None else mix @ conv.bias)
+    merged = nn.Conv2d(
+        conv.in_channels,
+        pointwise.out_channels,
+        conv.kernel_size[0],
+        conv.stride,
+        conv.padding,
+        conv.dilation,
+        padding_mode=conv.padding_mode,
+        bias=bias is not None,
+    )
+    merged.weight.data = torch.einsum("om,mikl->oikl", mix, conv.weight).detach()
+    if bias is not None:
+        merged.bias.data = bias.detach().clone()
+    return merged
+
+
+@wrong("merge_conv_1x1", says="each of the two biases may be missing")
+def counts_on_both_biases(conv, pointwise):
+    check_pair(conv, pointwise)
+    mix = pointwise.weight[:, :, 0, 0]
+    bias = mix @ conv.bias + pointwise.bias
+    return rebuilt(conv, torch.einsum("om,mikl->oikl", mix, conv.weight), bias)
+
+
+@wrong("merge_conv_1x1", says="`bias is not None`")
+def asks_whether_a_bias_is_true(conv, pointwise):
+    check_pair(conv, pointwise)
+    mix = pointwise.weight[:, :, 0, 0]
+    bias = plus(pointwise.bias, mix @ conv.bias if conv.bias else None)
+    return rebuilt(conv, torch.einsum("om,mikl->oikl", mix, conv.weight), bias)
+
+
+@wrong("merge_conv_1x1", says="the bias b1 of the convolution passes through the 1×1 one")
+def the_bias_from_the_other_side(conv, pointwise):
+    check_pair(conv, pointwise)
+    mix = pointwise.weight[:, :, 0, 0]
+    bias = plus(pointwise.bias, None if conv.bias is None else conv.bias @ mix)
+    return rebuilt(conv, torch.einsum("om,mikl->oikl", mix, conv.weight), bias)
+
+
+@wrong("merge_conv_1x1", says="with the 1×1 convolution last")
+def checks_the_pair_the_wrong_way_round(conv, pointwise):
+    check_pair(pointwise, conv)
+    mix = pointwise.weight[:, :, 0, 0]
+    bias = plus(pointwise.bias, None if conv.bias is None else mix @ conv.bias)
+    return rebuilt(conv, torch.einsum("om,mikl->oikl", mix, conv.weight), bias)
+
+
+@wrong("merge_conv_1x1", says="the 1×1 convolution sees only results")
+def refuses_what_the_other_merge_refuses(conv, pointwise):
+    check_pair(conv, pointwise)
+    if pointwise.bias is not None and conv.padding_mode == "zeros" and pads(conv):
+        raise ValueError("border")
+    mix = pointwise.weight[:, :, 0, 0]
+    bias = plus(pointwise.bias, None if conv.bias is None else mix @ conv.bias)
+    return rebuilt(conv, torch.einsum("om,mikl->oikl", mix, conv.weight), bias)
+
+
+@wrong("merge_conv_1x1", says="under `torch.no_grad()`")
+def copies_into_a_parameter(conv, pointwise):
+    check_pair(conv, pointwise)
+    mix = pointwise.weight[:, :, 0, 0]
+    bias = plus(pointwise.bias, None if conv.bias is None else mix @ conv.bias)
+    merged = rebuilt(conv, pointwise.weight.new_empty(len(mix), *conv.weight.shape[1:]), bias)
+    merged.weight.copy_(torch.einsum("om,mikl->oikl", mix, conv.weight))
+    return merged
 
 
 @right("merge_conv_1x1")
@@ -598,6 +767,103 @@ def looks_at_one_side_only(pointwise, conv):
     return rebuilt(conv, torch.einsum("omkl,mi->oikl", conv.weight, pointwise.weight[:, :, 0, 0]), bias)
 
 
+@wrong("merge_1x1_conv", says="`squeeze` drops it too")
+def squeezes_the_fan(pointwise, conv):
+    check_pair(conv, pointwise)
+    if pointwise.bias is not None and conv.padding_mode == "zeros" and pads(conv):
+        raise ValueError("border")
+    bias = plus(conv.bias, None if pointwise.bias is None else conv.weight.sum(dim=(2, 3)) @ pointwise.bias)
+    return rebuilt(conv, torch.einsum("omkl,mi->oikl", conv.weight, pointwise.weight.squeeze()), bias)
+
+
+@wrong("merge_1x1_conv", says="it stays, whatever the padding")
+def refuses_either_bias(pointwise, conv):
+    check_pair(conv, pointwise)
+    if plus(conv.bias, pointwise.bias) is not None and conv.padding_mode == "zeros" and pads(conv):
+        raise ValueError("a bias and a padding of zeros")
+    bias = plus(conv.bias, None if pointwise.bias is None else conv.weight.sum(dim=(2, 3)) @ pointwise.bias)
+    return rebuilt(conv, torch.einsum("omkl,mi->oikl", conv.weight, pointwise.weight[:, :, 0, 0]), bias)
+
+
+@wrong("merge_1x1_conv", says="it stays, whatever the padding")
+def no_bias_at_all_where_zeros_are_padded(pointwise, conv):
+    check_pair(conv, pointwise)
+    weight = torch.einsum("omkl,mi->oikl", conv.weight, pointwise.weight[:, :, 0, 0])
+    if conv.padding_mode == "zeros" and pads(conv):
+        if pointwise.bias is not None:
+            raise ValueError("border")
+        return rebuilt(conv, weight, None)
+    bias = plus(conv.bias, None if pointwise.bias is None else conv.weight.sum(dim=(2, 3)) @ pointwise.bias)
+    return rebuilt(conv, weight, bias)
+
+
+@wrong("merge_1x1_conv", says="repeats pixels of the image")
+def refuses_a_padding_by_reflection(pointwise, conv):
+    check_pair(conv, pointwise)
+    if pointwise.bias is not None and pads(conv):
+        raise ValueError("border")
+    bias = plus(conv.bias, None if pointwise.bias is None else conv.weight.sum(dim=(2, 3)) @ pointwise.bias)
+    return rebuilt(conv, torch.einsum("omkl,mi->oikl", conv.weight, pointwise.weight[:, :, 0, 0]), bias)
+
+
+@wrong("merge_1x1_conv", says='"valid" pads nothing')
+def refuses_whatever_is_not_padding_0(pointwise, conv):
+    check_pair(conv, pointwise)
+    if pointwise.bias is not None and conv.padding_mode == "zeros" and conv.padding != (0, 0):
+        raise ValueError("border")
+    bias = plus(conv.bias, None if pointwise.bias is None else conv.weight.sum(dim=(2, 3)) @ pointwise.bias)
+    return rebuilt(conv, torch.einsum("omkl,mi->oikl", conv.weight, pointwise.weight[:, :, 0, 0]), bias)
+
+
+@wrong("merge_1x1_conv", says="`conv.padding` may be a word")
+def compares_the_padding_with_a_number(pointwise, conv):
+    check_pair(conv, pointwise)
+    if pointwise.bias is not None and conv.padding_mode == "zeros" and max(conv.padding) > 0:
+        raise ValueError("border")
+    bias = plus(conv.bias, None if pointwise.bias is None else conv.weight.sum(dim=(2, 3)) @ pointwise.bias)
+    return rebuilt(conv, torch.einsum("omkl,mi->oikl", conv.weight, pointwise.weight[:, :, 0, 0]), bias)
+
+
+@wrong("merge_1x1_conv", says="the sum over m, k AND l")
+def sums_over_the_channels_as_well(pointwise, conv):
+    check_pair(conv, pointwise)
+    if pointwise.bias is not None and conv.padding_mode == "zeros" and pads(conv):
+        raise ValueError("border")
+    bias = plus(conv.bias, None if pointwise.bias is None else conv.weight.sum(dim=(1, 2, 3)) * pointwise.bias)
+    return rebuilt(conv, torch.einsum("omkl,mi->oikl", conv.weight, pointwise.weight[:, :, 0, 0]), bias)
+
+
+@wrong("merge_1x1_conv", says="the bias of Conv2d")
+def adds_into_the_bias_of_the_convolution(pointwise, conv):
+    check_pair(conv, pointwise)
+    if pointwise.bias is not None and conv.padding_mode == "zeros" and pads(conv):
+        raise ValueError("border")
+    bias = conv.bias
+    if pointwise.bias is not None:
+        with torch.no_grad():
+            added = conv.weight.sum(dim=(2, 3)) @ pointwise.bias
+            bias = added if bias is None else bias.add_(added)
+    return rebuilt(conv, torch.einsum("omkl,mi->oikl", conv.weight, pointwise.weight[:, :, 0, 0]), bias)
+
+
+@wrong("merge_1x1_conv", says="No single bias is right for both")
+def asserts_that_it_fits(pointwise, conv):
+    check_pair(conv, pointwise)
+    assert pointwise.bias is None or conv.padding_mode != "zeros" or not pads(conv)
+    bias = plus(conv.bias, None if pointwise.bias is None else conv.weight.sum(dim=(2, 3)) @ pointwise.bias)
+    return rebuilt(conv, torch.einsum("omkl,mi->oikl", conv.weight, pointwise.weight[:, :, 0, 0]), bias)
+
+
+@wrong("merge_1x1_conv", says="`check_pair` says so")
+def does_not_check_the_pair(pointwise, conv):
+    grouped = pointwise.groups > 1 or conv.groups > 1
+    if grouped or (pointwise.bias is not None and conv.padding_mode == "zeros" and pads(conv)):
+        raise ValueError("grouped, or a bias at the border")
+    fan = pointwise.weight.squeeze(3).squeeze(2)
+    bias = plus(conv.bias, None if pointwise.bias is None else conv.weight.sum(dim=(2, 3)) @ pointwise.bias)
+    return rebuilt(conv, torch.einsum("omkl,mi->oikl", conv.weight, fan), bias)
+
+
 @right("merge_1x1_conv")
 def axes_moved_and_a_matrix_product(pointwise, conv):
     check_pair(conv, pointwise)
@@ -722,6 +988,52 @@ def writes_into_the_transposed_one(pointwise, conv):
     conv.weight.data = torch.einsum("mi,mokl->iokl", pointwise.weight[:, :, 0, 0], conv.weight).detach()
     conv.in_channels = pointwise.in_channels
     return conv
+
+
+@wrong("merge_1x1_transposed", says="`squeeze` drops it too")
+def squeezes_in_front_of_a_transposed_one(pointwise, conv):
+    check_pair(conv, pointwise)
+    if pointwise.bias is not None:
+        raise ValueError("bias")
+    return rebuilt(conv, torch.einsum("mi,mokl->iokl", pointwise.weight.squeeze(), conv.weight), conv.bias)
+
+
+@wrong("merge_1x1_transposed", says="one bias for all of them is wrong")
+def refuses_a_bias_only_if_the_image_grows(pointwise, conv):
+    check_pair(conv, pointwise)
+    if pointwise.bias is not None and conv.stride != (1, 1):
+        raise ValueError("bias")
+    added = None if pointwise.bias is None else pointwise.bias @ conv.weight.sum((2, 3))
+    weight = torch.einsum("mi,mokl->iokl", pointwise.weight[:, :, 0, 0], conv.weight)
+    return rebuilt(conv, weight, plus(conv.bias, added))
+
+
+@wrong("merge_1x1_transposed", says="one bias for all of them is wrong")
+def refuses_a_bias_only_if_windows_touch(pointwise, conv):
+    check_pair(conv, pointwise)
+    if pointwise.bias is not None and conv.stride == conv.kernel_size:
+        raise ValueError("bias")
+    added = None if pointwise.bias is None else pointwise.bias @ conv.weight.sum((2, 3))
+    weight = torch.einsum("mi,mokl->iokl", pointwise.weight[:, :, 0, 0], conv.weight)
+    return rebuilt(conv, weight, plus(conv.bias, added))
+
+
+@wrong("merge_1x1_transposed", says="that of `conv` stays as it is")
+def refuses_the_bias_of_the_second(pointwise, conv):
+    check_pair(conv, pointwise)
+    if plus(pointwise.bias, conv.bias) is not None:
+        raise ValueError("bias")
+    return rebuilt(conv, torch.einsum("mi,mokl->iokl", pointwise.weight[:, :, 0, 0], conv.weight), None)
+
+
+@wrong("merge_1x1_transposed", says="in_channels are the first layer's")
+def a_copy_with_the_old_number_of_inputs(pointwise, conv):
+    check_pair(conv, pointwise)
+    if pointwise.bias is not None:
+        raise ValueError("bias")
+    merged = copy.deepcopy(conv)
+    merged.weight.data = torch.einsum("mi,mokl->iokl", pointwise.weight[:, :, 0, 0], conv.weight).detach()
+    return merged
 
 
 @right("merge_1x1_transposed")

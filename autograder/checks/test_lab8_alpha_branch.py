@@ -40,9 +40,10 @@ def levels(alpha_schedule, kind, steps):
     found = expect.tensor(alpha_schedule(kind, steps), hint)
     assert found.ndim == 1 and not found.is_complex(), f"{hint}\n  yours: {expect.show(found)}"
     found = found.double().tolist()
-    expect.equal(
-        len(found), steps + 1, f"alpha_0 to alpha_K: with K = {steps} steps there are K + 1 = {steps + 1} levels"
+    hint = (
+        f"alpha_0 to alpha_K: with K = {steps} steps there are K + 1 = {steps + 1} levels, those that are 0 among them"
     )
+    expect.equal(len(found), steps + 1, hint)
     return found
 
 
@@ -103,8 +104,7 @@ def test_the_ends(alpha_mix):
     wide, narrow = numbers(2, 3, 4, 4), numbers(2, 3, 4, 4, seed=1)
     at_1, at_0 = (alpha_mix(*expect.copies(wide, narrow), alpha) for alpha in (1.0, 0.0))
     expect.same(at_1, wide, "at alpha 1 the next layer sees the wide way, as if there were no branch")
-    hint = "at alpha 0 it sees exactly the narrow one, not a trace of the other"
-    assert torch.equal(expect.same_shape(at_0, narrow.shape, hint), narrow), expect.say(hint, narrow, at_0)
+    expect.same(at_0, narrow, "at alpha 0 it sees the narrow one, not a trace of the other")
 
 
 @pytest.mark.points(1)
@@ -125,7 +125,8 @@ def layers_of(make_branch, channels, kept):
     assert branch is not None, "your function returned None: is the `return` missing?"
     hint = "return an nn.Sequential of ConvA, batch norm, ReLU and ConvB"
     assert isinstance(branch, nn.Sequential), f"{hint}\n  yours is a {type(branch).__name__}"
-    layers = [layer for layer in branch if not isinstance(layer, nn.Identity)]
+    ends = (0, len(branch) - 1)
+    layers = [layer for place, layer in enumerate(branch) if place in ends or not isinstance(layer, nn.Identity)]
     convolutions = [layer for layer in layers if isinstance(layer, nn.Conv2d)]
     names = ", ".join(type(layer).__name__ for layer in layers) or "nothing"
     expect.equal(len(convolutions), 2, f"{hint}, so of two convolutions\n  your layers: {names}")
@@ -138,8 +139,10 @@ def test_down_to_the_kept_channels_and_up_again(make_branch):
     shapes = [(layer.in_channels, layer.out_channels) for layer in convolutions]
     expect.equal(shapes, [(12, 5), (5, 12)], "ConvA goes from 12 to 5 channels, ConvB back from 5 to 12")
     for layer, name in zip(convolutions, ("ConvA", "ConvB"), strict=True):
-        plain = (layer.kernel_size, layer.stride, layer.padding, layer.groups) == ((1, 1), (1, 1), (0, 0), 1)
-        assert plain, f"{name} is a 1×1 convolution without stride, padding and groups\n  yours: {layer}"
+        plain = (layer.kernel_size, layer.stride, layer.groups) == ((1, 1), (1, 1), 1)
+        assert plain and layer.padding in ((0, 0), "same", "valid"), (
+            f"{name} is a 1×1 convolution without stride, padding and groups\n  yours: {layer}"
+        )
 
 
 @pytest.mark.points(1)
@@ -160,7 +163,7 @@ def test_nothing_at_the_ends(make_branch):
     names = ", ".join(type(layer).__name__ for layer in layers)
     hint = "nothing may stand before ConvA: it is merged with the layer in front, and a batch norm or ReLU would be in the way"
     assert layers[0] is first, f"{hint}\n  yours: {names}"
-    hint = "nothing may stand behind ConvB: it is merged with the layer behind it, and a ReLU would be in the way"
+    hint = "nothing may stand behind ConvB: it is merged with the layer behind it, and a batch norm or ReLU would be in the way"
     assert layers[-1] is last, f"{hint}\n  yours: {names}"
 
 
@@ -178,16 +181,33 @@ def test_norm_and_activation_in_between(make_branch):
 # --- merged layers
 
 
-def merged(merge, kind, pair, shape, hint):
-    """The one layer that the answer makes of the pair, of the kind, weight shape and dtype that it must have."""
+PLAIN = "is it `check_pair(conv, pointwise)`, with the 1×1 convolution last?"
+REASONS = {
+    "NoneType": "each of the two biases may be missing, and is None then: `plus` takes it as it is, `@` and `+` do not",
+    "Boolean value": "ask whether `bias is not None`: a tensor of several numbers is neither true nor false",
+    "in-place": "a parameter is written to under `torch.no_grad()`, or by its `.data`",
+    "'str' and 'int'": '`conv.padding` may be a word, "same" or "valid": `pads(conv)` knows both',
+}
+
+
+def merged(merge, kind, pair, shape, hint, why=PLAIN):
+    """The one layer that the answer makes of the pair, of the kind, weight shape and dtype that it must have.
+
+    `why`: what an answer that refuses the pair has overlooked.
+    """
+    this = f"this pair: {pair[0]} and {pair[1]}"
     try:
         layer = merge(*expect.copies(*pair))
     except NotImplementedError:
         raise
     except ValueError as error:
-        raise AssertionError(f"this pair can be merged exactly, it must not be refused: {error}") from None
-    except RuntimeError as error:
-        raise AssertionError(f"{hint}\n  yours stopped: {error}") from None
+        said = f"this pair can be merged exactly, it must not be refused: {why}"
+        raise AssertionError(f"{said}\n  {this}\n  yours: {error}") from None
+    except (AttributeError, RuntimeError, TypeError) as error:
+        reason = next((reason for words, reason in REASONS.items() if words in str(error)), "")
+        if not reason and not isinstance(error, RuntimeError):
+            raise
+        raise AssertionError(f"{reason or hint}\n  {this}\n  yours stopped: {error}") from None
     assert layer is not None, "your function returned None: is the `return` missing?"
     name = kind.__name__
     assert isinstance(layer, kind), f"return one nn.{name} in place of the two\n  yours is a {type(layer).__name__}"
@@ -216,6 +236,13 @@ def check_outputs(layer, pair, images, hint):
     assert off.max() < 1e-10, said
 
 
+def check_sizes(layer, *sizes):
+    hint = "in_channels are the first layer's, out_channels the second one's, and kernel_size is that of `conv`"
+    expect.equal((layer.in_channels, layer.out_channels, layer.kernel_size), sizes, hint)
+
+
+ONE = "an axis of one channel stays an axis: `squeeze` drops it too, `weight[:, :, 0, 0]` does not"
+
 # --- merge_conv_1x1
 
 MIX = "W[o] = sum over m of A[o, m] · W1[m]: the sum goes over the channels BETWEEN the two; (outputs of A, inputs of conv, kH, kW)"
@@ -226,8 +253,11 @@ def test_the_weight_of_both(merge_conv_1x1):
     pair = conv(3, 4, (3, 2)), pointwise(4, 5)
     layer = merged(merge_conv_1x1, nn.Conv2d, pair, (5, 3, 3, 2), MIX)
     check_outputs(layer, pair, numbers(2, 3, 8, 8, seed=20), MIX)
-    hint = "in_channels and out_channels are those of the first layer's inputs and the second one's outputs"
-    expect.equal((layer.in_channels, layer.out_channels), (3, 5), hint)
+    check_sizes(layer, 3, 5, (3, 2))
+    for between, outputs in ((1, 5), (4, 1)):
+        pair = conv(3, between), pointwise(between, outputs)
+        layer = merged(merge_conv_1x1, nn.Conv2d, pair, (outputs, 3, 3, 3), ONE)
+        check_outputs(layer, pair, numbers(2, 3, 8, 8, seed=20), ONE)
 
 
 @pytest.mark.points(1)
@@ -239,7 +269,7 @@ def test_the_biases_of_both(merge_conv_1x1):
     }
     for (first, second), hint in cases.items():
         pair = conv(3, 4, bias=first), pointwise(4, 5, bias=second)
-        layer = merged(merge_conv_1x1, nn.Conv2d, pair, (5, 3, 3, 3), MIX)
+        layer = merged(merge_conv_1x1, nn.Conv2d, pair, (5, 3, 3, 3), hint, "no bias is in the way here")
         check_outputs(layer, pair, numbers(2, 3, 8, 8, seed=20), hint)
 
 
@@ -265,18 +295,27 @@ def test_the_weight_of_the_two(merge_1x1_conv):
     pair = pointwise(3, 4), conv(4, 5, (3, 2))
     layer = merged(merge_1x1_conv, nn.Conv2d, pair, (5, 3, 3, 2), FAN)
     check_outputs(layer, pair, numbers(2, 3, 8, 8, seed=20), FAN)
-    hint = "in_channels and out_channels are those of the first layer's inputs and the second one's outputs"
-    expect.equal((layer.in_channels, layer.out_channels), (3, 5), hint)
+    check_sizes(layer, 3, 5, (3, 2))
+    for inputs, between in ((3, 1), (1, 4)):
+        pair = pointwise(inputs, between), conv(between, 5)
+        layer = merged(merge_1x1_conv, nn.Conv2d, pair, (5, inputs, 3, 3), ONE)
+        check_outputs(layer, pair, numbers(2, inputs, 8, 8, seed=20), ONE)
 
 
 @pytest.mark.points(1)
 def test_the_whole_image_with_its_border(merge_1x1_conv):
     for options in ({"padding": 1}, {"padding": (2, 1), "stride": 2}, {"padding": 2, "dilation": 2}):
         pair = pointwise(3, 4), conv(4, 5, **options)
-        layer = merged(merge_1x1_conv, nn.Conv2d, pair, (5, 3, 3, 3), FAN)
+        layer = merged(
+            merge_1x1_conv, nn.Conv2d, pair, (5, 3, 3, 3), FAN, "without a bias in front padding does no harm"
+        )
         said = ", ".join(f"{name}={value}" for name, value in options.items())
         hint = f"stride, padding and dilation are those of `conv`, here {said}"
         check_outputs(layer, pair, numbers(2, 3, 9, 9, seed=20), hint)
+    hint = "the bias b2 of `conv` itself is added at the border as it is inside: it stays, whatever the padding"
+    pair = pointwise(3, 4), conv(4, 5, padding=1, bias=True)
+    layer = merged(merge_1x1_conv, nn.Conv2d, pair, (5, 3, 3, 3), FAN, hint)
+    check_outputs(layer, pair, numbers(2, 3, 9, 9, seed=20), hint)
 
 
 @pytest.mark.points(1)
@@ -292,7 +331,7 @@ def test_the_biases_without_padding(merge_1x1_conv):
     }
     for (first, second), hint in cases.items():
         pair = pointwise(3, 4, bias=first), conv(4, 5, bias=second)
-        layer = merged(merge_1x1_conv, nn.Conv2d, pair, (5, 3, 3, 3), FAN)
+        layer = merged(merge_1x1_conv, nn.Conv2d, pair, (5, 3, 3, 3), hint, "a bias is no harm without padding")
         check_outputs(layer, pair, numbers(2, 3, 8, 8, seed=20), hint)
 
 
@@ -304,16 +343,17 @@ def test_a_bias_in_front_of_a_padding_of_zeros(merge_1x1_conv):
     )
     expect.raises(ValueError, hint, merge_1x1_conv, pointwise(3, 4, bias=True), conv(4, 5, padding=1))
     pair = pointwise(3, 4), conv(4, 5, padding=1)
-    layer = merged(merge_1x1_conv, nn.Conv2d, pair, (5, 3, 3, 3), FAN)
-    check_outputs(layer, pair, numbers(2, 3, 8, 8, seed=20), "without a bias in front the padding does no harm")
+    hint = "without a bias in front the padding does no harm"
+    layer = merged(merge_1x1_conv, nn.Conv2d, pair, (5, 3, 3, 3), FAN, hint)
+    check_outputs(layer, pair, numbers(2, 3, 8, 8, seed=20), hint)
 
 
 @pytest.mark.points(1)
 @pytest.mark.parametrize("mode", ["reflect", "replicate", "circular"])
 def test_a_bias_in_front_of_another_padding(merge_1x1_conv, mode):
     pair = pointwise(3, 4, bias=True), conv(4, 5, padding=1, padding_mode=mode)
-    layer = merged(merge_1x1_conv, nn.Conv2d, pair, (5, 3, 3, 3), FAN)
     hint = f'padding_mode="{mode}" repeats pixels of the image, which have the bias in them: the merge is exact, keep the mode'
+    layer = merged(merge_1x1_conv, nn.Conv2d, pair, (5, 3, 3, 3), hint, hint)
     check_outputs(layer, pair, numbers(2, 3, 8, 8, seed=20), hint)
 
 
@@ -330,12 +370,18 @@ def test_inputs_before_outputs(merge_1x1_transposed):
     pair = pointwise(3, 4), transposed(4, 5, (2, 3))
     layer = merged(merge_1x1_transposed, nn.ConvTranspose2d, pair, (3, 5, 2, 3), TURNED)
     check_outputs(layer, pair, numbers(2, 3, 6, 6, seed=20), TURNED)
+    check_sizes(layer, 3, 5, (2, 3))
+    for inputs, between in ((3, 1), (1, 4)):
+        pair = pointwise(inputs, between), transposed(between, 5)
+        layer = merged(merge_1x1_transposed, nn.ConvTranspose2d, pair, (inputs, 5, 2, 2), ONE)
+        check_outputs(layer, pair, numbers(2, inputs, 6, 6, seed=20), ONE)
 
 
 @pytest.mark.points(1)
 def test_twice_as_large_as_in_the_autoencoder(merge_1x1_transposed):
     pair = pointwise(6, 4), transposed(4, 5, 2, stride=2, bias=True)
-    layer = merged(merge_1x1_transposed, nn.ConvTranspose2d, pair, (6, 5, 2, 2), TURNED)
+    why = "only a bias of the 1×1 convolution is in the way, that of `conv` stays as it is"
+    layer = merged(merge_1x1_transposed, nn.ConvTranspose2d, pair, (6, 5, 2, 2), TURNED, why)
     hint = "stride 2 makes the image twice as large: the stride is that of `conv`, and its bias stays"
     check_outputs(layer, pair, numbers(2, 6, 5, 5, seed=20), hint)
 
@@ -355,7 +401,8 @@ def test_a_bias_in_front_of_a_transposed_convolution(merge_1x1_transposed):
         "the 1×1 convolution has a bias. Each pixel of the output gets it through other entries of the kernel, so one "
         "bias for all of them is wrong: raise ValueError"
     )
-    expect.raises(ValueError, hint, merge_1x1_transposed, pointwise(3, 4, bias=True), transposed(4, 5, stride=2))
+    for options in ({"stride": 2}, {"kernel": 3, "stride": 2}, {"kernel": 3, "padding": 1}):
+        expect.raises(ValueError, hint, merge_1x1_transposed, pointwise(3, 4, bias=True), transposed(4, 5, **options))
     pair = pointwise(3, 4), transposed(4, 5, stride=2)
     layer = merged(merge_1x1_transposed, nn.ConvTranspose2d, pair, (3, 5, 2, 2), TURNED)
     check_outputs(layer, pair, numbers(2, 3, 5, 5, seed=20), "without a bias in front it can be merged")
