@@ -1,6 +1,7 @@
 """Figures of experiments: sensitivity of layers, schedules, and results of several seeds with bands."""
 
 import json
+import statistics
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -204,8 +205,9 @@ def alpha_table(found: Mapping[str, Any]) -> Table:
     """What alpha-branch pruning and its controls reach under one budget; the best on top.
 
     `found["results"]`: {"at random | seed": {"accuracy", and "by_alpha": [[alpha, accuracy], …] or "before_retraining"}, …}.
-    Shown are the mean of the seeds' test accuracies and, in brackets, the lowest and the highest: when alpha has reached 0
-    (of the controls: before any retraining), and in the end; and the points lost against `found["baseline_accuracy"]`.
+    Shown are the mean of the seeds' test accuracies and, in brackets, the lowest and the highest where they differ: when
+    alpha has reached 0 (of the controls: before any retraining), and in the end; and the points lost against
+    `found["baseline_accuracy"]`.
     """
     by_method: dict[str, list[Mapping[str, Any]]] = {}
     for key, result in found["results"].items():
@@ -214,7 +216,8 @@ def alpha_table(found: Mapping[str, Any]) -> Table:
     def cell(accuracies: Sequence[float]) -> str:
         if not accuracies:
             return ""
-        return f"{np.mean(accuracies):.1%} ({min(accuracies):.1%} … {max(accuracies):.1%})"
+        mean, low, high = (f"{share:.1%}" for share in (statistics.mean(accuracies), min(accuracies), max(accuracies)))
+        return mean if low == high else f"{mean} ({low} … {high})"
 
     rows: list[tuple[str, ...]] = []
     for name, runs in sorted(by_method.items(), key=lambda item: -np.mean([run["accuracy"] for run in item[1]])):

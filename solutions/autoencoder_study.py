@@ -79,9 +79,9 @@ def main() -> None:
     parser.add_argument("--images", default="scenes", choices=["scenes", "cifar10"])
     parser.add_argument("--side", type=int, default=128, help="pixels of a drawn scene")
     parser.add_argument("--width", type=float, default=0.25, help="1 is the report's network")
-    parser.add_argument("--epochs", type=int, default=20, help="of the first training")
-    parser.add_argument("--retraining", type=int, default=12, help="epochs of every way to the narrow network")
-    parser.add_argument("--lr", type=float, default=0.05)
+    parser.add_argument("--epochs", type=int, default=60, help="of the first training")
+    parser.add_argument("--retraining", type=int, default=30, help="epochs of every way to the narrow network")
+    parser.add_argument("--lr", type=float, default=0.1)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
@@ -95,7 +95,7 @@ def main() -> None:
     outputs: dict[str, Tensor] = {}
     shown = next(iter(test))[0][:6]
     for seed in options.seeds:
-        loader = Pairs(train_images, batch_size=32, shuffle=True, seed=seed)
+        loader = Pairs(train_images, batch_size=8, shuffle=True, seed=seed)
         network = kept_or_made(
             options,
             f"original-{seed}",

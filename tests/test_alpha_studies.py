@@ -106,6 +106,6 @@ def test_the_table_has_the_best_on_top_and_what_alpha_at_0_costs() -> None:
     results |= {"narrow | 0": {"accuracy": 0.6}}
     assert study_plots.alpha_table({"baseline_accuracy": 0.9, "results": results}).rows == [
         ("L1", "25.0% (20.0% … 30.0%)", "85.0% (80.0% … 90.0%)", "5.0"),
-        ("at random", "40.0% (40.0% … 40.0%)", "70.0% (70.0% … 70.0%)", "20.0"),
-        ("narrow", "", "60.0% (60.0% … 60.0%)", "30.0"),
+        ("at random", "40.0%", "70.0%", "20.0"),
+        ("narrow", "", "60.0%", "30.0"),
     ]
