@@ -538,7 +538,7 @@ plots.time_ratios(shares, macs[1] / macs[0], title="share of the time that is le
 scenes = driving_scenes(320, seed=0, size=32)
 seen, new = Pairs(scenes[:256], batch_size=8, shuffle=True), Pairs(scenes[256:], batch_size=64)
 original = rgb_autoencoder(width=0.25)
-history = train(original, seen, epochs=14, lr=0.1, loss=reconstruction_loss, test=new)
+history = train(original, seen, epochs=30, lr=0.2, loss=reconstruction_loss, test=new)
 print(f"the original: loss {history[-1]['test_loss']:.3f} on new scenes")
 
 # %% [markdown]
@@ -548,9 +548,9 @@ print(f"the original: loss {history[-1]['test_loss']:.3f} on new scenes")
 # %% tags=["slow"]
 intermediate = AlphaNetwork(original, kept_widths(original, 0.34375))
 start_from_ranking(intermediate, scenes[:64].float() / 255)
-epochs = 6  # at alpha = 0
+epochs = 10  # at alpha = 0
 options = {"loss": reconstruction_loss, "test": new}
-history = train_through(intermediate, seen, alpha_schedule("step", 4), 1, [(epochs, 0.1)], lr=0.05, **options)
+history = train_through(intermediate, seen, alpha_schedule("step", 4), 1, [(epochs, 0.2)], lr=0.1, **options)
 for entry in history:
     print(f"epoch {entry['epoch']}, alpha {entry['alpha']:g}: loss {entry['test_loss']:.3f} on new scenes")
 
