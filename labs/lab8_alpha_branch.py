@@ -569,8 +569,21 @@ alpha_plots.picture_rows(shown)
 
 # %% [markdown]
 # The report pruned encoder and decoder together, and also one after the other, and recommends *together*: every time that
-# alpha reaches 0 costs something, so once is better than twice. `kept_widths(original, 0.34375, among=…)` takes a
-# condition on the layers' names; try it the other way.
+# alpha reaches 0 costs something, so once is better than twice. Here it is with 64 × 64 pixels and more patience
+# (`python -m solutions.autoencoder_study`): 60 epochs for the original, 30 for every way to the narrow network, which has 12.5 %
+# of the parameters; the loss on 200 new scenes, three seeds.
+#
+# | | loss | of the seeds |
+# |---|---|---|
+# | original | 0.120 | 0.118 … 0.121 |
+# | encoder and decoder together | 0.146 | 0.144 … 0.148 |
+# | one after the other | 0.149 | 0.146 … 0.150 |
+# | together, the same start without alpha | 0.155 | 0.151 … 0.160 |
+# | narrow from random weights, 90 epochs | 0.153, 0.147 | and once it got stuck: 0.325 |
+#
+# So *together* is ahead with every seed, and here alpha is worth something, unlike with the classifier. The network from random
+# weights comes close, if it learns at all. `kept_widths(original, 0.34375, among=…)` takes a condition on the layers' names;
+# try it the other way.
 #
 # ## 9. Questions   (15 min)
 
