@@ -308,8 +308,8 @@ study_plots.criteria_table(study)
 # the paper's VGG-16 was fine-tuned, and for an AlexNet that was trained on ImageNet from the start the paper has
 # 0.57, too. OBD is as good as Taylor inside our layers (0.59 there), and APoZ and mutual information say less here.
 #
-# And a larger network? Here is VGG-16 (4224 filters), trained for 25 epochs on all of CIFAR-10 (the JPEG copy; 88.7 % on
-# the test images), three seeds again:
+# And a larger network? Here is VGG-16 (4224 filters), trained for 25 epochs on CIFAR-10's ten classes (45 000 images of the
+# JPEG copy; 88.7 % on the test images), three seeds again:
 
 # %% tags=["slow"]
 study_plots.criteria_table(study_plots.recorded_study("criteria_study_vgg16"))

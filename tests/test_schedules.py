@@ -18,6 +18,7 @@ from solutions import when_to_prune
 from solutions.graph import Group
 from solutions.iterative import group_sensitivity, l1_ranking, lowest_everywhere, plan_step, prune_iteratively
 from solutions.pruner import prunable_groups, prune
+from solutions.runs import narrow_control
 from solutions.schedules import cubic_sparsity, narrow_twin, prune_and_reset, sensitivity_scan
 from solutions.when_to_prune import spread, study
 
@@ -363,6 +364,18 @@ def test_networks_that_were_kept_are_not_trained_again(setting: str, monkeypatch
         assert all(torch.equal(value, other.state_dict()[name]) for name, value in one.state_dict().items())
     half = len(loaders) // 2
     assert sum(loader.given for loader in loaders[half:]) < sum(loader.given for loader in loaders[:half])
+
+
+def test_the_control_is_drawn_like_the_networks_of_the_course() -> None:
+    network = vgg_mini(seed=3)
+    before = torch.get_rng_state()
+    twin, again, other = (narrow_control(network, seed) for seed in (5, 5, 6))
+    assert torch.equal(torch.get_rng_state(), before)
+    for position in (0, 3, 7, 10, 14, 17):
+        weight, theirs = (each.features[position].weight for each in (twin, network))
+        assert weight.std().item() == pytest.approx(theirs.std().item(), rel=0.15)  # PyTorch's own rule: off by a third at least
+        assert torch.equal(weight, again.features[position].weight) and not torch.equal(weight, theirs)
+        assert not torch.equal(weight, other.features[position].weight)
 
 
 @pytest.mark.parametrize("setting", ["poster", "good"])
