@@ -373,7 +373,9 @@ def test_the_control_is_drawn_like_the_networks_of_the_course() -> None:
     assert torch.equal(torch.get_rng_state(), before)
     for position in (0, 3, 7, 10, 14, 17):
         weight, theirs = (each.features[position].weight for each in (twin, network))
-        assert weight.std().item() == pytest.approx(theirs.std().item(), rel=0.15)  # PyTorch's own rule: off by a third at least
+        assert weight.std().item() == pytest.approx(
+            theirs.std().item(), rel=0.15
+        )  # PyTorch's own rule: off by a third at least
         assert torch.equal(weight, again.features[position].weight) and not torch.equal(weight, theirs)
         assert not torch.equal(weight, other.features[position].weight)
 
