@@ -9,8 +9,9 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullLocator
 
-from course_utils.plots import COLOURS, figure, percent, say_source, subplots
+from course_utils.plots import COLOURS, colour, figure, percent, say_source, subplots
 from course_utils.tables import Table
 
 # Molchanov et al. 2016, table 1, VGG-16 on Birds-200: per layer, all layers, all layers after l2 normalisation
@@ -28,6 +29,9 @@ CRITERIA_COLOURS = {
     "minimum weight": "#332288",
     "activation mean": "#8c564b",
     "APoZ": "#7f7f00",
+    "activation std": "#44aa99",
+    "gate Taylor": "#ff9da7",
+    "mutual information": "#b3261e",
     "OBD": "#aa3377",
     "oracle": "black",
 }
@@ -229,35 +233,38 @@ def alpha_table(found: Mapping[str, Any]) -> Table:
     return Table(("", "at alpha = 0, before the rest of the training", "in the end", "points lost"), rows)
 
 
-def method_curves(found: Mapping[str, Any], images: Any = None) -> Figure:
+def method_curves(found: Mapping[str, Any], panels: Mapping[str, Sequence[str]], images: Any = None) -> Figure:
     """Accuracy over the parameters left, one line a method: the mean of the seeds, and a band from worst to best.
 
     `found["results"]`: {"method | keep ratio | seed": {"accuracy", "parameters_left", "original_accuracy", …}, …}.
+    `panels`: {title: the methods in it}; a method may be in several. The dotted line is the network that is not pruned,
+    trained on as long as the others are if "not pruned" is among the results.
     """
-    drawing, axis = figure(width=8.0, height=4.6)
     runs: dict[str, dict[str, list[Mapping[str, float]]]] = {}
     for key, result in found["results"].items():
         method, ratio, _ = key.split(" | ")
         runs.setdefault(method, {}).setdefault(ratio, []).append(result)
-    shades = iter(plt.get_cmap("tab20")(np.linspace(0, 1, 20)))
-    for method, by_ratio in runs.items():
-        shade = COLOURS.get(method.removesuffix(" masks").split(",")[0]) or next(shades)
-        points = [
-            (np.mean([run["parameters_left"] for run in several]), [run["accuracy"] for run in several])
-            for _, several in sorted(by_ratio.items(), key=lambda item: float(item[0]))
-        ]
-        left, accuracies = [share for share, _ in points], [found for _, found in points]
-        style: Any = {"linestyle": "--" if "," in method or method == "from scratch" else "-", "color": shade}
-        axis.plot(left, [np.mean(each) for each in accuracies], marker="o", markersize=3.5, label=method, **style)
-        axis.fill_between(
-            left, *zip(*((min(e), max(e)) for e in accuracies), strict=True), color=shade, alpha=0.1, lw=0
-        )
-    original = np.mean([result["original_accuracy"] for result in found["results"].values()])
-    axis.axhline(original, color=COLOURS["original"], linestyle=":", label="unpruned")
-    axis.set(xscale="log", xlabel="parameters left", ylabel="test accuracy")
-    axis.xaxis.set_major_formatter(percent)
-    axis.xaxis.set_minor_formatter(lambda *_: "")
-    axis.yaxis.set_major_formatter(percent)
-    axis.legend(fontsize=8, bbox_to_anchor=(1.02, 1), loc="upper left")
+    whole = [run["accuracy"] for run in runs.pop("not pruned", {}).get("1", [])]
+    whole = whole or [result["original_accuracy"] for result in found["results"].values()]
+    drawing, axes = figure(len(panels), width=4.8, height=4.6, sharex=True, sharey=True, squeeze=False)
+    for axis, (title, methods) in zip(axes[0], panels.items(), strict=True):
+        for method in (method for method in methods if method in runs):
+            several = [runs[method][ratio] for ratio in sorted(runs[method], key=float)]
+            left = [np.mean([run["parameters_left"] for run in each]) for each in several]
+            accuracies = [[run["accuracy"] for run in each] for each in several]
+            shade = CRITERIA_COLOURS.get(method) or colour(method)
+            style = "--" if "," in method or method == "from scratch" else "-"
+            means = [np.mean(each) for each in accuracies]
+            axis.plot(left, means, style, marker="o", markersize=3.5, color=shade, label=method)
+            low, high = [min(each) for each in accuracies], [max(each) for each in accuracies]
+            axis.fill_between(left, low, high, color=shade, alpha=0.1, linewidth=0)
+        axis.axhline(np.mean(whole), color=COLOURS["original"], linestyle=":", label="not pruned")
+        axis.set(title=title, xscale="log", xlabel="parameters left")
+        axis.xaxis.set_major_locator(FixedLocator([0.02, 0.05, 0.1, 0.2, 0.5, 1]))
+        axis.xaxis.set_minor_locator(NullLocator())
+        axis.xaxis.set_major_formatter(percent)
+        axis.yaxis.set_major_formatter(percent)
+        axis.legend(fontsize=8, loc="lower right")
+    axes[0][0].set_ylabel("test accuracy")
     say_source(drawing, images)
     return drawing

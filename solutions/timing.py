@@ -119,8 +119,7 @@ def runner(network: nn.Module, images: Tensor, setting: str) -> Callable[[], Any
         with tempfile.TemporaryDirectory() as folder:
             return onnx_run(export_onnx(network, Path(folder) / "network.onnx", image_size=images.shape[1:]), images)
     if setting == "channels_last":
-        formatted = copy.deepcopy(network).to(memory_format=torch.channels_last)
-        return torch_run(formatted, images.to(memory_format=torch.channels_last))
+        return torch_run(network, images.to(memory_format=torch.channels_last))
     if setting not in ("torch", "cuda"):
         raise ValueError(f"There is no setting {setting!r}; there are {', '.join(SETTINGS)} and cuda.")
     if setting == "cuda" and not torch.cuda.is_available():

@@ -55,7 +55,7 @@ def test_every_method_leaves_half_of_everything_but_the_control_does_not(method:
 
 def result(accuracy: float, original: float = 0.86) -> dict[str, Any]:
     shares = {"before_retraining": 0.4, "parameters_left": 0.25, "macs_left": 0.3}
-    return {"accuracy": accuracy, "original_accuracy": original, **shares, "milliseconds": 20.0, "speedup": 3.0}
+    return {"accuracy": accuracy, "original_accuracy": original, **shares, "shape": "half"}
 
 
 FOUND = {
@@ -66,13 +66,14 @@ FOUND = {
     "epochs": 25,
     "retraining": 12,
     "results": {f"{m} | 0.5 | {s}": result(a) for m, s, a in (("L1", 0, 0.84), ("L1", 1, 0.86), ("Taylor", 0, 0.87))},
+    "times": {"half": {"milliseconds": 20.0, "speedup": 3.0}},
     "refused": {"ThiNet": "no single layer reads these channels"},
 }
 
 
 def test_a_line_has_mean_spread_and_change() -> None:
     best, other = rows(FOUND)
-    assert best[:5] == ("Taylor", "50%", "40.0%", "87.0 %", "+1.0")
+    assert best == ("Taylor", "50%", "40.0%", "87.0 %", "+1.0", "25.0%", "30.0%", "20.0 ms", "3.00")
     assert other[:5] == ("L1", "50%", "40.0%", "85.0 ± 1.4 %", "-1.0")
 
 
@@ -80,7 +81,17 @@ def test_the_page_says_what_was_measured_and_what_is_missing() -> None:
     page = markdown(FOUND)
     assert "Images: images. PyTorch. 25 epochs, then 12 more" in page and page.count("| Taylor |") == 1
     assert "ThiNet is not there: no single layer reads these channels" in page
-    assert len(study_plots.method_curves(FOUND).axes[0].get_lines()) == 3
+
+
+def test_the_plot_has_a_line_for_each_method_of_a_panel_and_one_of_the_unpruned_network() -> None:
+    trained_on = FOUND["results"] | {"not pruned | 1 | 0": result(0.88)}
+    for found, unpruned in ((FOUND, 0.86), (FOUND | {"results": trained_on}, 0.88)):
+        panels = study_plots.method_curves(found, {"one": ["L1", "Taylor"], "another": ["L1"]}).axes
+        assert [[line.get_label() for line in axis.get_lines()] for axis in panels] == [
+            ["L1", "Taylor", "not pruned"],
+            ["L1", "not pruned"],
+        ]
+        assert panels[0].get_lines()[-1].get_ydata()[0] == pytest.approx(unpruned)
 
 
 def test_a_stopped_study_goes_on_where_it_was(monkeypatch: Any, tmp_path: Path) -> None:
@@ -102,7 +113,9 @@ def test_a_stopped_study_goes_on_where_it_was(monkeypatch: Any, tmp_path: Path) 
             results.carry_out(options, Images, Noise(), found)
     first = dict(read_results(options.results, {}))["results"]
     assert list(first) == ["L1 | 0.5 | 0"]
-    results.carry_out(options, Images, Noise(), found)
+    with monkeypatch.context() as within:
+        within.delattr(results, "timed")  # a shape is timed once
+        results.carry_out(options, Images, Noise(), found)
     assert list(found["results"]) == ["L1 | 0.5 | 0", "OBD | 0.5 | 0"]
     assert found["results"]["L1 | 0.5 | 0"] == first["L1 | 0.5 | 0"]
 

@@ -1,6 +1,7 @@
 """Timing in turn: what is kept and left alone. How fast anything is belongs in benchmarks."""
 
 import sys
+from typing import Any
 
 import pytest
 import torch
@@ -50,6 +51,18 @@ def test_networks_and_threads_are_as_before() -> None:
     assert network.training and torch.get_num_threads() == threads
     convs = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
     assert all(conv.weight.is_contiguous() for conv in convs)
+
+
+@pytest.mark.parametrize("setting", ["torch", "channels_last"])
+@pytest.mark.parametrize("left_by_training", [torch.contiguous_format, torch.channels_last])
+def test_both_networks_run_in_the_memory_format_of_the_setting(setting: str, left_by_training: Any) -> None:
+    seen = []
+    network = nn.Conv2d(3, 4, 3)
+    network.register_forward_pre_hook(lambda conv, inputs: seen.append((conv.weight, *inputs)))
+    network.to(memory_format=left_by_training)
+    timing.runner(network, torch.randn(2, 3, 8, 8), setting)()
+    expected = torch.channels_last if setting == "channels_last" else torch.contiguous_format
+    assert all(tensor.is_contiguous(memory_format=expected) for tensor in seen[0])
 
 
 def test_an_unknown_setting_names_those_that_there_are() -> None:
