@@ -40,6 +40,7 @@ from solutions.runs import at_most, fully_trained, keep_results, narrow_control,
 from solutions.thinet import thinet
 from solutions.timing import compare
 
+MASKS = "magnitude masks"
 KEEP_RATIOS = (0.7, 0.5, 0.35, 0.2)
 RATE, SMOOTHING = 0.1, 0.1
 SIZE = (3, 32, 32)
@@ -151,14 +152,14 @@ METHODS: dict[str, Callable[[Run], tuple[nn.Module, float | None]]] = {
     "L1, four steps": step_by_step,
     "ThiNet": by_thinet,
     "alpha-branch": by_alpha_branch,
-    "magnitude masks": by_masks,
+    MASKS: by_masks,
     "from scratch": from_scratch,
     "not pruned": not_pruned,
 }
 
 PANELS = {  # of the plot
     "one step, by a ranking": (*CRITERIA, "from scratch"),
-    "L1, and other ways": ("L1", "L1, four steps", "ThiNet", "alpha-branch", "magnitude masks", "from scratch"),
+    "L1, and other ways": ("L1", "L1, four steps", "ThiNet", "alpha-branch", MASKS, "from scratch"),
 }
 
 
@@ -190,28 +191,56 @@ COLUMNS = (
 )
 
 
-def rows(found: dict[str, Any]) -> list[tuple[str, ...]]:
-    """One line for each method and keep ratio: means over the seeds, and the standard deviation of the accuracy."""
+def grouped(found: dict[str, Any]) -> dict[tuple[str, str], list[dict[str, Any]]]:
+    """The runs of all seeds by (keep ratio, method): the largest ratio first, in it the most accurate method."""
     runs: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for key, result in found["results"].items():
         method, ratio, _ = key.split(" | ")
         runs.setdefault((ratio, method), []).append(result)
+    return dict(sorted(runs.items(), key=lambda item: (-float(item[0][0]), -accuracy_of(item[1]))))
+
+
+def overview(found: dict[str, Any]) -> list[tuple[str, ...]]:
+    """One line for each method, one column for each keep ratio: the accuracy; and what the narrow networks cost."""
+    runs = grouped(found)
+    ratios = list(dict.fromkeys(ratio for ratio, _ in runs))
+    methods = {method: [run for (_, one), each in runs.items() if one == method for run in each] for _, method in runs}
+    narrow = {ratio: each[0] for (ratio, method), each in runs.items() if method != MASKS}
+
+    def cell(ratio: str, method: str) -> str:
+        return mean_and_spread(runs[ratio, method]) if (ratio, method) in runs else ""
+
+    return [
+        ("filters kept", *(f"{float(ratio):.0%}" for ratio in ratios)),
+        ("parameters left", *(f"{narrow[ratio]['parameters_left']:.1%}" for ratio in ratios)),
+        ("MACs left", *(f"{narrow[ratio]['macs_left']:.1%}" for ratio in ratios)),
+        ("times as fast", *(f"{found['times'][narrow[ratio]['shape']]['speedup']:.1f}" for ratio in ratios)),
+        *(
+            (
+                f"{method} (share of the weights)" if method == MASKS else method,
+                *(cell(ratio, method) for ratio in ratios),
+            )
+            for method in sorted(methods, key=lambda method: -accuracy_of(methods[method]))
+        ),
+    ]
+
+
+def rows(found: dict[str, Any]) -> list[tuple[str, ...]]:
+    """One line for each method and keep ratio: means over the seeds, and the standard deviation of the accuracy."""
 
     def share(values: Sequence[float | None]) -> str:
         return "" if None in values else f"{statistics.mean(values):.1%}"  # type: ignore[type-var]
 
     lines: list[tuple[str, ...]] = []
-    for (ratio, method), several in sorted(runs.items(), key=lambda item: (-float(item[0][0]), -accuracy_of(item[1]))):
-        accuracies = [run["accuracy"] for run in several]
+    for (ratio, method), several in grouped(found).items():
         times = [found["times"][run["shape"]] for run in several]
         change = statistics.mean(run["accuracy"] - run["original_accuracy"] for run in several)
-        spread = f" ± {100 * statistics.stdev(accuracies):.1f}" if len(several) > 1 else ""
         lines.append(
             (
                 method,
-                f"{float(ratio):.0%}" if method != "magnitude masks" else f"({float(ratio):.0%} of the weights)",
+                f"({float(ratio):.0%} of the weights)" if method == MASKS else f"{float(ratio):.0%}",
                 share([run["before_retraining"] for run in several]),
-                f"{100 * statistics.mean(accuracies):.1f}{spread} %",
+                f"{mean_and_spread(several)} %",
                 f"{100 * change:+.1f}",
                 share([run["parameters_left"] for run in several]),
                 share([run["macs_left"] for run in several]),
@@ -220,6 +249,13 @@ def rows(found: dict[str, Any]) -> list[tuple[str, ...]]:
             )
         )
     return lines
+
+
+def mean_and_spread(runs: Sequence[dict[str, Any]]) -> str:
+    """Accuracy in percent: mean and, of several seeds, standard deviation."""
+    accuracies = [100 * run["accuracy"] for run in runs]
+    spread = f" ± {statistics.stdev(accuracies):.1f}" if len(runs) > 1 else ""
+    return f"{statistics.mean(accuracies):.1f}{spread}"
 
 
 def accuracy_of(runs: Sequence[dict[str, Any]]) -> float:
@@ -237,12 +273,18 @@ def markdown(found: dict[str, Any]) -> str:
         f"over {len(originals)} seeds; before any pruning {100 * statistics.mean(originals.values()):.1f} %. "
         "Times are measured once for every shape, in turn with the unpruned network: trust the ratio.",
         "",
-        "| " + " | ".join(COLUMNS) + " |",
-        "|" + "---|" * len(COLUMNS),
-        *("| " + " | ".join(row) + " |" for row in rows(found)),
+        *table(overview(found)),
+        "",
+        *table([COLUMNS, *rows(found)]),
         *(f"\n{method} is not there: {reason}" for method, reason in found.get("refused", {}).items()),
     ]
     return "\n".join(lines) + "\n"
+
+
+def table(lines: Sequence[tuple[str, ...]]) -> list[str]:
+    """A table in Markdown, the first line its head."""
+    head, *others = ("| " + " | ".join(line) + " |" for line in lines)
+    return [head, "|" + "---|" * len(lines[0]), *others]
 
 
 def main() -> None:

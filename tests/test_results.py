@@ -77,9 +77,23 @@ def test_a_line_has_mean_spread_and_change() -> None:
     assert other[:5] == ("L1", "50%", "40.0%", "85.0 ± 1.4 %", "-1.0")
 
 
+def test_the_overview_has_a_line_for_each_method_and_a_column_for_each_ratio() -> None:
+    others = {"L1 | 0.2 | 0": result(0.8), "not pruned | 1 | 0": result(0.9), "magnitude masks | 0.2 | 0": result(0.7)}
+    assert results.overview(FOUND | {"results": FOUND["results"] | others}) == [
+        ("filters kept", "100%", "50%", "20%"),
+        ("parameters left", "25.0%", "25.0%", "25.0%"),
+        ("MACs left", "30.0%", "30.0%", "30.0%"),
+        ("times as fast", "3.0", "3.0", "3.0"),
+        ("not pruned", "90.0", "", ""),
+        ("Taylor", "", "87.0", ""),
+        ("L1", "", "85.0 ± 1.4", "80.0"),
+        ("magnitude masks (share of the weights)", "", "", "70.0"),
+    ]
+
+
 def test_the_page_says_what_was_measured_and_what_is_missing() -> None:
     page = markdown(FOUND)
-    assert "Images: images. PyTorch. 25 epochs, then 12 more" in page and page.count("| Taylor |") == 1
+    assert "Images: images. PyTorch. 25 epochs, then 12 more" in page and page.count("| Taylor |") == 2
     assert "ThiNet is not there: no single layer reads these channels" in page
 
 

@@ -57,6 +57,8 @@ def test_eight_entries_of_three_networks_are_made_and_say_how_to_go_on(
     cards = [starter.read_card(path) for path in sorted(Path("entries").iterdir())]
     assert len(cards) == 8 and {card["team"] for card in cards} == {"the course"}
     assert all(card["seeds"] == [3] and card["code"] == "train.py" for card in cards)
+    budgets = {card["method"].split(":")[0]: card["method"].split("; ")[-1] for card in cards}
+    assert budgets["vgg_mini"] == "1 epochs, then 2" and budgets["mobile_mini"] == "3 epochs, then 6"
     scored = {
         name: challenge.score_onnx(f"entries/{challenge.entry_folder('the course', name)}/network.onnx")
         for name in starter.ENTRIES
