@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import json
 import signal
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timing, "LEAST_SECONDS", 0.001)
 
 
+DOCS = Path(__file__).parents[1] / "docs"
 NETWORK = vgg_mini(widths=(6, 8)).eval()
 
 
@@ -106,6 +108,26 @@ def test_the_plot_has_a_line_for_each_method_of_a_panel_and_one_of_the_unpruned_
             ["L1", "not pruned"],
         ]
         assert panels[0].get_lines()[-1].get_ydata()[0] == pytest.approx(unpruned)
+
+
+@pytest.mark.parametrize("path", sorted(DOCS.glob("results/*-*.md")), ids=lambda path: path.stem)
+def test_a_page_of_the_project_is_that_of_its_results(path: Path) -> None:
+    assert path.read_text(encoding="utf-8") == markdown(
+        json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    )
+
+
+def test_the_results_that_the_readme_shows_are_whole() -> None:
+    found = json.loads((DOCS / "results/minicifar-vgg_mini.json").read_text(encoding="utf-8"))
+    wanted = {
+        f"{method} | {ratio:g} | {seed}" for method in METHODS for ratio in results.KEEP_RATIOS for seed in range(3)
+    }
+    wanted = {key for key in wanted if not key.startswith("not pruned")} | {
+        f"not pruned | 1 | {seed}" for seed in range(3)
+    }
+    assert set(found["results"]) == wanted
+    readme = (DOCS.parent / "README.md").read_text(encoding="utf-8")
+    assert "\n".join(results.table(results.overview(found))) in readme
 
 
 def test_a_stopped_study_goes_on_where_it_was(monkeypatch: Any, tmp_path: Path) -> None:
