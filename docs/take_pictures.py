@@ -1,10 +1,13 @@
-"""The pictures of the README, taken from a real JupyterLab in Chromium.
+"""The pictures of the README, taken in Chromium (`apt install chromium`).
 
-    python docs/take_pictures.py            (needs Chromium: `apt install chromium`)
+    python docs/take_pictures.py
+    python docs/take_pictures.py --board leaderboard/minicifar/leaderboard.html
 
-Opens the student edition of lab 3, types a wrong answer, runs its check, and photographs what a student sees.
+The first opens the student edition of lab 3 in a real JupyterLab, types a wrong answer, runs its check, and photographs
+what a student sees; the second photographs a leaderboard.
 """
 
+import argparse
 import shutil
 import subprocess
 import sys
@@ -13,7 +16,7 @@ import urllib.request
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from autograder.release import release
 
@@ -100,20 +103,36 @@ def take(page: Page) -> None:
     page.screenshot(path=str(PICTURES / "lab3.png"))
 
 
-def main() -> None:
-    PICTURES.mkdir(exist_ok=True)
+def take_lab(browser: Browser) -> None:
     with TemporaryDirectory() as folder:
         release(LAB, Path(folder))
         server = start_jupyter(Path(folder) / "release" / LAB)
         try:
-            with sync_playwright() as playwright:
-                path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-                browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
-                take(browser.new_page(viewport={"width": 1180, "height": 820}))
-                browser.close()
+            take(browser.new_page(viewport={"width": 1180, "height": 820}))
         finally:
             server.terminate()
             server.wait()
+
+
+def take_board(browser: Browser, board: Path) -> None:
+    page = browser.new_page(viewport={"width": 1180, "height": 820})
+    page.goto(board.resolve().as_uri())
+    page.screenshot(path=str(PICTURES / "leaderboard.png"))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--board", type=Path, help="the page of a leaderboard")
+    board = parser.parse_args().board
+    PICTURES.mkdir(exist_ok=True)
+    with sync_playwright() as playwright:
+        path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        if board:
+            take_board(browser, board)
+        else:
+            take_lab(browser)
+        browser.close()
 
 
 if __name__ == "__main__":
