@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import json
+import re
 import signal
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,16 +20,21 @@ from minicifar import Loader
 from solutions.schedules import narrow_twin
 
 
+def kept_path(folder: Path, name: str, images: Any) -> Path:
+    """Where a network that was trained on these images is kept: in a folder of theirs, so that no other images' is taken."""
+    return folder / re.sub(r"[^\w.=-]+", "_", images.fingerprint) / f"{name}.safetensors"
+
+
 def trained(
     name: str, images: Any, seed: int, epochs: int, device: str, folder: Path, batch_size: int = 64
 ) -> nn.Module:
     """A network of the course, trained from this seed; kept in `folder`, and resumed there."""
-    path = folder / f"{name}-{epochs}epochs-seed{seed}.safetensors"
+    path = kept_path(folder, f"{name}-{epochs}epochs-batches{batch_size}-seed{seed}", images)
     if path.exists():
         return load_network(path).to(device)
     network = getattr(networks, name)(classes=len(images.classes), seed=seed).to(device)
     loader = Loader(images, batch_size=batch_size, shuffle=True, augment=True, seed=seed, device=device)
-    folder.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     resume = path.with_suffix(".resume")
     fully_trained(network, loader, epochs, label_smoothing=0.1, resume=resume)
     save_network(network, path, images=images)

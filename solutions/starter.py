@@ -30,7 +30,7 @@ from solutions.binary import binarized, clip_weights, with_binary_weights
 from solutions.criteria import ranking
 from solutions.iterative import plan_step
 from solutions.pruner import prunable_groups, prune
-from solutions.runs import fully_trained, trained
+from solutions.runs import fully_trained, kept_path, trained
 
 TEAM = "the course"
 FOLDER = Path("course/challenge")
@@ -106,7 +106,7 @@ def pruned(recipe: Recipe, images: Any, *, seed: int, epochs: int, retraining: i
     epochs, retraining = recipe.epochs(epochs), recipe.epochs(retraining)
     ending = "-binary" if recipe.numbers == "binary" else ""
     name = f"{recipe.network}-{epochs}epochs-seed{seed}-{recipe.criterion}-{KEEP_RATIO:g}-{retraining}epochs{ending}"
-    path = kept / f"{name}.safetensors"
+    path = kept_path(kept, name, images)
     if path.exists():
         return load_network(path)
     network = trained(recipe.network, images, seed, epochs, "cpu", kept)

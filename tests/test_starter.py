@@ -82,6 +82,22 @@ def test_an_entry_with_other_settings_is_made_again(small: Path) -> None:
     assert starter.read_card(entry)["method"].endswith("retrained; 1 epochs, then 1")
 
 
+def test_a_network_of_other_images_is_not_taken(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "vgg_mini, half, L1"
+    starter.submit(name, small / "entries", **OPTIONS)
+    before = {path.name for path in starter.KEPT.iterdir()}
+
+    def other_images(*arguments: Any) -> Any:
+        images = few_images(*arguments)
+        images.fingerprint = "other-images/4 classes"
+        return images
+
+    monkeypatch.setattr(starter, "load", other_images)
+    monkeypatch.setattr(challenge, "load", other_images)
+    starter.submit(name, small / "entries", **OPTIONS)
+    assert {path.name for path in starter.KEPT.iterdir()} - before == {"other-images_4_classes"}
+
+
 def test_a_stopped_retraining_is_no_entry_and_goes_on(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def stopped(*_: Any, **__: Any) -> Any:
         raise KeyboardInterrupt
@@ -92,7 +108,7 @@ def test_a_stopped_retraining_is_no_entry_and_goes_on(small: Path, monkeypatch: 
         with pytest.raises(SystemExit, match="goes on from here"):
             starter.main()
     assert not Path("entries").exists()
-    assert list(starter.KEPT.glob("vgg_mini-1epochs-seed0.safetensors"))
+    assert list(starter.KEPT.glob("*/vgg_mini-1epochs-batches64-seed0.safetensors"))
 
 
 def test_the_script_that_goes_along_makes_the_same_network(small: Path) -> None:
