@@ -105,6 +105,7 @@ def train(
         "weight_decay": weight_decay,
         "label_smoothing": label_smoothing,
         "schedule": schedule,
+        "loss": getattr(loss, "__name__", "cross-entropy" if loss is None else type(loss).__name__),
     }
     scaler = torch.amp.GradScaler(device.type, enabled=_precision(device) == torch.float16)
     steps = len(loader)

@@ -104,10 +104,11 @@ def test_a_finished_run_is_only_read(tmp_path):
     assert torch.equal(weights(again), weights(network))
 
 
-def test_a_run_with_other_settings_is_not_resumed(tmp_path):
+@pytest.mark.parametrize(("name", "value"), [("lr", 0.2), ("loss", torch.nn.functional.multi_margin_loss)])
+def test_a_run_with_other_settings_is_not_resumed(name, value, tmp_path):
     train(tiny(), Batches(), 1, resume=tmp_path / "run", progress=False)
-    with pytest.raises(ValueError, match="another lr"):
-        train(tiny(), Batches(), 1, lr=0.2, resume=tmp_path / "run", progress=False)
+    with pytest.raises(ValueError, match=f"another {name}"):
+        train(tiny(), Batches(), 1, **{name: value}, resume=tmp_path / "run", progress=False)
 
 
 def test_a_network_of_other_sizes_is_not_resumed(tmp_path):
