@@ -169,10 +169,11 @@ def rerun(
 ) -> None:
     """Run an entry's training again, in a sandbox without network or GPU, and say whether its accuracy holds."""
     results: list[Repeated] = []
-    for one in repeat(entry, hours):
-        results.append(one)
-        found = one.reason if one.accuracy is None else f"{one.accuracy:.2%}"
-        console.print(f"seed {one.seed}: {found} (handed in: {one.handed_in:.2%})", markup=False)
+    with console.status(f"Training again: at most {hours:g} h with each seed …"):
+        for one in repeat(entry, hours):
+            results.append(one)
+            found = one.reason if one.accuracy is None else f"{one.accuracy:.2%}"
+            console.print(f"seed {one.seed}: {found} (handed in: {one.handed_in:.2%})", markup=False)
     held = sum(one.holds for one in results)
     console.print(f"It holds for {held} of {len(results)} seeds: no more than {HOLDS:.0%} lost on the test images.")
     raise typer.Exit(0 if held == len(results) else 1)
