@@ -1,4 +1,4 @@
-"""The challenge: the best accuracy for the lowest score, as one small folder to hand in.
+"""The challenge: the lowest score that is accurate enough, as one small folder to hand in.
 
     from course_utils import challenge
     challenge.submit(network, team="the pruners", name="vgg 30 %", dataset="minicifar", method="L1 filters", seeds=[0])
@@ -323,7 +323,7 @@ def quantize_dynamic(path: str | Path, output: str | Path | None = None, per_cha
 def quantize_weights(
     path: str | Path, bits: int, output: str | Path | None = None, leave: Sequence[str] = (), per_channel: bool = True
 ) -> Path:
-    """Only the weights, in at most 2^bits - 1 levels and one scale a filter (or a tensor) → the new file.
+    """Only the weights, in at most 2^bits - 1 levels (with bits=1 two, and 0) and one scale a filter (or a tensor) → the new file.
 
     bits=1 is BinaryConnect's form: sign(w) times the mean of |w|; zeros stay zeros. More bits: the multiples of
     max|w| / (2^(bits-1) - 1). They are stored as int8 and computed with in float32. `leave` names weights that stay

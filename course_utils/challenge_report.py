@@ -1,4 +1,4 @@
-"""What a team shows of its own entries: a table beside the unpruned network, and its points among all others."""
+"""What a team shows of its own entries: a table beside the unpruned network, and its entries among all others."""
 
 import json
 from collections.abc import Mapping, Sequence

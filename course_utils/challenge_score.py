@@ -2,7 +2,7 @@
 
     score = sum_t nonzero(t) * bits(t) / 32 / 5.6e6  +  sum_op macs(op) * max(q_w, q_a)(op) / 32 / 2.8e8
 
-over tensors and operators, as they are in the file: METHODS.md section 9, after the MicroNet challenge (2019).
+over tensors and operators, as they are in the file, after the MicroNet challenge (2019).
 
 Tensors: every constant that meets the images at a convolution, linear layer or normalisation, and whatever else
 `onnx_files.counted_operators` finds. It is counted as it is stored, also where it arrives through DequantizeLinear,
@@ -41,7 +41,7 @@ from course_utils.onnx_files import (
     tensor_shapes,
 )
 
-WEIGHTS_UNIT = 5.6e6  # MicroNet's yardsticks, weights and multiply-adds of 32 bits
+WEIGHTS_UNIT = 5.6e6  # the course's yardsticks: weights and MACs of 32 bits
 MACS_UNIT = 2.8e8
 MOST_VALUES = 256
 BATCH = 100  # images at a time: for one image alone a file could skip what it does

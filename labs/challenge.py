@@ -13,7 +13,7 @@
 # %% [markdown]
 # # The challenge: accurate, small, and measured
 #
-# You know how to rank channels, cut them out, retrain, quantise. Now put it together: the network with the **lowest
+# You know how to rank channels, cut them out and retrain; quantising is part 3 here. Now put it together: the network with the **lowest
 # score** wins, among those that are accurate enough. There is no right answer, and there are no checks; there is a
 # leaderboard, and at the end you tell the others in a few slides what you did, and what did not work.
 #
@@ -27,9 +27,10 @@
 # - An entry is one ONNX file: images (N, 3, 32, 32), float32, normalised as the course's loaders do, → logits.
 # - Everything is *measured*, by running the file and by reading what is in it. What you say of it is not believed, and
 #   what disagrees is shown.
-# - Every image is classified by itself; a network that has the *test* images by heart (it fails once they are moved by a few
-#   pixels) is refused.
-# - Train on the training images only (CIFAR: also on the validation images, if you say so). Choose on the *validation* images.
+# - Every image is classified by itself; a network that has the *test* images by heart (it fails once they are mirrored
+#   or moved by a few pixels) is refused. Train with `augment=True`, as below.
+# - Train on the training images only, of MiniCIFAR on its own 4000 and without weights that saw others (CIFAR: also on the
+#   validation images, if you say so). Choose on the *validation* images.
 # - Any network, any method; say which one, and from which seeds.
 #
 # **You need** lab 3; labs 4 to 8 give you more to choose from.
@@ -179,11 +180,12 @@ pareto(team_entries("challenge"), board_entries("challenge"), images=train_image
 #   them, a little. Nobody can prevent it: the test images are public. So the leaderboard shows the accuracy on the validation
 #   images beside it, and a gap is seen by everybody. Choose on validation images, and look at the test images once.
 # - **Threshold.** A network at exactly 84 % on the validation images will miss it on the test images every second time.
-# - **What to try first.** More channels gone where it costs little (lab 4: sensitivity); another network (`resnet20`,
+# - **What to try first.** More channels gone where it costs little (lab 4: sensitivity); another network (`resnet20(classes=4)`,
 #   `mobile_mini`); longer retraining; a lower resolution in the first layers; then int8, then fewer bits.
 # - **A trick that needs no honesty** is that others can repeat it. `challenge.submit(…, code="train.py")` puts your script into
-#   the entry; called as `python train.py SEED`, it must write `network.onnx` into the folder where it runs. It can import
-#   `minicifar`, `course_utils` and `solutions`. The instructor runs the best entries again.
+#   the entry; called as `python train.py SEED`, it must write `network.onnx` into the folder where it runs. It runs alone in an empty
+#   folder, on a processor, without network, within an hour, and can import `minicifar`, `course_utils` and `solutions`. The
+#   instructor runs the best entries again.
 #
 # ## 6. Hand in
 #
@@ -198,7 +200,7 @@ for entry in team_entries("challenge"):
 # %% [markdown]
 # ## 7. Tell the others
 #
-# `presentation.ipynb` beside this notebook holds a talk of five minutes: your curves, your table, your points among all
+# `presentation.ipynb` beside this notebook holds a talk of five minutes: your curves, your table, your entries among all
 # others are filled in from the files made here; the words are yours. When it is done,
 # ```
 # python -m course_utils.slides presentation.ipynb

@@ -1,11 +1,12 @@
 """Every pruning method of the course under one budget: the table and the plot of results that anyone can make again.
 
     python -m solutions.results docs/results/minicifar-vgg_mini.json
-    python -m solutions.results docs/results/cifar10-vgg16.json --dataset cifar10 --network vgg16 --epochs 160
-        --retraining 40 --device cuda --minutes 9
+    python -m solutions.results build/mine.json
+    python -m solutions.results docs/results/cifar10-vgg16.json --dataset cifar10 --network vgg16 --keep-ratios 0.34375
+        --epochs 40 --retraining 20 --batch-size 256 --device cuda --minutes 9
 
 Same trained network, same number of epochs afterwards, the same share of every layer's filters (of single weights for
-masks), several seeds. A run that was stopped, or that reached `--minutes`, goes on where it was with the same call.
+masks), several seeds. The files in `docs/results` are done; another one measures all of it again. A run that was stopped, or that reached `--minutes`, goes on where it was with the same call.
 Beside the results a table (Markdown) and a plot (PNG) are written.
 """
 
@@ -178,8 +179,8 @@ def measured(network: nn.Module, original: nn.Module, before: float | None, test
 
 
 def timed(network: nn.Module, original: nn.Module) -> dict[str, float]:
-    """Milliseconds for a batch of 64 on the CPU, in turn with the original network, and how many times as fast it is."""
-    timing = compare(copy.deepcopy(original).cpu(), copy.deepcopy(network).cpu(), batch=64, rounds=5)
+    """Milliseconds for a batch of 64 on one thread of the CPU, in turn with the original network, and how many times as fast it is."""
+    timing = compare(copy.deepcopy(original).cpu(), copy.deepcopy(network).cpu(), batch=64, rounds=5, threads=1)
     return {"milliseconds": round(1000 * statistics.median(timing.pruned), 2), "speedup": round(timing.speedup, 3)}
 
 
@@ -271,7 +272,8 @@ def markdown(found: dict[str, Any]) -> str:
         f"Images: {found['description'].rstrip('.')}. {found['versions']}. {found['epochs']} epochs, then {found['retraining']} more for every "
         "method; the narrow network from scratch has all of them. Accuracy on the test images, mean and standard deviation "
         f"over {len(originals)} seeds; before any pruning {100 * statistics.mean(originals.values()):.1f} %. "
-        "Times are measured once for every shape, in turn with the unpruned network: trust the ratio.",
+        "Before retraining: the alpha-branch's is that at its merge, after a third of the epochs. Times are those of one thread, "
+        "once for every shape, each in turn with the unpruned network, whose own time is never twice the same: trust the ratio.",
         "",
         *table(overview(found)),
         "",
@@ -315,11 +317,11 @@ def main() -> None:
     except ValueError as error:
         parser.error(str(error))
     found["description"] = images.source.description
-    found["versions"] = f"PyTorch {torch.__version__}, Python {platform.python_version()}"
     test = Loader(load(options.dataset, "test"), batch_size=500, device=options.device)
     try:
         with at_most(options.minutes):
             carry_out(options, images, test, found)
+        print(f"All {len(found['results'])} runs are in {options.results}; another file measures them again.")
     except KeyboardInterrupt:
         print("Stopped; the same call goes on from here.")
     if found["results"]:
@@ -359,6 +361,7 @@ def carry_out(options: argparse.Namespace, images: Any, test: Any, found: dict[s
         else:
             original = {"original_accuracy": round(evaluate(network, test).accuracy, 5)}
             result = found["results"][key] = measured(pruned, network, before, test) | original
+            found["versions"] = f"PyTorch {torch.__version__}, Python {platform.python_version()}"
             times = found.setdefault("times", {})
             if result["shape"] not in times:  # what the weights are does not matter
                 times[result["shape"]] = timed(pruned, network)
