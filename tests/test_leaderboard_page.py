@@ -319,6 +319,15 @@ def test_the_drawn_front_goes_through_its_entries_only(opened: Any) -> None:
         assert touched == set(board_data(CLASS)["fronts"][cost]["qualified"])
 
 
+@pytest.mark.parametrize("best", [0.85, 0.81, 0.3])
+def test_the_best_entry_and_those_near_it_are_on_the_axis_though_nobody_may_qualify(opened: Any, best: float) -> None:
+    view = opened(board(*(entry("ann", score, best - 0.01 * score) for score in (0, 1))))
+    places = view.eval_on_selector_all(
+        "#score .point", "points => points.map(one => Number(one.getAttribute('transform').match(/[\\d.]+/g)[1]))"
+    )
+    assert len(set(places)) == 2 and not view.locator("#key-below").is_visible()
+
+
 def test_a_team_can_be_followed_by_list_point_and_table(opened: Any) -> None:
     view = opened(CLASS)
     assert view.locator("#team option").all_inner_texts() == ["all teams", "ants", "bees", "Zeros", "Ωmega"]
