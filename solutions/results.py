@@ -270,8 +270,8 @@ def markdown(found: dict[str, Any]) -> str:
         f"# {found['network']} on {found['dataset']}",
         "",
         f"Images: {found['description'].rstrip('.')}. {found['versions']}. {found['epochs']} epochs, then {found['retraining']} more for every "
-        "method; the narrow network from scratch has all of them. Accuracy on the test images, mean and standard deviation "
-        f"over {len(originals)} seeds; before any pruning {100 * statistics.mean(originals.values()):.1f} %. "
+        "method; the narrow network from scratch has all of them. Accuracy on the test images, "
+        f"{'of one seed' if len(originals) == 1 else f'mean and standard deviation of {len(originals)} seeds'}; before any pruning {100 * statistics.mean(originals.values()):.1f} %. "
         "Before retraining: the alpha-branch's is that at its merge, after a third of the epochs. Times are those of one thread, "
         "once for every shape, each in turn with the unpruned network, whose own time is never twice the same: trust the ratio.",
         "",
