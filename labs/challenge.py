@@ -13,8 +13,8 @@
 # %% [markdown]
 # # The challenge: accurate, small, and measured
 #
-# You know how to rank channels, cut them out and retrain; quantising is part 3 here. Now put it together: the network with the **lowest
-# score** wins, among those that are accurate enough. There is no right answer, and there are no checks; there is a
+# You know how to rank channels, cut them out and retrain; quantising is part 3 here. Now put it together: the network
+# with the **lowest score** wins, among those that are accurate enough. There is no right answer, and there are no checks; there is a
 # leaderboard, and at the end you tell the others in a few slides what you did, and what did not work.
 #
 # | division (`dataset=`) | accuracy asked for | what it takes |
@@ -183,8 +183,8 @@ pareto(team_entries("challenge"), board_entries("challenge"), images=train_image
 # - **What to try first.** More channels gone where it costs little (lab 4: sensitivity); another network (`resnet20(classes=4)`,
 #   `mobile_mini`); longer retraining; a lower resolution in the first layers; then int8, then fewer bits.
 # - **A trick that needs no honesty** is that others can repeat it. `challenge.submit(…, code="train.py")` puts your script into
-#   the entry; called as `python train.py SEED`, it must write `network.onnx` into the folder where it runs. It runs alone in an empty
-#   folder, on a processor, without network, within an hour, and can import `minicifar`, `course_utils` and `solutions`. The
+#   the entry; called as `python train.py SEED`, it must write `network.onnx` into the folder where it runs. It
+#   runs alone in an empty folder, on a processor, without network, within an hour, and can import `minicifar`, `course_utils` and `solutions`. The
 #   instructor runs the best entries again.
 #
 # ## 6. Hand in

@@ -13,8 +13,8 @@
 # %% [markdown] slideshow={"slide_type": "skip"}
 # # Your presentation
 #
-# Five minutes, eight slides; leave out what you do not need. Pictures and tables come from the files that the challenge notebook made; change the
-# words. A cell's slide type (the gears on the right) says where a slide begins; this cell is skipped. Then, in a terminal,
+# Five minutes, eight slides; leave out what you do not need. Pictures and tables come from the files that the challenge
+# notebook made; change the words. A cell's slide type (the gears on the right) says where a slide begins; this cell is skipped. Then, in a terminal,
 # ```
 # python -m course_utils.slides presentation.ipynb
 # ```

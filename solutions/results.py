@@ -6,7 +6,8 @@
         --epochs 40 --retraining 20 --batch-size 256 --device cuda --minutes 9
 
 Same trained network, same number of epochs afterwards, the same share of every layer's filters (of single weights for
-masks), several seeds. The files in `docs/results` are done; another one measures all of it again. A run that was stopped, or that reached `--minutes`, goes on where it was with the same call.
+masks), several seeds. What is in the file already is not measured again; another file begins anew. A run that was stopped,
+or that reached `--minutes`, goes on where it was with the same call.
 Beside the results a table (Markdown) and a plot (PNG) are written.
 """
 
@@ -179,7 +180,7 @@ def measured(network: nn.Module, original: nn.Module, before: float | None, test
 
 
 def timed(network: nn.Module, original: nn.Module) -> dict[str, float]:
-    """Milliseconds for a batch of 64 on one thread of the CPU, in turn with the original network, and how many times as fast it is."""
+    """Milliseconds for a batch of 64 on one thread of the CPU, in turn with the original, and how many times as fast it is."""
     timing = compare(copy.deepcopy(original).cpu(), copy.deepcopy(network).cpu(), batch=64, rounds=5, threads=1)
     return {"milliseconds": round(1000 * statistics.median(timing.pruned), 2), "speedup": round(timing.speedup, 3)}
 
@@ -208,14 +209,17 @@ def overview(found: dict[str, Any]) -> list[tuple[str, ...]]:
     methods = {method: [run for (_, one), each in runs.items() if one == method for run in each] for _, method in runs}
     narrow = {ratio: each[0] for (ratio, method), each in runs.items() if method != MASKS}
 
+    def cost(cell: Callable[[dict[str, Any]], str]) -> list[str]:
+        return [cell(narrow[ratio]) if ratio in narrow else "" for ratio in ratios]
+
     def cell(ratio: str, method: str) -> str:
         return mean_and_spread(runs[ratio, method]) if (ratio, method) in runs else ""
 
     return [
         ("filters kept", *(f"{float(ratio):.0%}" for ratio in ratios)),
-        ("parameters left", *(f"{narrow[ratio]['parameters_left']:.1%}" for ratio in ratios)),
-        ("MACs left", *(f"{narrow[ratio]['macs_left']:.1%}" for ratio in ratios)),
-        ("times as fast", *(f"{found['times'][narrow[ratio]['shape']]['speedup']:.1f}" for ratio in ratios)),
+        ("parameters left", *cost(lambda run: f"{run['parameters_left']:.1%}")),
+        ("MACs left", *cost(lambda run: f"{run['macs_left']:.1%}")),
+        ("times as fast", *cost(lambda run: f"{found['times'][run['shape']]['speedup']:.1f}")),
         *(
             (
                 f"{method} (share of the weights)" if method == MASKS else method,
@@ -360,11 +364,12 @@ def carry_out(options: argparse.Namespace, images: Any, test: Any, found: dict[s
             found.setdefault("refused", {})[name] = str(reason)
         else:
             original = {"original_accuracy": round(evaluate(network, test).accuracy, 5)}
-            result = found["results"][key] = measured(pruned, network, before, test) | original
+            result = measured(pruned, network, before, test) | original
             found["versions"] = f"PyTorch {torch.__version__}, Python {platform.python_version()}"
             times = found.setdefault("times", {})
             if result["shape"] not in times:  # what the weights are does not matter
                 times[result["shape"]] = timed(pruned, network)
+            found["results"][key] = result  # not before its time is there: a stop may come at any moment
         keep_results(options.results, found)
         shutil.rmtree(folder)
 

@@ -4,8 +4,8 @@
     autograder leaderboard course/challenge
 
 Three networks trained on MiniCIFAR, each with half of its channels cut out by two methods and retrained; one of them
-in int8, and one trained with binary weights. About half an hour. Stopped, the same call goes on where it was: networks
-are kept in build/starter, and entries that are there already are left alone. Each has a train.py, for `autograder rerun`.
+in int8, and one trained with binary weights. Half an hour to an hour. Stopped, the same call goes on where it was:
+networks are kept in build/starter, and entries that are there already are left alone. Each has a train.py, for `autograder rerun`.
 """
 
 import argparse

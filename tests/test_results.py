@@ -93,6 +93,11 @@ def test_the_overview_has_a_line_for_each_method_and_a_column_for_each_ratio() -
     ]
 
 
+def test_masks_alone_have_no_narrow_network_whose_cost_could_be_said() -> None:
+    lines = results.overview(FOUND | {"results": {"magnitude masks | 0.5 | 0": result(0.8)}})
+    assert lines[:4] == [("filters kept", "50%"), ("parameters left", ""), ("MACs left", ""), ("times as fast", "")]
+
+
 def test_the_page_says_what_was_measured_and_what_is_missing() -> None:
     page = markdown(FOUND)
     assert "Images: images. PyTorch. 25 epochs, then 12 more" in page and page.count("| Taylor |") == 2
@@ -142,9 +147,17 @@ def test_a_stopped_study_goes_on_where_it_was(monkeypatch: Any, tmp_path: Path) 
     options.device, options.epochs, options.retraining, options.batch_size = "cpu", 1, 1, 64
     monkeypatch.setattr(results, "next", lambda _: (torch.zeros(4, 3, 32, 32), torch.arange(4)), raising=False)
     found: dict[str, Any] = {"results": {}}
-    stop = {"OBD": lambda _: (_ for _ in ()).throw(KeyboardInterrupt)}
+
+    def stopped(*_: Any) -> Any:
+        raise KeyboardInterrupt
+
     with monkeypatch.context() as within:
-        within.setattr(results, "METHODS", {**METHODS, **stop})
+        within.setattr(results, "timed", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            results.carry_out(options, Images, Noise(), found)
+    assert not found["results"], "no result without its time"
+    with monkeypatch.context() as within:
+        within.setattr(results, "METHODS", {**METHODS, "OBD": stopped})
         with pytest.raises(KeyboardInterrupt):
             results.carry_out(options, Images, Noise(), found)
     first = dict(read_results(options.results, {}))["results"]
