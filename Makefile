@@ -28,7 +28,7 @@ labs: setup
 	$(BIN)/python -m pytest tests/test_editions.py --full-training
 
 results: setup
-	$(BIN)/python -m solutions.results $(RESULTS)
+	$(BIN)/python -m studies.results $(RESULTS)
 
 lab: setup
 	test -d course/release || $(BIN)/autograder release

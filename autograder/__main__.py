@@ -7,18 +7,18 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from autograder.batch import Options, grade_lab, progress
+from autograder.authoring.editions import LabError, graded_labs, lab_names
+from autograder.authoring.release import contents, release, write_source
+from autograder.challenge.board import SECONDS, LeaderboardError, make_boards, write_board
+from autograder.challenge.board import as_table as board_table
+from autograder.challenge.rerun import HOLDS, Repeated
+from autograder.challenge.rerun import rerun as repeat
 from autograder.course import COURSE, CourseError
-from autograder.editions import LabError, graded_labs, lab_names
-from autograder.engine import limits_from
-from autograder.leaderboard import SECONDS, LeaderboardError, make_boards, write_board
-from autograder.leaderboard import as_table as board_table
-from autograder.release import contents, release, write_source
-from autograder.report import as_table, results
-from autograder.reports import write_reports
-from autograder.rerun import HOLDS, Repeated
-from autograder.rerun import rerun as repeat
-from autograder.sandbox import Limits, SandboxError
+from autograder.grading.batch import Options, grade_lab, progress
+from autograder.grading.engine import limits_from
+from autograder.reports.gradebook import as_table, results
+from autograder.reports.page import write_reports
+from autograder.sandbox.warm import Limits, SandboxError
 from minicifar import MiniCIFARError
 
 app = typer.Typer(

@@ -27,16 +27,16 @@ def configure(config: Config, course: Path) -> Config:
     config.CourseDirectory.ignore = [".ipynb_checkpoints", "*.pyc", "__pycache__", *SHIPPED]
     config.CourseDirectory.max_dir_size = 200_000
     config.ClearMarkScheme.enforce_metadata = False
-    config.GenerateAssignment.post_convert_hook = "autograder.release.add_support_files"
-    config.Autograde.exporter_class = "autograder.grading.SubmissionExporter"
+    config.GenerateAssignment.post_convert_hook = "autograder.authoring.release.add_support_files"
+    config.Autograde.exporter_class = "autograder.grading.nbgrader_steps.SubmissionExporter"
     config.Autograde.sanitize_preprocessors = [
         "nbgrader.preprocessors.OverwriteCells",
         "nbgrader.preprocessors.CheckCellMetadata",
     ]
     config.Autograde.autograde_preprocessors = [
-        "autograder.grading.GradeExercises",
+        "autograder.grading.nbgrader_steps.GradeExercises",
         "nbgrader.preprocessors.LimitOutput",
-        "autograder.grading.SaveGrades",
+        "autograder.grading.nbgrader_steps.SaveGrades",
         "nbgrader.preprocessors.AssignLatePenalties",
         "nbgrader.preprocessors.CheckCellMetadata",
     ]

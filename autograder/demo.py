@@ -12,12 +12,12 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_notebook
 from rich.console import Console
 
-from autograder import sandbox
 from autograder.answers import answers
-from autograder.batch import Options, grade_lab, progress
-from autograder.editions import exercise_source, exercises, lab_names, reference, shorten, tags
-from autograder.release import release
-from autograder.report import as_table, feedback_pages, results
+from autograder.authoring.editions import exercise_source, exercises, lab_names, reference, shorten, tags
+from autograder.authoring.release import release
+from autograder.grading.batch import Options, grade_lab, progress
+from autograder.reports.gradebook import as_table, feedback_pages, results
+from autograder.sandbox import warm
 
 QUIET = ["--IPKernelApp.log_level=40"]  # a kernel on this machine need not warn that it is not encrypted
 
@@ -49,11 +49,11 @@ def images_available() -> str:
         )
 
 
-def isolation() -> sandbox.Isolation:
+def isolation() -> warm.Isolation:
     """A sandbox if there is one; this class is made up and can be trusted."""
     try:
-        sandbox.bubblewrap()
-    except sandbox.SandboxError:
+        warm.bubblewrap()
+    except warm.SandboxError:
         return "process"
     return "bubblewrap"
 

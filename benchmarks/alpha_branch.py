@@ -19,7 +19,7 @@ from course_utils.networks import parameter_count, rgb_autoencoder, vgg16
 from solutions.alpha_branch import AlphaNetwork, shrink
 from solutions.alpha_training import kept_widths
 from solutions.costs import count_macs
-from solutions.timing import compare, peak_cuda_megabytes, peak_megabytes
+from solutions.speedup import compare, peak_cuda_megabytes, peak_megabytes
 
 KEEP_RATIO = 0.34375
 NETWORKS = {"VGG-16": (vgg16, (3, 32, 32)), "autoencoder": (rgb_autoencoder, (3, 128, 128))}

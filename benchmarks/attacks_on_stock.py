@@ -23,14 +23,14 @@ from rich.console import Console
 from rich.table import Table
 from traitlets.config import Config
 
-from autograder import sandbox
+from autograder.authoring.editions import source_edition
+from autograder.authoring.support import support_files
 from autograder.course import ROOT, must, put_tools_on_path
 from autograder.demo import filled_in
-from autograder.editions import source_edition
-from autograder.engine import Grader, verdict_of
-from autograder.sandbox import Limits
-from autograder.submissions import read_submission, take_in
-from autograder.support import support_files
+from autograder.grading.engine import Grader, verdict_of
+from autograder.grading.submissions import read_submission, take_in
+from autograder.sandbox import warm
+from autograder.sandbox.warm import Limits
 
 sys.path.insert(0, str(ROOT / "tests"))
 
@@ -89,7 +89,7 @@ def stock_course(course: Path) -> str:
 
 def engine_notebook() -> str:
     """The lab as this project releases it, as light as the stock one."""
-    from autograder.release import release
+    from autograder.authoring.release import release
 
     with tempfile.TemporaryDirectory() as folder:
         release(LAB, Path(folder))
@@ -108,10 +108,10 @@ def by_stock(attacks: list[Attack], place: Path) -> dict[str, tuple[float, bool]
     (place / "template").mkdir()
     released = stock_course(place / "template")
     binds = ["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp", "--tmpfs", str(ROOT)]
-    for kept in sandbox.interpreter_folders():
+    for kept in warm.interpreter_folders():
         if kept.is_relative_to(ROOT) or kept.is_relative_to("/tmp"):
             binds += ["--ro-bind", str(kept), str(kept)]
-    command = [sandbox.bubblewrap(), "--unshare-all", "--die-with-parent", "--new-session", *binds]
+    command = [warm.bubblewrap(), "--unshare-all", "--die-with-parent", "--new-session", *binds]
     for attack in attacks:
         course = place / attack.name
         shutil.copytree(place / "template", course)

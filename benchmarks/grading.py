@@ -34,13 +34,13 @@ from rich.console import Console
 from rich.table import Table
 from traitlets.config import Config
 
-from autograder import batch
 from autograder.answers import answers
-from autograder.batch import grade_lab
+from autograder.authoring.editions import check_files, exercises, shorten, source_edition, tags
 from autograder.course import must, nbgrader, put_tools_on_path
 from autograder.demo import QUIET, filled_in, images_available, run_until_trained
-from autograder.editions import check_files, exercises, shorten, source_edition, tags
-from autograder.engine import checked_exercise
+from autograder.grading import batch
+from autograder.grading.batch import grade_lab
+from autograder.grading.engine import checked_exercise
 
 LAB = "lab3_l1_filters"
 ROUNDS = 3
@@ -247,7 +247,7 @@ def stock_seconds(course: Path, students: list[str]) -> list[float]:
 
 
 def no_page(course: Path, lab: str, student: str) -> None:
-    """In place of `autograder.batch.write_feedback`, where both sides are to do the same work."""
+    """In place of `autograder.grading.batch.write_feedback`, where both sides are to do the same work."""
 
 
 def engine_seconds(course: Path, pages: bool) -> float:

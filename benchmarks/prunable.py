@@ -20,7 +20,7 @@ from torchvision_networks import SMALLEST, compared, difference_of_one_wrong, im
 
 from course_utils.files import atomic
 from course_utils.networks import parameter_count
-from solutions.pruner import channels_to_keep, parameters_left, prunable_groups
+from solutions.surgery import channels_to_keep, parameters_left, prunable_groups
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "prunable.md"
 HEAD = """# What can be pruned in torchvision's networks

@@ -16,12 +16,12 @@ from rich.console import Console
 from rich.table import Table
 
 from course_utils.networks import parameter_count, vgg16
-from solutions import timing
+from solutions import speedup
 from solutions.costs import count_macs
-from solutions.pruner import l1_plan, prunable_groups, prune
-from solutions.timing import compare
+from solutions.speedup import compare
+from solutions.surgery import l1_plan, prunable_groups, prune
 
-SETTINGS = (*timing.SETTINGS, *(["cuda"] if torch.cuda.is_available() else []))
+SETTINGS = (*speedup.SETTINGS, *(["cuda"] if torch.cuda.is_available() else []))
 RATIOS = (0.75, 0.5, 0.34375, 0.2)
 SIZE = (3, 32, 32)
 

@@ -9,10 +9,11 @@ from tempfile import TemporaryDirectory
 from course_utils.baseline import baseline, cache_folder, image_kind
 from course_utils.checking import NotComparable
 from course_utils.files import atomic
-from course_utils.onnx_files import MEMORISED, Measured, export_onnx, measure_onnx, moved_accuracy
+from course_utils.onnx_files.measuring import MEMORISED, Measured, export_onnx, measure_onnx, moved_accuracy
+from course_utils.recorded import RECORDED
 from minicifar import MiniCIFAR
 
-THRESHOLDS = Path(__file__).with_name("thresholds.json")
+THRESHOLDS = RECORDED / "thresholds.json"
 RAMP = 0.15  # from full marks down to none, as a share of the test images
 
 
@@ -78,7 +79,7 @@ def measured_baseline() -> Measured:
 def full_marks_drop(name: str) -> float:
     """The largest loss of accuracy (a share) that still gets full marks: the reference's mean plus three σ.
 
-    Recorded over at least 20 seeds by `python -m autograder.thresholds`, for synthetic images and for CIFAR-10
+    Recorded over at least 20 seeds by `python -m autograder.authoring.thresholds`, for synthetic images and for CIFAR-10
     (the official images or a copy of them). Raises NotComparable where nothing is recorded.
     """
     kind = image_kind(test_images())

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from course_utils.tables import Table
+from course_utils.pictures.tables import Table
 
 
 @contextlib.contextmanager

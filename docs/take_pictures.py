@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from autograder.release import release
+from autograder.authoring.release import release
 
 PICTURES = Path(__file__).parent / "pictures"
 LAB = "lab3_l1_filters"

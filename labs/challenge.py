@@ -40,16 +40,17 @@ from pathlib import Path
 
 import torch
 
-from course_utils import challenge, plots, tables
+from course_utils import challenge
 from course_utils.baseline import baseline
-from course_utils.challenge_report import board_entries, pareto, team_entries
-from course_utils.challenge_score import score_onnx
+from course_utils.challenge.report import board_entries, pareto, team_entries
+from course_utils.challenge.score import score_onnx
 from course_utils.checkpoints import load_network, save_network
-from course_utils.onnx_files import export_onnx
+from course_utils.onnx_files.measuring import export_onnx
+from course_utils.pictures import plots, tables
 from course_utils.training import evaluate, train
 from minicifar import Loader, MiniCIFAR
 from solutions.iterative import l1_ranking, plan_step
-from solutions.pruner import prunable_groups, prune
+from solutions.surgery import prunable_groups, prune
 
 TEAM = "the pruners"  # your team's name
 
@@ -203,6 +204,6 @@ for entry in team_entries("challenge"):
 # `presentation.ipynb` beside this notebook holds a talk of five minutes: your curves, your table, your entries among all
 # others are filled in from the files made here; the words are yours. When it is done,
 # ```
-# python -m course_utils.slides presentation.ipynb
+# python -m course_utils.pictures.slides presentation.ipynb
 # ```
 # writes `presentation.slides.html`: open it in a browser, move with the arrow keys (f: full screen). It needs no network.

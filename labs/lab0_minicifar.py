@@ -50,12 +50,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from course_utils import plots
-from course_utils.augmentation_explorer import augmentation_explorer
 from course_utils.checking import check
 from course_utils.checkpoints import load_history, load_network, save_network
 from course_utils.networks import vgg_mini
-from course_utils.onnx_files import export_onnx
+from course_utils.onnx_files.measuring import export_onnx
+from course_utils.pictures import plots
+from course_utils.pictures.augmentation_explorer import augmentation_explorer
 from course_utils.training import evaluate, train
 from minicifar import CIFAR10, MEAN, STD, Loader, MiniCIFAR
 
@@ -315,7 +315,7 @@ augmentation_explorer(train_images, crop_and_flip, start=2007)
 # </details>
 
 # %% tags=["exercise"]
-from solutions.training import training_step
+from solutions.training_step import training_step
 
 # %% [markdown]
 # Now it runs: your step, forty times. Every point is one batch of 64 images. A network that knows nothing and says
@@ -354,7 +354,7 @@ drawing
 # </details>
 
 # %% tags=["exercise"]
-from solutions.training import accuracy
+from solutions.training_step import accuracy
 
 # %% [markdown]
 # For a judgement the network goes into *evaluation mode*, and nobody needs gradients:

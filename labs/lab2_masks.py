@@ -53,12 +53,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from course_utils import plots, tables, timing
+from course_utils import timing
 from course_utils.baseline import baseline
 from course_utils.checking import check
 from course_utils.checkpoints import load_history, load_network, save_network
 from course_utils.networks import vgg_mini
-from course_utils.onnx_files import export_onnx, measure_onnx
+from course_utils.onnx_files.measuring import export_onnx, measure_onnx
+from course_utils.pictures import plots, tables
 from course_utils.training import evaluate, train
 from minicifar import Loader, MiniCIFAR
 
@@ -68,7 +69,7 @@ from minicifar import Loader, MiniCIFAR
 
 # %%
 from solutions.costs import median_latency
-from solutions.training import training_step
+from solutions.training_step import training_step
 
 # %%
 train_images, val_images, test_images = MiniCIFAR("train"), MiniCIFAR("val"), MiniCIFAR("test")

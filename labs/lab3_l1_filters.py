@@ -45,11 +45,12 @@ import math
 import torch
 from torch import Tensor, nn
 
-from course_utils import explorers, plots, tables
 from course_utils.baseline import baseline
 from course_utils.checking import check
 from course_utils.checkpoints import load_history, load_network, save_network
-from course_utils.onnx_files import export_onnx, measure_onnx
+from course_utils.onnx_files.measuring import export_onnx, measure_onnx
+from course_utils.pictures import plots, tables
+from course_utils.pictures.keep_ratio_explorer import keep_ratio_explorer
 from course_utils.training import evaluate, train
 from minicifar import Loader, MiniCIFAR
 
@@ -149,7 +150,7 @@ from solutions.l1 import filters_to_keep
 # would still cost. Note that parameters fall faster than filters. Why?
 
 # %% tags=["slow"]
-explorers.keep_ratio_explorer(network, filter_l1_norms, filters_to_keep)
+keep_ratio_explorer(network, filter_l1_norms, filters_to_keep)
 
 # %% [markdown]
 # ## 3. Surgery   (30 min)

@@ -47,12 +47,12 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from course_utils import plots, study_plots, tables
 from course_utils.baseline import baseline
 from course_utils.checking import check
 from course_utils.checkpoints import load_network, save_network
 from course_utils.networks import vgg_mini
-from course_utils.onnx_files import export_onnx, measure_onnx
+from course_utils.onnx_files.measuring import export_onnx, measure_onnx
+from course_utils.pictures import plots, study_plots, tables
 from course_utils.training import evaluate, train
 from minicifar import Loader, MiniCIFAR
 
@@ -201,7 +201,7 @@ from solutions.schedules import prune_and_reset
 # shows a bar, and can be stopped and resumed. Four steps of three epochs, following the cubic schedule:
 
 # %%
-from solutions.pruner import prunable_groups
+from solutions.surgery import prunable_groups
 from solutions.iterative import prune_iteratively
 
 # %%

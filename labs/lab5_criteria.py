@@ -48,11 +48,11 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from course_utils import plots, study_plots, tables
 from course_utils.baseline import baseline
 from course_utils.checking import check
 from course_utils.checkpoints import load_network, save_network
-from course_utils.onnx_files import export_onnx, measure_onnx
+from course_utils.onnx_files.measuring import export_onnx, measure_onnx
+from course_utils.pictures import plots, study_plots, tables
 from course_utils.training import evaluate
 from minicifar import Loader, MiniCIFAR
 
@@ -64,7 +64,7 @@ from minicifar import Loader, MiniCIFAR
 from solutions.feature_maps import mean_scores, weight_scores
 from solutions.iterative import prune_iteratively
 from solutions.oracle import mean_loss, oracle
-from solutions.pruner import prunable_groups, silence, without
+from solutions.surgery import prunable_groups, silence, without
 from solutions.ranks import spearman
 
 # %%
@@ -297,7 +297,7 @@ tables.Table(("rank correlation with the oracle", "per layer (mean)", "all layer
 # which not?
 
 # %% tags=["slow"]
-study = study_plots.recorded_study("criteria_study")
+study = study_plots.recorded_study("criteria")
 study_plots.criteria_table(study)
 
 # %% [markdown]
@@ -312,7 +312,7 @@ study_plots.criteria_table(study)
 # JPEG copy; 88.7 % on the test images), three seeds again:
 
 # %% tags=["slow"]
-study_plots.criteria_table(study_plots.recorded_study("criteria_study_vgg16"))
+study_plots.criteria_table(study_plots.recorded_study("criteria_vgg16"))
 
 # %% [markdown]
 # Nearer to the paper in one respect: the weights have only 0.39 inside the layers. Nothing was fine-tuned here, so that fine-tuning
@@ -406,7 +406,7 @@ tables.comparison(
 # And which criterion is best to *prune* with? Table and ruler judge one filter at a time. Here are the paper's curves again:
 # twelve steps down to 15 % of the filters, only 30 minibatches of retraining after each, scores measured anew before
 # every step, and the oracle itself among them. Three seeds; bands from the worst to the best. (Half an hour for a seed, so
-# we did it for you: `python -m solutions.criteria_study`.)
+# we did it for you: `python -m studies.criteria`.)
 
 # %% tags=["slow"]
 study_plots.criteria_curves(study)

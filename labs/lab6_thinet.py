@@ -48,12 +48,12 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from course_utils import plots, tables
 from course_utils.baseline import baseline
 from course_utils.checking import check
 from course_utils.checkpoints import load_network, save_network
 from course_utils.networks import resnet20
-from course_utils.onnx_files import export_onnx, measure_onnx
+from course_utils.onnx_files.measuring import export_onnx, measure_onnx
+from course_utils.pictures import plots, tables
 from course_utils.training import evaluate, train
 from minicifar import Loader, MiniCIFAR
 
@@ -62,10 +62,10 @@ from minicifar import Loader, MiniCIFAR
 # of lab 3, and a function that looks over the next layer's shoulder.
 
 # %%
-from solutions.graph import Group
+from solutions.graph.groups import Group
 from solutions.iterative import l1_ranking, plan_step
 from solutions.next_layer import next_layer, sampled_patches
-from solutions.pruner import groups_left, kept_without, prunable_groups, prune
+from solutions.surgery import groups_left, kept_without, prunable_groups, prune
 
 # %%
 train_images, val_images, test_images = MiniCIFAR("train"), MiniCIFAR("val"), MiniCIFAR("test")

@@ -51,19 +51,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from course_utils import plots, tables
 from course_utils.baseline import baseline
 from course_utils.checking import check
 from course_utils.checkpoints import load_history, load_network, save_network
 from course_utils.networks import from_torchvision, parameter_count, resnet20
-from course_utils.onnx_files import export_onnx, measure_onnx
+from course_utils.onnx_files.measuring import export_onnx, measure_onnx
+from course_utils.pictures import plots, tables
 from course_utils.training import evaluate, train
 from minicifar import Loader, MiniCIFAR
-from solutions.graph import channel_groups, export_graph
-from solutions.graph_picture import draw_graph
-from solutions.plain_graph import JOINING, PASSING, plain_graph
-from solutions.pruner import l1_plan, parameters_left, prunable_groups, prune, silence
-from solutions.timing import compare
+from solutions.graph.groups import channel_groups, export_graph
+from solutions.graph.picture import draw_graph
+from solutions.graph.plain import JOINING, PASSING, plain_graph
+from solutions.surgery import l1_plan, parameters_left, prunable_groups, prune, silence
+from solutions.speedup import compare
 
 # %% [markdown]
 # ## 1. The network as a graph   (15 min)

@@ -56,15 +56,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from course_utils import alpha_plots, plots, study_plots, tables
-from course_utils.alpha_explorer import alpha_explorer
 from course_utils.baseline import baseline
 from course_utils.checking import check
 from course_utils.checkpoints import load_history, load_network, save_network
-from course_utils.driving_scenes import Pairs, driving_scenes
 from course_utils.networks import parameter_count, rgb_autoencoder
-from course_utils.onnx_files import export_onnx, measure_onnx
-from course_utils.ssim import reconstruction_loss, ssim
+from course_utils.onnx_files.measuring import export_onnx, measure_onnx
+from course_utils.pictures import alpha_plots, plots, study_plots, tables
+from course_utils.pictures.alpha_explorer import alpha_explorer
+from course_utils.scenes.driving_scenes import Pairs, driving_scenes
+from course_utils.scenes.ssim import reconstruction_loss, ssim
 from course_utils.timing import evaluating
 from course_utils.training import evaluate, train
 from minicifar import Loader, MiniCIFAR
@@ -75,9 +75,9 @@ from minicifar import Loader, MiniCIFAR
 # that runs two networks in turn.
 
 # %%
-from solutions.chains import NORMS, Link, chain, outputs
+from solutions.graph.chains import NORMS, Link, chain, outputs
 from solutions.alpha_training import kept_widths, start_from_ranking, train_through
-from solutions.timing import compare
+from solutions.speedup import compare
 
 # %%
 train_images, val_images, test_images = MiniCIFAR("train"), MiniCIFAR("val"), MiniCIFAR("test")
@@ -483,7 +483,7 @@ check("lab8_alpha_onnx")
 # random weights has 25 + 12. Three seeds each: the mean, and in brackets the lowest and the highest.
 
 # %% tags=["slow"]
-study_plots.alpha_table(study_plots.recorded_study("alpha_study"))
+study_plots.alpha_table(study_plots.recorded_study("alpha"))
 
 # %% [markdown]
 # Look at the upper half first. **The start decides, not the fading.** With a start from the ranking, a quick fall of alpha and
@@ -570,7 +570,7 @@ alpha_plots.picture_rows(shown)
 # %% [markdown]
 # The report pruned encoder and decoder together, and also one after the other, and recommends *together*: every time that
 # alpha reaches 0 costs something, so once is better than twice. Here it is with 64 × 64 pixels and more patience
-# (`python -m solutions.autoencoder_study`): 60 epochs for the original, 30 for every way to the narrow network, which has 12.5 %
+# (`python -m studies.autoencoder`): 60 epochs for the original, 30 for every way to the narrow network, which has 12.5 %
 # of the parameters; the loss on 200 new scenes, three seeds.
 #
 # | | loss | of the seeds |

@@ -16,7 +16,7 @@
 # Five minutes, eight slides; leave out what you do not need. Pictures and tables come from the files that the challenge
 # notebook made; change the words. A cell's slide type (the gears on the right) says where a slide begins; this cell is skipped. Then, in a terminal,
 # ```
-# python -m course_utils.slides presentation.ipynb
+# python -m course_utils.pictures.slides presentation.ipynb
 # ```
 # runs everything and writes `presentation.slides.html`, which needs no network. Move with the arrow keys, f: full screen,
 # Ctrl-P: a PDF.
@@ -24,11 +24,11 @@
 # %% slideshow={"slide_type": "skip"}
 from IPython.display import Markdown
 
-from course_utils import plots, tables
-from course_utils.challenge_report import board_entries, compared, pareto, team_entries
-from course_utils.challenge_score import RULES, score_onnx
+from course_utils.challenge.report import board_entries, compared, pareto, team_entries
+from course_utils.challenge.score import RULES, score_onnx
 from course_utils.checkpoints import load_history, load_network
 from course_utils.networks import vgg_mini
+from course_utils.pictures import plots, tables
 from minicifar import load
 
 plots.plt.rcParams["figure.dpi"] = 200  # sharp on a projector

@@ -13,7 +13,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from solutions.chains import NORMS, Link, chain, outputs
+from solutions.graph.chains import NORMS, Link, chain, outputs
 from solutions.merging import (
     merge_1x1_conv,
     merge_1x1_linear,

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from course_utils.timing import evaluating
 from course_utils.training import train
-from solutions.chains import NORMS, chain, outputs
+from solutions.graph.chains import NORMS, chain, outputs
 
 
 def kept_widths(

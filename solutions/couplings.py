@@ -1,6 +1,6 @@
 """What must lose the same channels together, on small graphs (see `plain_graph` for their form).
 
-After Martineau's poster on pruning from the ONNX graph. `solutions.graph` does the same for any network.
+After Martineau's poster on pruning from the ONNX graph. `solutions.graph.groups.groups` does the same for any network.
 """
 
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from solutions.plain_graph import JOINING, PASSING
+from solutions.graph.plain import JOINING, PASSING
 
 
 def consumers(graph: list[dict[str, Any]], tensor: str) -> list[dict[str, Any]]:

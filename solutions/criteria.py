@@ -19,7 +19,7 @@ from solutions.activation_criteria import (
     obd_scores,
 )
 from solutions.feature_maps import Batches, Maps, Scores, on_maps, over_tensors, owner, tensor_means, weight_scores
-from solutions.graph import Group
+from solutions.graph.groups import Group
 
 
 def taylor_scores(activation: Tensor, gradient: Tensor) -> Tensor:

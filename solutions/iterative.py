@@ -21,8 +21,8 @@ from course_utils.files import atomic
 from course_utils.networks import parameter_count
 from course_utils.training import evaluate as evaluate_on
 from course_utils.training import train
-from solutions.graph import Group
-from solutions.pruner import (
+from solutions.graph.groups import Group
+from solutions.surgery import (
     channels_to_keep,
     groups_left,
     l1_norms,

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from course_utils.training import train
-from solutions.training import training_step
+from solutions.training_step import training_step
 
 
 def magnitude_mask(weight: Tensor, sparsity: float) -> Tensor:

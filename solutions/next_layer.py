@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from course_utils.timing import evaluating
 from solutions.feature_maps import is_plain, readers, watched
-from solutions.graph import Group
+from solutions.graph.groups import Group
 
 
 def next_layer(network: nn.Module, group: Group) -> str:

@@ -23,8 +23,8 @@ from tqdm.auto import tqdm
 from course_utils.files import atomic
 from course_utils.timing import evaluating
 from solutions.feature_maps import is_plain, readers
-from solutions.graph import Group
-from solutions.pruner import silence, without
+from solutions.graph.groups import Group
+from solutions.surgery import silence, without
 
 Batches = Sequence[tuple[Tensor, Tensor]]
 PIECE = 128  # channels that are ablated before the result is kept

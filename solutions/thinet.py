@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from solutions.graph import Group
+from solutions.graph.groups import Group
 from solutions.next_layer import next_layer, sampled_patches
-from solutions.pruner import groups_left, kept_without, prune
+from solutions.surgery import groups_left, kept_without, prune
 
 
 def sample_contributions(patches: Tensor, weight: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from course_utils.networks import from_torchvision, resnet20, vgg_mini
 from solutions.alpha_branch import AlphaNetwork, alpha_schedule, shrink
 from solutions.alpha_training import kept_widths, start_from_ranking, train_through
-from solutions.chains import Link, chain
+from solutions.graph.chains import Link, chain
 
 TOLERANCE = 1e-10  # of the outputs' standard deviation, in float64
 

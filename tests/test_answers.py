@@ -7,7 +7,7 @@ import pytest
 from torch import nn
 
 from autograder.answers import Answer, answers
-from autograder.editions import check_files, exercises, graded_labs, references
+from autograder.authoring.editions import check_files, exercises, graded_labs, references
 from course_utils.checking import Verdict, run_tests
 
 BANK = [(lab, answer) for lab in graded_labs() for answer in answers(lab)]

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from autograder import thresholds
-from autograder.editions import LabError
+from autograder.authoring import thresholds
+from autograder.authoring.editions import LabError
 from course_utils import artifacts
 from course_utils.checking import NotComparable, Outcome, Verdict
-from course_utils.onnx_files import Measured
+from course_utils.onnx_files.measuring import Measured
 
 
 def network(accuracy: float, fingerprint: str = "here") -> Measured:

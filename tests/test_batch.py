@@ -18,13 +18,13 @@ import nbformat
 import pytest
 from nbgrader.api import Gradebook
 
-from autograder import batch, worker
-from autograder.batch import Options, grade_lab, read_judged
+from autograder.authoring.editions import points
+from autograder.authoring.release import release
 from autograder.course import ROOT, CourseError
 from autograder.demo import filled_in
-from autograder.editions import points
-from autograder.release import release
-from autograder.report import results
+from autograder.grading import batch, worker
+from autograder.grading.batch import Options, grade_lab, read_judged
+from autograder.reports.gradebook import results
 
 LAB = "lab3_l1_filters"
 STUDENTS = [f"student{number}" for number in range(4)]

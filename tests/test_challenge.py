@@ -11,18 +11,18 @@ from challenge_files import colours, few_images, linear_file, weights
 from onnx import numpy_helper
 from torch import nn
 
-from course_utils import challenge
-from course_utils.challenge import ChallengeError, levels_and_scale, standing, submit
-from course_utils.challenge_score import score_onnx
-from course_utils.onnx_files import OnnxFileError, export_onnx, run_onnx
+from course_utils.challenge import entry
+from course_utils.challenge.entry import ChallengeError, levels_and_scale, standing, submit
+from course_utils.challenge.score import score_onnx
+from course_utils.onnx_files.measuring import OnnxFileError, export_onnx, run_onnx
 
 
 @pytest.fixture(autouse=True)
 def tiny(monkeypatch, tmp_path):
     """Few images, a working folder of its own, and a baseline that nobody has to measure."""
-    monkeypatch.setattr(challenge, "load", few_images)
+    monkeypatch.setattr(entry, "load", few_images)
     baseline = [{"team": "the course", "name": "vgg_mini", "accuracy": 0.5, "score": 0.19, "status": "not qualified"}]
-    monkeypatch.setattr(challenge, "baseline_entry", lambda dataset, test: baseline)
+    monkeypatch.setattr(entry, "baseline_entry", lambda dataset, test: baseline)
     monkeypatch.chdir(tmp_path)
 
 
@@ -184,7 +184,7 @@ def test_an_entry_of_others_is_never_replaced(tmp_path):
 
 
 def test_static_quantisation_is_8_bits_throughout(exported, tmp_path):
-    path = challenge.quantize_static(exported, colours("train"), tmp_path / "q.onnx")
+    path = entry.quantize_static(exported, colours("train"), tmp_path / "q.onnx")
     found = score_onnx(path)
     assert {(row.q_w, row.q_a) for row in found.operators} == {(8, 8)}
     assert found.macs == score_onnx(exported).macs
@@ -192,7 +192,7 @@ def test_static_quantisation_is_8_bits_throughout(exported, tmp_path):
 
 
 def test_dynamic_quantisation_is_8_bits_throughout(exported, tmp_path):
-    path = challenge.quantize_dynamic(exported, tmp_path / "q.onnx")
+    path = entry.quantize_dynamic(exported, tmp_path / "q.onnx")
     assert {(row.q_w, row.q_a) for row in score_onnx(path).operators if row.op.endswith("Integer")} == {(8, 8)}
     assert run_onnx(path, colours("test"))[1] == pytest.approx(run_onnx(exported, colours("test"))[1], rel=0.05)
 
@@ -205,13 +205,13 @@ def test_calibration_sees_all_classes(exported, tmp_path, monkeypatch):
         return iter([(images.images.float(), images.labels)])
 
     monkeypatch.setattr("minicifar.Loader", loader)
-    challenge.quantize_static(exported, colours("train"), tmp_path / "q.onnx", count=8)
+    entry.quantize_static(exported, colours("train"), tmp_path / "q.onnx", count=8)
     assert set(seen) == {0, 1, 2, 3} and len(seen) == 8
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4, 8])
 def test_weights_of_few_bits(bits, exported):
-    path = challenge.quantize_weights(exported, bits)
+    path = entry.quantize_weights(exported, bits)
     assert path.name == f"network-w{bits}.onnx"
     rows = [row for row in score_onnx(path).tensors if row.name.endswith("_levels")]
     assert len(rows) == 2 and all(row.bits <= bits for row in rows if row.elements > 100)
@@ -243,25 +243,25 @@ def test_levels_are_half_a_step_from_the_weights():
 
 def test_a_weight_can_be_left_as_it_is(exported, tmp_path):
     name = next(t.name for t in onnx.load(exported).graph.initializer if len(t.dims) == 4)
-    path = challenge.quantize_weights(exported, 1, tmp_path / "q.onnx", leave=[name])
+    path = entry.quantize_weights(exported, 1, tmp_path / "q.onnx", leave=[name])
     kept = {tensor.name: numpy_helper.to_array(tensor) for tensor in onnx.load(path).graph.initializer}
     assert kept[name].dtype == np.float32
 
 
 def test_a_quantised_file_keeps_what_it_says_of_itself(exported, tmp_path):
-    path = challenge.quantize_weights(exported, 4, tmp_path / "q.onnx")
+    path = entry.quantize_weights(exported, 4, tmp_path / "q.onnx")
     assert {entry.key for entry in onnx.load(path).metadata_props} >= {"made_by", "recipe"}
 
 
 def test_a_file_is_quantised_once(exported, tmp_path):
-    path = challenge.quantize_weights(exported, 4, tmp_path / "q.onnx")
+    path = entry.quantize_weights(exported, 4, tmp_path / "q.onnx")
     with pytest.raises(ChallengeError, match="quantised already"):
-        challenge.quantize_weights(path, 2)
+        entry.quantize_weights(path, 2)
 
 
 def test_quantising_what_is_not_there(tmp_path):
     with pytest.raises(ChallengeError, match="export the network first"):
-        challenge.quantize_dynamic(tmp_path / "none.onnx")
+        entry.quantize_dynamic(tmp_path / "none.onnx")
 
 
 def test_the_linear_file_is_what_it_is_taken_for(tmp_path):

@@ -8,9 +8,9 @@ import pytest
 from challenge_files import few_images, linear_file, weights
 from onnx import TensorProto, helper, numpy_helper
 
-from course_utils import challenge, challenge_score
-from course_utils.challenge_score import score_onnx
-from course_utils.onnx_files import OnnxFileError, run_onnx
+from course_utils.challenge import entry, score
+from course_utils.challenge.score import score_onnx
+from course_utils.onnx_files.measuring import OnnxFileError, run_onnx
 
 INPUTS, CLASSES = 3 * 32 * 32, 4
 N = INPUTS * CLASSES
@@ -248,7 +248,7 @@ def test_functions_are_refused_by_name(graph):
 
 
 def test_a_file_of_very_many_wires_is_refused(graph, monkeypatch):
-    monkeypatch.setattr(challenge_score, "MOST_WIRES", 2)
+    monkeypatch.setattr(score, "MOST_WIRES", 2)
     with pytest.raises(OnnxFileError, match=r"3 inputs, in which weights could hide: at most\s+2 are measured"):
         score_onnx(graph([FLAT, LINEAR]))
 
@@ -277,12 +277,12 @@ def test_a_table_of_the_images_is_refused(graph):
     path = graph(nodes, {"mixed": mixed, "numbers": numbers, "near": np.float32(0.01), "classes": classes})
     assert run_onnx(path, images)[0] == 1
     with pytest.raises(OnnxFileError, match=r"100.0% of the test images, and 40.0% when they are moved"):
-        challenge.measure(path, images, few_images("minicifar", "val"))
+        entry.measure(path, images, few_images("minicifar", "val"))
 
 
 def test_a_network_that_has_learned_something_is_not_refused(tmp_path):
     path = linear_file(tmp_path / "network.onnx", weights())
-    measured = [challenge.measure(path, *(few_images("minicifar", split) for split in ("test", "val"))) for _ in "ab"]
+    measured = [entry.measure(path, *(few_images("minicifar", split) for split in ("test", "val"))) for _ in "ab"]
     assert measured[0] == measured[1] and measured[0]["accuracy"] == 1
 
 
@@ -291,15 +291,15 @@ def test_a_network_that_has_learned_something_is_not_refused(tmp_path):
 
 @pytest.mark.parametrize("seeds", [None, 1.5, "12", [None], [True]])
 def test_seeds_that_are_none(seeds):
-    with pytest.raises(challenge.ChallengeError, match="seeds= must be whole numbers"):
-        challenge.seeds_of(seeds)
+    with pytest.raises(entry.ChallengeError, match="seeds= must be whole numbers"):
+        entry.seeds_of(seeds)
 
 
 def test_a_seed_of_numpy_is_one():
-    assert challenge.seeds_of(np.int64(3)) == [3]
+    assert entry.seeds_of(np.int64(3)) == [3]
 
 
 def test_a_method_that_is_no_text_is_refused_before_anything_is_measured(tmp_path):
-    with pytest.raises(challenge.ChallengeError, match="method="):
-        challenge.submit("x.onnx", name="x", team="us", method=len, folder=tmp_path / "challenge")
+    with pytest.raises(entry.ChallengeError, match="method="):
+        entry.submit("x.onnx", name="x", team="us", method=len, folder=tmp_path / "challenge")
     assert not (tmp_path / "challenge").exists()

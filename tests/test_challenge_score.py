@@ -7,9 +7,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from course_utils.challenge_score import RULES, score_onnx, type_bits
+from course_utils.challenge.score import RULES, score_onnx, type_bits
 from course_utils.networks import vgg_mini
-from course_utils.onnx_files import OnnxFileError, export_onnx, measure_onnx
+from course_utils.onnx_files.measuring import OnnxFileError, export_onnx, measure_onnx
 
 INPUTS, CLASSES = 3 * 32 * 32, 2
 N = INPUTS * CLASSES  # weights of the linear layer in these files, and its multiply-adds

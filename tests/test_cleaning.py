@@ -11,7 +11,7 @@ from nbconvert.exporters import HTMLExporter
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from autograder.cleaning import (
+from autograder.grading.cleaning import (
     LARGEST_OUTPUTS,
     LONGEST_MARKDOWN,
     LONGEST_TEXT,

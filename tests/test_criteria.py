@@ -32,9 +32,9 @@ from solutions.criteria import (
     taylor_scores,
 )
 from solutions.feature_maps import Maps, visit
-from solutions.graph import Group, Slot
+from solutions.graph.groups import Group, Slot
 from solutions.iterative import plan_step
-from solutions.pruner import prunable_groups
+from solutions.surgery import prunable_groups
 
 
 def numbers(*shape: int, seed: int = 0) -> Tensor:

@@ -7,12 +7,12 @@ import pytest
 import torch
 from noise import Noise
 
-from course_utils import study_plots
 from course_utils.networks import vgg_mini
-from solutions import criteria_study
+from course_utils.pictures import study_plots
 from solutions.criteria import CRITERIA
-from solutions.criteria_study import CURVES, LEFT, STEPS, FewBatches, correlations, curve, ranking_by
-from solutions.pruner import prunable_groups
+from solutions.surgery import prunable_groups
+from studies import criteria
+from studies.criteria import CURVES, LEFT, STEPS, FewBatches, correlations, curve, ranking_by
 
 
 def test_few_batches_go_on_where_they_stopped() -> None:
@@ -48,9 +48,9 @@ def test_the_table_has_the_mean_of_the_seeds_beside_the_paper_and_the_best_first
 
 @pytest.mark.parametrize("criterion", ["random", "Taylor", "oracle"])
 def test_a_curve_goes_down_to_few_filters(criterion: str, monkeypatch: Any) -> None:
-    monkeypatch.setattr(criteria_study, "Loader", lambda *_, **__: Noise(3))
-    monkeypatch.setattr(criteria_study, "STEPS", 3)
-    monkeypatch.setattr(criteria_study, "MINIBATCHES", 2)
+    monkeypatch.setattr(criteria, "Loader", lambda *_, **__: Noise(3))
+    monkeypatch.setattr(criteria, "STEPS", 3)
+    monkeypatch.setattr(criteria, "MINIBATCHES", 2)
     network, batches = vgg_mini(widths=(6, 8)), list(Noise(3))
     groups = prunable_groups(network, torch.zeros(2, 3, 32, 32))
     points = curve(network, groups, None, Noise(3), ranking_by(criterion, batches, 0), 0, "cpu")

@@ -6,9 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from course_utils.driving_scenes import Pairs, driving_scenes
 from course_utils.networks import rgb_autoencoder
-from course_utils.ssim import reconstruction_loss
+from course_utils.scenes.driving_scenes import Pairs, driving_scenes
+from course_utils.scenes.ssim import reconstruction_loss
 from course_utils.training import mean_loss, train
 
 

@@ -8,8 +8,8 @@ import pytest
 from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_notebook
 
-from autograder import editions
-from autograder.editions import LabError, exercise_source, missing_names, shorten, source_edition
+from autograder.authoring import editions
+from autograder.authoring.editions import LabError, exercise_source, missing_names, shorten, source_edition
 
 LABS = editions.lab_names()
 GRADED = editions.graded_labs()

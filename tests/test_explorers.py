@@ -2,8 +2,8 @@
 
 import pytest
 
-from course_utils.explorers import chain_costs
 from course_utils.networks import parameter_count, vgg_mini
+from course_utils.pictures.keep_ratio_explorer import chain_costs
 from solutions.costs import count_macs
 
 

@@ -19,15 +19,15 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell
 from onnx import TensorProto, helper, numpy_helper
 
-from autograder.batch import Options, grade_lab
+from autograder.authoring.editions import points, source_edition
 from autograder.course import must, nbgrader
 from autograder.demo import filled_in
-from autograder.editions import points, source_edition
-from autograder.engine import Grader, verdict_of
-from autograder.report import Submission as Entry
-from autograder.report import submissions
-from autograder.sandbox import Limits
-from autograder.submissions import NOTES, Submission, grade_id, read_submission, take_in
+from autograder.grading.batch import Options, grade_lab
+from autograder.grading.engine import Grader, verdict_of
+from autograder.grading.submissions import NOTES, Submission, grade_id, read_submission, take_in
+from autograder.reports.gradebook import Submission as Entry
+from autograder.reports.gradebook import submissions
+from autograder.sandbox.warm import Limits
 
 LAB = "lab3_l1_filters"
 NOTEBOOK = f"{LAB}.ipynb"

@@ -5,8 +5,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision_networks import difference, random_plan
 
-from solutions.graph import Group, channel_groups, export_graph
-from solutions.pruner import parameters_left, problem_with, prunable_groups, prune, silence
+from solutions.graph.groups import Group, channel_groups, export_graph
+from solutions.surgery import parameters_left, problem_with, prunable_groups, prune, silence
 
 
 class Net(nn.Module):

@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 import torch
 
-from autograder.editions import exercise_source, points, references, source_edition
-from course_utils import plots
-from course_utils.augmentation_explorer import augmentation_explorer
+from autograder.authoring.editions import exercise_source, points, references, source_edition
 from course_utils.networks import vgg_mini
+from course_utils.pictures import plots
+from course_utils.pictures.augmentation_explorer import augmentation_explorer
 from course_utils.training import evaluate, train
 from minicifar import CIFAR10, MEAN, STD, Loader, MiniCIFAR
 from minicifar.datasets import mini_positions
 from minicifar.loader import PADDING, draw_augmentation
 from solutions.images import crop_and_flip, normalize, subset_indices
-from solutions.training import accuracy, training_step
+from solutions.training_step import accuracy, training_step
 
 LAB = "lab0_minicifar"
 matplotlib.use("Agg")

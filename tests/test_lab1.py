@@ -9,9 +9,9 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from course_utils import networks, timing
-from course_utils.cost_explorer import cost_explorer
 from course_utils.networks import parameter_count, resnet20, resnet56, vgg16, vgg_mini
-from course_utils.onnx_files import export_onnx, measure_onnx
+from course_utils.onnx_files.measuring import export_onnx, measure_onnx
+from course_utils.pictures.cost_explorer import cost_explorer
 from solutions.costs import (
     conv_macs,
     count_macs,

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from autograder.checks.test_lab7_onnx_graph import classifier, conv, op
 from course_utils.networks import ResNet, vgg_mini
 from solutions.couplings import concat_offsets, consumers, coupled_channels, features_of_channel
-from solutions.graph import channel_groups, export_graph
-from solutions.plain_graph import plain_graph
+from solutions.graph.groups import channel_groups, export_graph
+from solutions.graph.plain import plain_graph
 
 IMAGE = torch.zeros(2, 3, 32, 32)
 

@@ -8,9 +8,9 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from course_utils import alpha_explorer as explorer
-from course_utils import alpha_plots
 from course_utils.networks import parameter_count, vgg_mini
+from course_utils.pictures import alpha_explorer as explorer
+from course_utils.pictures import alpha_plots
 from solutions import alpha_branch
 from solutions.alpha_branch import AlphaNetwork, alpha_mix, alpha_schedule, make_branch, shrink
 from solutions.alpha_training import kept_widths

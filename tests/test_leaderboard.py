@@ -15,9 +15,9 @@ from onnx import helper
 from rich.console import Console
 from typer.testing import CliRunner
 
-from autograder import leaderboard, measure_entry
 from autograder.__main__ import app
-from autograder.leaderboard import (
+from autograder.challenge import board, measure_entry
+from autograder.challenge.board import (
     LeaderboardError,
     Measurers,
     as_table,
@@ -26,12 +26,12 @@ from autograder.leaderboard import (
     one_line,
     write_board,
 )
-from autograder.leaderboard_page import board_data
-from autograder.rerun import Repeated, rerun, train_again
-from autograder.sandbox import SandboxError
+from autograder.challenge.page import board_data
+from autograder.challenge.rerun import Repeated, rerun, train_again
+from autograder.sandbox.warm import SandboxError
 from course_utils import challenge
-from course_utils.challenge import file_hash
-from course_utils.challenge_score import RULES, score_onnx
+from course_utils.challenge.entry import file_hash
+from course_utils.challenge.score import RULES, score_onnx
 
 MOSTLY_WRONG = weights()[:, [0, 1, 3, 2]]  # two of four classes
 
@@ -61,9 +61,9 @@ class Here:
 @pytest.fixture
 def here(monkeypatch, tmp_path):
     """Few images, measured in this process, with a cache of its own → the folder of the submissions."""
-    monkeypatch.setattr(leaderboard, "Measurers", Here)
-    monkeypatch.setattr(leaderboard, "load", few_images)
-    monkeypatch.setattr(leaderboard, "cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setattr(board, "Measurers", Here)
+    monkeypatch.setattr(board, "load", few_images)
+    monkeypatch.setattr(board, "cache_folder", lambda: tmp_path / "cache")
     Here.folder, Here.calls = tmp_path, 0
     (tmp_path / "entries").mkdir()
     return tmp_path / "entries"
@@ -93,8 +93,8 @@ def test_everything_is_measured_from_the_file(here):
 
 
 def test_what_submit_writes_is_taken_as_it_is(here, monkeypatch, tmp_path):
-    monkeypatch.setattr(challenge, "load", few_images)
-    monkeypatch.setattr(challenge, "baseline_entry", lambda *_: [])
+    monkeypatch.setattr(entry, "load", few_images)
+    monkeypatch.setattr(entry, "baseline_entry", lambda *_: [])
     challenge.submit(linear_file(tmp_path / "x.onnx"), name="linear", team="us", folder=here)
     found = lines(here)["us"]
     assert (found["status"], found["claims"]) == ("qualified", [])
@@ -173,7 +173,7 @@ def test_a_second_run_measures_nothing(here):
 def test_other_code_or_another_file_is_measured_again(here, monkeypatch):
     entry(here / "a")
     lines(here)
-    monkeypatch.setattr(leaderboard, "measuring_version", lambda: "new")
+    monkeypatch.setattr(board, "measuring_version", lambda: "new")
     lines(here)
     assert Here.calls == 2
     entry(here / "a", 2 * weights())
@@ -256,7 +256,7 @@ def test_any_field_may_be_anything(value, here):
     (found,) = make_boards(here, ["minicifar"], workers=1)[0]["entries"]
     assert found["status"] == "qualified"
     assert found["team"] and found["name"]
-    for what, longest in leaderboard.LONGEST.items():
+    for what, longest in board.LONGEST.items():
         assert len(found[what]) <= longest and found[what].isprintable()
     json.dumps(found, allow_nan=False)
 
@@ -420,14 +420,14 @@ def test_in_a_terminal_of_80_columns_nothing_is_cut(here):
 
 @pytest.fixture(scope="module")
 def in_sandbox(bubblewrap, images_at_hand):
-    fingerprint = leaderboard.load("minicifar", "test").fingerprint
+    fingerprint = board.load("minicifar", "test").fingerprint
     with Measurers("minicifar", fingerprint, "bubblewrap", 120) as measure:
         yield measure
 
 
 def test_the_sandbox_measures_the_same_as_a_process_outside(in_sandbox, tmp_path):
     path = linear_file(tmp_path / "x.onnx")
-    outside = challenge.measure(path, *(leaderboard.load("minicifar", split) for split in ("test", "val")))
+    outside = challenge.measure(path, *(board.load("minicifar", split) for split in ("test", "val")))
     assert in_sandbox(path.read_bytes()) == {"measured": outside}
 
 
@@ -488,7 +488,7 @@ def test_training_has_a_time_limit(bubblewrap):
 
 
 def test_rerun_says_whether_the_accuracy_holds(here, monkeypatch, tmp_path):
-    from autograder import rerun as module
+    from autograder.challenge import rerun as module
 
     folder = entry(here / "us", seeds=[1, 2, 3])
     (folder / "train.py").write_text("")

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from autograder.leaderboard_page import board_data, page, pareto_front
+from autograder.challenge.page import board_data, page, pareto_front
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]

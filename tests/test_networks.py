@@ -7,7 +7,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from course_utils import networks
 from course_utils.networks import build, parameter_count
-from solutions.pruner import prunable_groups, prune
+from solutions.surgery import prunable_groups, prune
 
 BUILDERS = ["vgg_mini", "vgg16", "resnet20", "resnet56", "resnet18", "mobile_mini"]
 

@@ -16,7 +16,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from course_utils.networks import builder, resnet20, vgg_mini
-from course_utils.onnx_files import (
+from course_utils.onnx_files.measuring import (
     OnnxFileError,
     comparable,
     counted_operators,

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from course_utils.networks import from_torchvision, resnet20, vgg_mini
 from solutions import oracle as oracles
-from solutions.graph import Group
+from solutions.graph.groups import Group
 from solutions.oracle import ablation_losses, losses_without, naive_losses, oracle, prepared, rest_of_the_network
-from solutions.pruner import groups_left, prunable_groups, prune
+from solutions.surgery import groups_left, prunable_groups, prune
 
 
 def lively(network: nn.Module) -> nn.Module:

@@ -10,8 +10,8 @@ from torchvision_networks import SMALLEST, compared, difference_of_one_wrong, im
 
 from course_utils.checkpoints import load_network, save_network
 from course_utils.networks import resnet20, vgg_mini
-from solutions.graph import Group, channel_groups, export_graph
-from solutions.pruner import (
+from solutions.graph.groups import Group, channel_groups, export_graph
+from solutions.surgery import (
     PlanError,
     channels_to_keep,
     groups_left,

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from autograder.editions import exercises, lab_names
-from autograder.support import STUDENT_FILES, support_files
+from autograder.authoring.editions import exercises, lab_names
+from autograder.authoring.support import STUDENT_FILES, support_files
 
 PACKAGE_OF = {"PIL": "pillow", "IPython": "ipython"}
 OURS = {"minicifar", "course_utils", "solutions"}

@@ -20,8 +20,8 @@ from nbgrader.api import Gradebook
 from rich.console import Console
 
 from autograder.course import put_tools_on_path
-from autograder.report import as_table, results, submissions
-from autograder.reports import file_name, histogram, write_reports
+from autograder.reports.gradebook import as_table, results, submissions
+from autograder.reports.page import file_name, histogram, write_reports
 from course_utils.checking import Outcome, Verdict
 
 LAB = "lab3_l1_filters"

@@ -11,18 +11,20 @@ import pytest
 import torch
 from noise import Noise
 
-from course_utils import networks, study_plots
+from course_utils import networks
 from course_utils.networks import parameter_count, vgg_mini
-from solutions import results, timing
-from solutions.graph import Group
-from solutions.pruner import prunable_groups
-from solutions.results import METHODS, Run, markdown, rows
-from solutions.runs import at_most, keep_results, read_results
+from course_utils.pictures import study_plots
+from solutions import speedup
+from solutions.graph.groups import Group
+from solutions.surgery import prunable_groups
+from studies import results
+from studies.results import METHODS, Run, markdown, rows
+from studies.runs import at_most, keep_results, read_results
 
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(timing, "LEAST_SECONDS", 0.001)
+    monkeypatch.setattr(speedup, "LEAST_SECONDS", 0.001)
 
 
 DOCS = Path(__file__).parents[1] / "docs"

@@ -8,13 +8,13 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from autograder.authoring.editions import points
+from autograder.authoring.release import answers_in, contents, release
+from autograder.authoring.support import support_files
 from autograder.course import ROOT, must, nbgrader
 from autograder.demo import filled_in
-from autograder.editions import points
-from autograder.engine import checked_exercise, verdict_of
-from autograder.release import answers_in, contents, release
-from autograder.report import Result, feedback_pages, results
-from autograder.support import support_files
+from autograder.grading.engine import checked_exercise, verdict_of
+from autograder.reports.gradebook import Result, feedback_pages, results
 
 LAB = "lab3_l1_filters"
 MISTAKES: dict[str, dict[str, str | None]] = {

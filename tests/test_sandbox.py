@@ -9,9 +9,11 @@ from typing import Any
 import psutil
 import pytest
 
-from autograder import confinement, sandbox
-from autograder.sandbox import ROOT, Ended, Limits, SandboxError, Warm, processes_below
-from autograder.support import support_files
+from autograder.authoring.support import support_files
+from autograder.course import ROOT
+from autograder.sandbox import confinement
+from autograder.sandbox import warm as sandbox
+from autograder.sandbox.warm import Ended, Limits, SandboxError, Warm, processes_below
 
 LIMITS = Limits(memory_megabytes=1000, processes=16, disk_megabytes=20, cpu_seconds=30)
 Run = Callable[..., dict[str, Any]]
@@ -194,7 +196,7 @@ def test_nothing_is_left_of_a_submission(warm: Warm, run: Run) -> None:
     run("import os, time\nif not os.fork():\n    os.setsid()\n    if not os.fork(): time.sleep(600)\n    os._exit(0)")
     warm.end()
     if warm.process is not None:
-        assert [one for one in processes_below(warm.root) if sandbox.alive(one)] == []
+        assert [one for one in processes_below(warm.root) if warm.alive(one)] == []
 
 
 def test_cpu_time_is_limited(bubblewrap: str) -> None:
@@ -212,7 +214,7 @@ def test_cpu_time_is_limited(bubblewrap: str) -> None:
 def test_without_bubblewrap_grading_stops_and_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(SandboxError, match="apt install bubblewrap"):
-        sandbox.bubblewrap()
+        warm.bubblewrap()
 
 
 def test_a_bubblewrap_that_does_not_work_is_no_sandbox(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -221,7 +223,7 @@ def test_a_bubblewrap_that_does_not_work_is_no_sandbox(monkeypatch: pytest.Monke
     broken.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     with pytest.raises(SandboxError, match="no permission"):
-        sandbox.bubblewrap()
+        warm.bubblewrap()
 
 
 def test_plain_processes_have_limits_too() -> None:

@@ -11,16 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from course_utils import study_plots
 from course_utils.networks import parameter_count, resnet20, vgg_mini
+from course_utils.pictures import study_plots
 from course_utils.training import Evaluation
-from solutions import when_to_prune
-from solutions.graph import Group
+from solutions.graph.groups import Group
 from solutions.iterative import group_sensitivity, l1_ranking, lowest_everywhere, plan_step, prune_iteratively
-from solutions.pruner import prunable_groups, prune
-from solutions.runs import narrow_control
 from solutions.schedules import cubic_sparsity, narrow_twin, prune_and_reset, sensitivity_scan
-from solutions.when_to_prune import spread, study
+from solutions.surgery import prunable_groups, prune
+from studies import when_to_prune
+from studies.runs import narrow_control
+from studies.when_to_prune import spread, study
 
 IMAGES = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 

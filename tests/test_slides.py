@@ -11,9 +11,10 @@ import pytest
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from course_utils import challenge, challenge_report, slides
-from course_utils.challenge_report import board_entries, front, pareto, team_entries
-from course_utils.slides import SlidesError, formula, page, split, with_formulas
+from course_utils.challenge import entry, report
+from course_utils.challenge.report import board_entries, front, pareto, team_entries
+from course_utils.pictures import slides
+from course_utils.pictures.slides import SlidesError, formula, page, split, with_formulas
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
@@ -73,7 +74,7 @@ def test_formulas_become_pictures_and_code_stays() -> None:
 
 
 def test_every_formula_of_the_challenge_and_the_presentation_can_be_drawn() -> None:
-    from autograder.editions import source_edition
+    from autograder.authoring.editions import source_edition
 
     for name in ("challenge", "presentation"):
         for cell in source_edition(name).cells:
@@ -168,7 +169,7 @@ def test_it_prints_a_page_a_slide(shown: Any) -> None:
 # what a team shows of its entries
 
 
-def entry(name: str, score: float | None, accuracy: float | None, team: str = "ants") -> dict[str, Any]:
+def one_entry(name: str, score: float | None, accuracy: float | None, team: str = "ants") -> dict[str, Any]:
     return {"team": team, "name": name, "score": score, "accuracy": accuracy}
 
 
@@ -190,8 +191,8 @@ def test_the_front_has_who_is_beaten_by_nobody() -> None:
 
 
 def test_a_teams_points_stand_among_the_others() -> None:
-    mine = [entry("first", 0.1, 0.85), entry("second", 0.01, 0.84)]
-    others = [entry("first", 0.1, 0.85), entry("bees", 0.05, 0.86, "bees"), entry("none", None, None, "cats")]
+    mine = [one_entry("first", 0.1, 0.85), one_entry("second", 0.01, 0.84)]
+    others = [one_entry("first", 0.1, 0.85), one_entry("bees", 0.05, 0.86, "bees"), one_entry("none", None, None, "cats")]
     axis = pareto(mine, others).axes[0]
     lines = {line.get_label(): line.get_xydata().tolist() for line in axis.get_lines()}
     assert lines["others"] == [[0.05, 0.86]] and lines["ours"] == [[0.1, 0.85], [0.01, 0.84]]
@@ -201,10 +202,10 @@ def test_a_teams_points_stand_among_the_others() -> None:
 
 
 def test_the_board_comes_from_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(challenge_report, "load", lambda *_: None)
-    monkeypatch.setattr(challenge_report, "baseline_entry", lambda *_: [entry("unpruned", 0.2, 0.9)])
+    monkeypatch.setattr(report, "load", lambda *_: None)
+    monkeypatch.setattr(report, "baseline_entry", lambda *_: [one_entry("unpruned", 0.2, 0.9)])
     assert board_entries(tmp_path)[0]["name"] == "unpruned"
-    board = {"dataset": "minicifar", "entries": [entry("bees", 0.05, 0.86)]}
+    board = {"dataset": "minicifar", "entries": [one_entry("bees", 0.05, 0.86)]}
     (tmp_path / "leaderboard.json").write_text(json.dumps(board))
     assert board_entries(tmp_path)[0]["name"] == "bees"
 
@@ -212,10 +213,10 @@ def test_the_board_comes_from_the_folder(tmp_path: Path, monkeypatch: pytest.Mon
 def test_two_files_are_compared_as_the_leaderboard_measures_them(tmp_path: Path, monkeypatch: Any) -> None:
     from challenge_files import few_images, linear_file
 
-    for module in (challenge, challenge_report):
+    for module in (entry, report):
         monkeypatch.setattr(module, "load", few_images)
     path = linear_file(tmp_path / "a.onnx")
-    table = challenge_report.compared(path, path)
+    table = report.compared(path, path)
     lines = {row[0]: row[1:] for row in table.rows}
     assert lines["parameters"] == ("12,288", "12,288", "1.00")
     assert lines["accuracy, test"] == ("100.0%", "100.0%", "+0.0 points")

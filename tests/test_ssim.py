@@ -5,7 +5,7 @@ import torch
 from skimage.metrics import structural_similarity
 from torch import Tensor
 
-from course_utils.ssim import reconstruction_loss, ssim
+from course_utils.scenes.ssim import reconstruction_loss, ssim
 
 
 def pictures(seed: int, *shape: int) -> Tensor:

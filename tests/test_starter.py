@@ -13,15 +13,16 @@ import torch
 from challenge_files import few_images
 from torch import nn
 
-from course_utils import challenge, networks
+from course_utils import networks
+from course_utils.challenge import entry
 from course_utils.checkpoints import load_network, save_network
 from course_utils.networks import vgg_mini
-from course_utils.onnx_files import export_onnx
+from course_utils.onnx_files.measuring import export_onnx
 from course_utils.training import train
-from solutions import runs, starter
 from solutions.binary import binarized, clip_weights, with_binary_weights
-from solutions.graph import Group
-from solutions.pruner import prunable_groups
+from solutions.graph.groups import Group
+from solutions.surgery import prunable_groups
+from studies import runs, starter
 
 SMALL = {"vgg_mini": (4, 6), "resnet20": (6, 4), "mobile_mini": (4, 6)}
 OPTIONS: dict[str, Any] = {"seed": 3, "epochs": 1, "retraining": 2}
@@ -36,8 +37,8 @@ def groups_of(recipe: str) -> list[Group]:
 def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Few images, and networks of a few channels (for resnet20 another vgg_mini), in a folder of their own."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(challenge, "load", few_images)
-    monkeypatch.setattr(challenge, "baseline_entry", lambda *_: [])
+    monkeypatch.setattr(entry, "load", few_images)
+    monkeypatch.setattr(entry, "baseline_entry", lambda *_: [])
     monkeypatch.setattr(starter, "load", few_images)
     for name, widths in SMALL.items():
         builder = networks.mobile_mini if name == "mobile_mini" else vgg_mini
@@ -60,7 +61,7 @@ def test_eight_entries_of_three_networks_are_made_and_say_how_to_go_on(
     budgets = {card["method"].split(":")[0]: card["method"].split("; ")[-1] for card in cards}
     assert budgets["vgg_mini"] == "1 epochs, then 2" and budgets["mobile_mini"] == "3 epochs, then 6"
     scored = {
-        name: challenge.score_onnx(f"entries/{challenge.entry_folder('the course', name)}/network.onnx")
+        name: entry.score_onnx(f"entries/{entry.entry_folder('the course', name)}/network.onnx")
         for name in starter.ENTRIES
     }
     assert {row.bits for row in scored["resnet20, half, L1"].tensors} == {32}
@@ -78,8 +79,8 @@ def test_an_entry_with_other_settings_is_made_again(small: Path) -> None:
     name = "vgg_mini, half, L1"
     starter.submit(name, small / "entries", **OPTIONS)
     starter.submit(name, small / "entries", **OPTIONS | {"retraining": 1})
-    (entry,) = (small / "entries").iterdir()
-    assert starter.read_card(entry)["method"].endswith("retrained; 1 epochs, then 1")
+    (written,) = (small / "entries").iterdir()
+    assert starter.read_card(written)["method"].endswith("retrained; 1 epochs, then 1")
 
 
 def test_a_network_of_other_images_is_not_taken(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,7 +94,7 @@ def test_a_network_of_other_images_is_not_taken(small: Path, monkeypatch: pytest
         return images
 
     monkeypatch.setattr(starter, "load", other_images)
-    monkeypatch.setattr(challenge, "load", other_images)
+    monkeypatch.setattr(entry, "load", other_images)
     starter.submit(name, small / "entries", **OPTIONS)
     assert {path.name for path in starter.KEPT.iterdir()} - before == {"other-images_4_classes"}
 
@@ -114,17 +115,17 @@ def test_a_stopped_retraining_is_no_entry_and_goes_on(small: Path, monkeypatch: 
 def test_the_script_that_goes_along_makes_the_same_network(small: Path) -> None:
     name = "mobile_mini, half, Taylor"
     starter.submit(name, small / "entries", **OPTIONS)
-    (entry,) = (small / "entries").iterdir()
-    code = (entry / "train.py").read_text(encoding="utf-8")
+    (written,) = (small / "entries").iterdir()
+    code = (written / "train.py").read_text(encoding="utf-8")
     compile(code, "train.py", "exec")
     assert "mobile_mini: 50% of the channels, chosen by Taylor" in code
     assert "seed=int(sys.argv[1]), epochs=1, retraining=2" in code
     again = starter.make(name, small / "again.onnx", kept=small / "kept", **OPTIONS)
-    assert again.read_bytes() == (entry / "network.onnx").read_bytes()
+    assert again.read_bytes() == (written / "network.onnx").read_bytes()
 
 
 def test_the_help_is_there() -> None:
-    said = subprocess.run([sys.executable, "-m", "solutions.starter", "--help"], capture_output=True, text=True).stdout
+    said = subprocess.run([sys.executable, "-m", "studies.starter", "--help"], capture_output=True, text=True).stdout
     assert "--retraining" in said
 
 
@@ -172,7 +173,7 @@ def test_a_network_trained_with_binary_weights_keeps_its_outputs_in_one_bit(tmp_
     assert torch.allclose(plain(batch[0]), expected, atol=1e-5)
     again = load_network(save_network(plain, tmp_path / "binary.safetensors"))
     export_onnx(again, tmp_path / "real.onnx")
-    path = challenge.quantize_weights(tmp_path / "real.onnx", 1, tmp_path / "bits.onnx")
+    path = entry.quantize_weights(tmp_path / "real.onnx", 1, tmp_path / "bits.onnx")
     assert np.allclose(outputs(path, batch[0]), plain(batch[0]).detach(), atol=1e-4)
 
 

@@ -16,9 +16,9 @@ import pytest
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from autograder import submissions
-from autograder.editions import graded, tags
-from autograder.submissions import NOTES, grade_id, read_file, read_submission, restored, take_in, unzipped
+from autograder.authoring.editions import graded, tags
+from autograder.grading import submissions
+from autograder.grading.submissions import NOTES, grade_id, read_file, read_submission, restored, take_in, unzipped
 
 STUB = "def {}(x):\n    raise NotImplementedError()"
 RIGHT = "def {}(x):\n    return {} * x"

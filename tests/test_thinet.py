@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from course_utils.networks import resnet20, vgg_mini
 from solutions.iterative import l1_ranking, plan_step
 from solutions.next_layer import next_layer, sampled_patches
-from solutions.pruner import prunable_groups, prune
 from solutions.ranks import average_ranks, spearman
+from solutions.surgery import prunable_groups, prune
 from solutions.thinet import (
     channels_to_remove,
     least_squares_scale,

@@ -8,15 +8,15 @@ import torch
 from torch import nn
 
 from course_utils.networks import vgg_mini
-from solutions import timing
-from solutions.timing import SETTINGS, Timing, compare, cuda_latency, peak_cuda_megabytes, peak_megabytes
+from solutions import speedup
+from solutions.speedup import SETTINGS, Timing, compare, cuda_latency, peak_cuda_megabytes, peak_megabytes
 
 SMALL = vgg_mini(widths=(4, 4)).eval()
 
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(timing, "LEAST_SECONDS", 0.001)
+    monkeypatch.setattr(speedup, "LEAST_SECONDS", 0.001)
 
 
 def test_the_speedup_is_the_median_of_the_rounds() -> None:
@@ -39,7 +39,7 @@ def test_images_of_any_size(setting: str) -> None:
 
 def test_the_two_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     turns: list[str] = []
-    monkeypatch.setattr(timing, "runner", lambda network, *_: lambda: turns.append(network))
+    monkeypatch.setattr(speedup, "runner", lambda network, *_: lambda: turns.append(network))
     compare("a", "b", rounds=3)  # type: ignore[arg-type]
     order = [name for number, name in enumerate(turns) if not number or turns[number - 1] != name]
     assert order == ["a", "b"] * 4, "once to warm up, and three rounds"
@@ -60,7 +60,7 @@ def test_both_networks_run_in_the_memory_format_of_the_setting(setting: str, lef
     network = nn.Conv2d(3, 4, 3)
     network.register_forward_pre_hook(lambda conv, inputs: seen.append((conv.weight, *inputs)))
     network.to(memory_format=left_by_training)
-    timing.runner(network, torch.randn(2, 3, 8, 8), setting)()
+    speedup.runner(network, torch.randn(2, 3, 8, 8), setting)()
     expected = torch.channels_last if setting == "channels_last" else torch.contiguous_format
     assert all(tensor.is_contiguous(memory_format=expected) for tensor in seen[0])
 
@@ -92,7 +92,7 @@ def test_on_a_gpu_a_call_lies_between_two_events_that_are_waited_for(monkeypatch
             return {1: 4.0, 3: 8.0, 5: 2.0}[self.number]  # milliseconds
 
     monkeypatch.setattr(torch.cuda, "Event", Event)
-    monkeypatch.setattr(timing, "LEAST_SECONDS", 0.013)
+    monkeypatch.setattr(speedup, "LEAST_SECONDS", 0.013)
     assert cuda_latency(lambda: happened.append("run")) == 0.004, "seconds, the median"
     assert happened[:4] == ["record 1", "run", "record 2", "wait for 2"] and Event.made == 6
 

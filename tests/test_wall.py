@@ -17,11 +17,11 @@ from torch import nn
 
 from autograder.answers import Answer as BankAnswer
 from autograder.answers import answers
-from autograder.channels import HEADER, TooLarge, receive
-from autograder.editions import check_files, exercises, graded_labs, references
-from autograder.judging import Answer, Answers, judge
-from autograder.kernel import cell_line
-from autograder.wall import Handle, Wall, WallError, error_as_data, send
+from autograder.authoring.editions import check_files, exercises, graded_labs, references
+from autograder.grading.judging import Answer, Answers, judge
+from autograder.sandbox.channels import HEADER, TooLarge, receive
+from autograder.sandbox.kernel import cell_line
+from autograder.wall.calls import Handle, Wall, WallError, error_as_data, send
 from course_utils.checking import run_tests
 from course_utils.networks import resnet20, vgg_mini
 

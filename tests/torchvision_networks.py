@@ -10,8 +10,8 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from solutions.graph import Group
-from solutions.pruner import channels_to_keep, outputs, parameters_left, prune, silence
+from solutions.graph.groups import Group
+from solutions.surgery import channels_to_keep, outputs, parameters_left, prune, silence
 
 SIZES = {"inception_v3": 299, "alexnet": 224, "vgg": 224, "vit": 224, "swin": 224, "maxvit_t": 224, "vit_h_14": 224}
 SMALLEST = [

@@ -7,7 +7,7 @@ from torch import nn
 
 from autograder.answers import right, wrong
 from solutions.masks import apply_masks
-from solutions.training import training_step
+from solutions.training_step import training_step
 
 # --- magnitude_mask
 

@@ -6,7 +6,7 @@ import torch
 
 from autograder.answers import right, wrong
 from solutions.couplings import consumers
-from solutions.plain_graph import JOINING, PASSING
+from solutions.graph.plain import JOINING, PASSING
 
 # --- consumers
 

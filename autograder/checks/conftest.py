@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from autograder.editions import exercises, lab_names, reference
+from autograder.authoring.editions import exercises, lab_names, reference
 from course_utils.checking import answer_fixtures
 
 REFERENCES = {exercise.name: exercise for lab in lab_names() for exercise in exercises(lab)}

@@ -17,7 +17,7 @@ from autograder.checks.test_lab2_masks import (
     zeros_in,
 )
 from course_utils import expect
-from solutions.training import training_step
+from solutions.training_step import training_step
 
 
 @pytest.mark.points(1)

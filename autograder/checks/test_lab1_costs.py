@@ -9,7 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from course_utils import expect
 from course_utils.networks import parameter_count, vgg_mini
-from course_utils.onnx_files import measure_onnx
+from course_utils.onnx_files.measuring import measure_onnx
 
 IMAGE = (3, 32, 32)
 

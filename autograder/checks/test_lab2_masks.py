@@ -8,7 +8,7 @@ from torch import nn
 
 from course_utils import artifacts, expect
 from course_utils.networks import vgg_mini
-from solutions.training import training_step
+from solutions.training_step import training_step
 
 
 def numbers(*shape, seed=0):

@@ -45,7 +45,7 @@ IMPORT_SOLUTIONS = """
 import importlib, sys
 sys.path[:0] = ["../../..", "../../../..", "/srv/course", "/course/..", *[path + "/.." for path in sys.path]]
 for module in ("solutions.l1", "autograder.answers.lab3_l1_filters", "autograder.checks.hidden_lab3_l1_filters",
-               "autograder.editions", "autograder.judging", "autograder.checks.test_lab3_l1_filters"):
+               "autograder.authoring.editions", "autograder.grading.judging", "autograder.checks.test_lab3_l1_filters"):
     try:
         found = importlib.import_module(module)
         print("BREACH: imported", module)
@@ -201,7 +201,7 @@ for place in __import__("site").getsitepackages():
         first="""
 import gc, inspect, sys
 for name, module in list(sys.modules.items()):
-    if name.startswith(("solutions", "autograder.checks", "autograder.answers", "hidden_", "autograder.judging")):
+    if name.startswith(("solutions", "autograder.checks", "autograder.answers", "hidden_", "autograder.grading.judging")):
         print("BREACH: module", name)
 for value in gc.get_objects():
     if inspect.isfunction(value) and (value.__module__ or "").startswith(("solutions", "hidden_")):
@@ -284,7 +284,7 @@ if os.fork() == 0:
         "installed packages, their bytecode and the course's own are changed on disk",
         first=f"""
 import importlib, os, pathlib
-for name in ("torch", "course_utils.expect", "course_utils", "minicifar", "json", "autograder.kernel", "autograder", "IPython"):
+for name in ("torch", "course_utils.expect", "course_utils", "minicifar", "json", "autograder.sandbox.kernel", "autograder", "IPython"):
     try:
         module = importlib.import_module(name)
     except ImportError:

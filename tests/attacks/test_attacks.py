@@ -20,16 +20,17 @@ from nbconvert.filters import markdown2html
 
 from attacks import files
 from attacks.bank import BREACH, LAB, MARK, Attack, all_attacks
-from autograder import sandbox
-from autograder.batch import Options, grade_lab
+from autograder.authoring.editions import points
+from autograder.authoring.release import release
+from autograder.course import ROOT
 from autograder.demo import filled_in
-from autograder.editions import points
-from autograder.engine import VERDICT, Grader, checked_exercise, verdict_of
-from autograder.release import release
-from autograder.report import Submission, submissions
-from autograder.reports import write_reports
-from autograder.sandbox import ROOT, Limits
-from autograder.submissions import NOTES, read_submission, take_in
+from autograder.grading.batch import Options, grade_lab
+from autograder.grading.engine import VERDICT, Grader, checked_exercise, verdict_of
+from autograder.grading.submissions import NOTES, read_submission, take_in
+from autograder.reports.gradebook import Submission, submissions
+from autograder.reports.page import write_reports
+from autograder.sandbox import warm
+from autograder.sandbox.warm import Limits
 
 LIMITS = Limits(
     call_seconds=3,
@@ -90,7 +91,7 @@ def released(tmp_path_factory: pytest.TempPathFactory, images_at_hand: str) -> s
 @pytest.fixture(scope="module")
 def graded(released: str, tmp_path_factory: pytest.TempPathFactory) -> Graded:
     """The whole class, graded in one go, with reports."""
-    sandbox.bubblewrap()
+    warm.bubblewrap()
     place = tmp_path_factory.mktemp("class")
     course = place / "course"
     release_to(course, released)
@@ -164,7 +165,7 @@ def left_behind() -> list[str]:
     found = []
     for process in psutil.process_iter(["name", "cmdline", "ppid"]):
         command = " ".join(process.info["cmdline"] or ())
-        ours = process.info["ppid"] in (1, os.getpid()) and "autograder.kernel" in command
+        ours = process.info["ppid"] in (1, os.getpid()) and "autograder.sandbox.kernel" in command
         if process.info["name"] == MARK or MARK in command or ours:
             found.append(f"{process.pid} {process.info['name']} {command}")
     return found
@@ -274,7 +275,7 @@ def test_nothing_of_the_honest_student_is_shown(graded: Graded, attack: Attack) 
 
 @pytest.mark.parametrize("how", files.HIDING)
 def test_every_weight_of_an_onnx_file_is_counted(how: str, images_at_hand: str, tmp_path: Path) -> None:
-    from course_utils.onnx_files import OnnxFileError, measure_onnx
+    from course_utils.onnx_files.measuring import OnnxFileError, measure_onnx
 
     (hide, least), path = files.HIDING[how], tmp_path / "hidden.onnx"
     path.write_bytes(files.hidden_weights(hide))

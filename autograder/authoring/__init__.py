@@ -1,0 +1,1 @@
+"""From a lab's text source to what students get."""

@@ -1,0 +1,1 @@
+"""The challenge's entries, measured and ranked."""

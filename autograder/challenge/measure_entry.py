@@ -1,0 +1,63 @@
+"""The process that measures the challenge's entries: in a sandbox, each entry in a fork with limits of its own.
+
+An ONNX file is data, but whoever made it may have made it to crash or to fill what reads it.
+"""
+
+import json
+import os
+import socket
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from autograder.sandbox import confinement
+from autograder.sandbox.channels import receive, send
+from course_utils.challenge.entry import measure
+from course_utils.onnx_files.measuring import OnnxFileError
+from minicifar import load
+
+
+def measured(data: bytes, folder: Path, test: Any, validation: Any) -> dict[str, Any]:
+    """{"measured": what `challenge.measure` found}, or {"refused": why not}."""
+    path = folder / "network.onnx"
+    path.write_bytes(data)
+    try:
+        return {"measured": measure(path, test, validation)}
+    except OnnxFileError as error:
+        return {"refused": str(error)}
+    except MemoryError:
+        return {"refused": "network.onnx takes too much memory."}
+    except Exception as error:
+        print(traceback.format_exc(), file=sys.stderr)
+        return {"refused": f"network.onnx cannot be measured ({type(error).__name__})."}
+
+
+def main() -> None:
+    """`python -m autograder.challenge.measure_entry FD FOLDER`: measure every file that comes in on FD, until there are no more."""
+    channel, folder = socket.socket(fileno=int(sys.argv[1])), Path(sys.argv[2])
+    settings = json.loads(receive(channel)[0])
+    torch.set_num_threads(1)
+    test, validation = (load(settings["dataset"], split, download=False) for split in ("test", "val"))
+    confinement.set_limits(confinement.address_space() + settings["memory"], settings)
+    send(channel, (json.dumps({"ready": test.fingerprint}).encode(), b""))
+    while True:
+        try:
+            _, data = receive(channel)
+        except EOFError:
+            return
+        child = os.fork()
+        if not child:
+            try:
+                send(channel, (json.dumps(measured(data, folder, test, validation)).encode(), b""))
+                os._exit(0)
+            finally:
+                os._exit(1)
+        if confinement.wait_for(child):
+            send(channel, (json.dumps({"refused": "network.onnx made what measures it crash."}).encode(), b""))
+
+
+if __name__ == "__main__":
+    main()

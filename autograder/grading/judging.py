@@ -1,0 +1,153 @@
+"""Judge one exercise of a lab with all its tests, visible and hidden; and the process that does so for grading.
+
+The judge's process holds the tests and the reference answers. It is trusted, but what it is given to run (a
+network that came across the wall, an ONNX file) may still be too large or too slow: so it has limits, a sandbox
+of its own, and can be ended and started again.
+"""
+
+import json
+import os
+import shutil
+import socket
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from autograder.authoring.editions import check_files, exercises, graded_labs, references
+from autograder.sandbox import confinement
+from autograder.sandbox.channels import Frame, receive, send
+from autograder.wall.calls import Wall, rebound
+from course_utils import artifacts
+from course_utils.checking import Verdict, run_tests
+
+
+class Answer:
+    """A student's answer on the other side of the wall: called like the function that it stands for."""
+
+    def __init__(self, wall: Wall, name: str, helpers: Mapping[str, Callable] | None = None) -> None:
+        self.wall, self.__name__, self.helpers = wall, name, helpers
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.wall.ask(args, kwargs, self.helpers, name=self.__name__)
+
+
+class Answers(Mapping[str, Any]):
+    """The names that a notebook holds, each an `Answer`."""
+
+    def __init__(self, wall: Wall, names: Mapping[str, Any]) -> None:
+        self.wall, self.names = wall, names
+
+    def __getitem__(self, name: str) -> Answer:
+        if name not in self.names:
+            raise KeyError(name)
+        return Answer(self.wall, name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def judge(lab: str, name: str, answers: Mapping[str, Any], folder: Path, helped: bool = False) -> Verdict:
+    """All tests of an exercise against `answers` → Verdict.
+
+    `helped`: a composite exercise finds the reference's functions where it calls the student's own, so that one
+    mistake costs once. Whoever calls these functions learns what they return: nothing but composite exercises may
+    be judged after such a run.
+    """
+    if helped and name in answers:
+        composite = {exercise.name for exercise in exercises(lab) if exercise.composite}
+        helpers: dict[str, Any] = {key: value for key, value in references(lab).items() if key not in composite}
+        answer = answers[name]
+        helped_answer = Answer(answer.wall, name, helpers) if isinstance(answer, Answer) else rebound(answer, helpers)
+        answers = {**answers, name: helped_answer}
+    return run_tests(check_files(lab), name, answers, folder)
+
+
+def take_files(files: Mapping[str, int], data: bytes, folder: Path) -> None:
+    """Put the files handed in into an empty folder."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    start = 0
+    for name, size in files.items():
+        (folder / Path(name).name).write_bytes(data[start : start + size])
+        start += size
+
+
+def look_at_images() -> None:
+    """Decode the images and measure the baseline, once for all judges and before any sandbox needs them."""
+    from minicifar import ImagesNotFound, MiniCIFAR
+
+    try:
+        for split in ("train", "val", "test"):
+            MiniCIFAR(split, download=False)
+        artifacts.test_images()
+    except ImagesNotFound:
+        return
+    child = os.fork()  # measuring starts threads, and a process that has them cannot be forked safely
+    if not child:
+        try:
+            artifacts.measured_baseline()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    if not confinement.wait_for(child):
+        artifacts.measured_baseline()
+
+
+def judge_one_submission(channel: socket.socket, files: Frame, folder: Path, call_seconds: float) -> None:
+    """Judge exercises of one submission, as they are asked for, until the other side has no more of them."""
+    take_files(json.loads(files[0])["files"], files[1], folder)
+    wall = Wall(channel, 0)
+    wall.seconds = call_seconds
+    while "exercise" in (wanted := json.loads(receive(channel)[0])):
+        wall.reset()
+        try:
+            answers = Answers(wall, wanted["names"])
+            verdict = judge(wanted["lab"], wanted["exercise"], answers, folder, wanted["helped"])
+            answer: dict[str, Any] = {"verdict": verdict.as_data()}
+        except Exception as error:
+            answer = {"verdict": None, "problem": f"{type(error).__name__}: {error}"}
+        send(channel, (json.dumps(answer).encode(), b""))
+
+
+def main() -> None:
+    """`python -m autograder.grading.judging FD FOLDER`: for the files of a submission that come in on FD, fork a judge.
+
+    What a student's code does to the tests' own objects (it may change what it is given) ends with that judge.
+    """
+    channel, folder = socket.socket(fileno=int(sys.argv[1])), Path(sys.argv[2])
+    settings = json.loads(receive(channel)[0])
+    confinement.set_limits(confinement.address_space() + settings["memory"], settings)
+    torch.set_num_threads(1)
+    look_at_images()
+    os.chdir(folder)
+    for lab in graded_labs():  # so that everything has been imported before the first fork
+        run_tests(check_files(lab), exercises(lab)[0].name, references(lab), folder)
+    send(channel, (json.dumps({"ready": True}).encode(), b""))
+    while True:
+        try:
+            files = receive(channel)
+        except EOFError:
+            return
+        child = os.fork()
+        if not child:
+            try:
+                judge_one_submission(channel, files, folder / "handed-in", settings["call_seconds"])
+            except EOFError:
+                pass
+            except BaseException:
+                traceback.print_exc()
+                os._exit(1)
+            os._exit(0)
+        if confinement.wait_for(child):
+            sys.exit("the judge of a submission came to grief")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What came out of grading, for people and for other systems."""

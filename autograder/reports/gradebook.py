@@ -1,0 +1,291 @@
+"""What came out of grading: points from nbgrader's gradebook, and in words what was missed."""
+
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbformat import NotebookNode
+from nbgrader.api import Gradebook, MissingEntry, SubmittedAssignment
+from nbgrader.utils import is_grade
+from rich.table import Table
+from rich.text import Text
+
+from autograder.course import COURSE
+from autograder.grading.engine import checked_exercise, verdict_of
+from course_utils.checking import Outcome, Verdict
+
+GRADED, NOT_GRADED, NO_NOTEBOOK = "graded", "not graded yet", "no notebook was handed in"
+QUESTION, CHECK = "answer-", "check-"  # how the names of graded cells begin
+NO_VERDICT = "no verdict"
+LONGEST = 2000  # characters of one text: a student's code can write endless ones
+
+
+@dataclass(frozen=True)
+class Result:
+    """One student's graded lab. `by_hand`: points of open questions, and of files not comparable, still to give."""
+
+    student: str
+    lab: str
+    points: float
+    possible: float
+    by_hand: float
+    missed: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What one graded cell earned: an exercise that tests judge, or a `question` that a person reads.
+
+    `waiting`: a person has still to give the points. `problem`: why there is no verdict.
+    """
+
+    name: str
+    points: float
+    possible: float
+    waiting: bool = False
+    question: bool = False
+    outcomes: tuple[Outcome, ...] = ()
+    problem: str = ""
+
+    @property
+    def status(self) -> str:
+        """waiting, full, partial or none: how much of the possible points was earned."""
+        if self.waiting:
+            return "waiting"
+        if self.points >= self.possible - 1e-9:
+            return "full"
+        return "partial" if self.points > 0 else "none"
+
+    @property
+    def failed(self) -> tuple[Outcome, ...]:
+        """The tests that found a mistake; not those that could not be judged here."""
+        return tuple(outcome for outcome in self.outcomes if not outcome.passed and not outcome.set_aside)
+
+    @property
+    def missed(self) -> str:
+        """The first thing that did not pass, in a line; empty when all is well."""
+        first = next((outcome for outcome in self.outcomes if not outcome.passed), None)
+        return self.problem or (first_line(first.message) or first.title if first else "")
+
+    @property
+    def mistakes(self) -> tuple[str, ...]:
+        """What was missed, one line a failed test, each line once."""
+        lines = [first_line(outcome.message) or outcome.title for outcome in self.failed]
+        return tuple(dict.fromkeys([self.problem] if self.problem else lines))
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What one student handed in for a lab, and how far it is graded.
+
+    `points` are those that count: the sum of the marks less `penalty`, what a late submission costs, and never below 0.
+    `recorded`: it is in the gradebook. `isolation`: what held the student's code when grading ("" if not known).
+    `feedback`: the student's page, relative to the course folder. `lms_id`: the student's id in Canvas or the like.
+    """
+
+    student: str
+    lab: str
+    state: str
+    recorded: bool = False
+    points: float = 0.0
+    possible: float = 0.0
+    penalty: float = 0.0
+    seconds_late: float = 0.0
+    handed_in: str = ""
+    marks: tuple[Mark, ...] = ()
+    remarks: tuple[str, ...] = ()
+    isolation: str = ""
+    feedback: str = ""
+    full_name: str = ""
+    lms_id: str = ""
+
+    @property
+    def graded(self) -> bool:
+        return self.state == GRADED
+
+    @property
+    def by_hand(self) -> float:
+        return sum(mark.possible for mark in self.marks if mark.waiting)
+
+    @property
+    def missed(self) -> tuple[str, ...]:
+        """In a line each: what grading remarked on the whole, and of every exercise the first thing that was missed."""
+        if not self.graded:
+            return (self.state,)
+        return *self.remarks, *(f"{mark.name}: {mark.missed}" for mark in self.marks if mark.missed)
+
+    @property
+    def unprotected(self) -> bool:
+        """The student's code ran without a sandbox, so that it could have forged its grade."""
+        return self.isolation not in ("", "bubblewrap")
+
+
+def results(course: Path = COURSE, lab: str | None = None) -> list[Result]:
+    """Everything that is in the gradebook, by lab and student."""
+    if not (course / "gradebook.db").exists():
+        return []
+    with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as book:
+        labs = sorted(assignment.name for assignment in book.assignments if lab in (None, assignment.name))
+    return [
+        Result(one.student, name, one.points, one.possible, one.by_hand, one.missed)
+        for name in labs
+        for one in submissions(course, name)
+        if one.recorded
+    ]
+
+
+def submissions(course: Path, lab: str) -> list[Submission]:
+    """Everybody who handed in a lab or is in its gradebook, graded or not, by student."""
+    found = {}
+    if (course / "gradebook.db").exists():
+        with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as book:
+            try:
+                assignment = book.find_assignment(lab)
+            except MissingEntry:
+                assignment = None
+            for entry in assignment.submissions if assignment else ():
+                found[entry.student.id] = recorded_submission(course, lab, entry)
+    for folder in (course / "submitted").glob("*"):
+        if folder.name not in found and (folder / lab).is_dir():
+            found[folder.name] = Submission(folder.name, lab, state_of(course, lab, folder.name))
+    return [found[student] for student in sorted(found)]
+
+
+def recorded_submission(course: Path, lab: str, entry: SubmittedAssignment) -> Submission:
+    """One entry of the gradebook, with the verdicts and remarks of its graded notebook."""
+    student = entry.student.id
+    verdicts, notes, order = read_graded(course / "autograded" / student / lab / f"{lab}.ipynb")
+    grades = {grade.name: grade for notebook in entry.notebooks for grade in notebook.grades}
+    names = sorted(grades, key=lambda name: (order.index(name) if name in order else len(order), name))
+    penalty = finite(entry.late_submission_penalty)
+    page = Path("feedback") / student / lab / f"{lab}.html"
+    return Submission(
+        student,
+        lab,
+        state=state_of(course, lab, student),
+        recorded=True,
+        points=max(0.0, finite(entry.score) - penalty),
+        possible=finite(entry.max_score),
+        penalty=penalty,
+        seconds_late=finite(entry.total_seconds_late if entry.timestamp and entry.assignment.duedate else 0),
+        handed_in=f"{entry.timestamp:%Y-%m-%d %H:%M} UTC" if entry.timestamp else "",
+        marks=tuple(mark_of(name, grades[name], verdicts) for name in names),
+        remarks=lines_of(notes.get("remarks")),
+        isolation=str(notes.get("isolation") or ""),
+        feedback=page.as_posix() if (course / page).is_file() else "",
+        full_name=", ".join(filter(None, (entry.student.last_name, entry.student.first_name))),
+        lms_id=entry.student.lms_user_id or "",
+    )
+
+
+def mark_of(name: str, grade: Any, verdicts: dict[str, Verdict | str]) -> Mark:
+    """The mark of one graded cell: points from the gradebook, words from the verdict."""
+    points, possible, waiting = finite(grade.score), finite(grade.max_score), bool(grade.needs_manual_grade)
+    if not name.startswith(CHECK):
+        return Mark(name.removeprefix(QUESTION), points, possible, waiting, question=True)
+    exercise = name.removeprefix(CHECK)
+    verdict = verdicts.get(exercise, NO_VERDICT)
+    if isinstance(verdict, str):
+        return Mark(exercise, points, possible, waiting, problem=verdict)
+    return Mark(exercise, points, possible, waiting, outcomes=verdict.outcomes)
+
+
+def state_of(course: Path, lab: str, student: str) -> str:
+    """How far a submission is: graded, not graded yet, or without the notebook that could be graded."""
+    if (course / "autograded" / student / lab / f"{lab}.ipynb").is_file():
+        return GRADED
+    folder = course / "submitted" / student / lab
+    return NO_NOTEBOOK if folder.is_dir() and not (folder / f"{lab}.ipynb").is_file() else NOT_GRADED
+
+
+def read_graded(path: Path) -> tuple[dict[str, Verdict | str], dict[str, Any], list[str]]:
+    """Of a graded notebook: each exercise's verdict (or why there is none), grading's notes on the whole, and
+    the order of the graded cells. A file that is missing is empty; one that cannot be read says so in its notes.
+    """
+    verdicts: dict[str, Verdict | str] = {}
+    order = []
+    if not path.is_file():
+        return {}, {}, []
+    try:
+        notebook = nbformat.from_dict(json.loads(path.read_text(encoding="utf-8")))
+        for cell in notebook.cells:
+            if is_grade(cell):
+                order.append(cell.metadata.nbgrader.grade_id)
+            if exercise := checked_exercise(cell):
+                verdicts.setdefault(exercise, readable_verdict(cell))
+        notes = notebook.metadata.get("pruning_labs", {})
+    except (ValueError, AttributeError, KeyError, TypeError, RecursionError):
+        return {}, {"remarks": ["The graded notebook cannot be read: grade it again."]}, []
+    return verdicts, notes if isinstance(notes, dict) else {}, order
+
+
+def readable_verdict(cell: NotebookNode) -> Verdict | str:
+    """The verdict of a check cell, or in words why there is none."""
+    try:
+        verdict = verdict_of(cell)
+    except (KeyError, TypeError):
+        return "the verdict cannot be read"
+    if verdict is None:
+        return next((clipped(str(output.evalue)) for output in cell.outputs if output.get("evalue")), NO_VERDICT)
+    return Verdict(verdict.exercise, tuple(plain(outcome) for outcome in verdict.outcomes))
+
+
+def plain(outcome: Outcome) -> Outcome:
+    """The same outcome with nothing but finite numbers and text of a bearable length in it, whoever wrote it."""
+    return replace(
+        outcome,
+        test=clipped(str(outcome.test)),
+        points=finite(outcome.points),
+        earned=finite(outcome.earned),
+        message=clipped(str(outcome.message or "")),
+    )
+
+
+def finite(number: Any) -> float:
+    """A number for people: 0 for what is missing, infinite or no number."""
+    return float(number) if isinstance(number, int | float) and math.isfinite(number) else 0.0
+
+
+def lines_of(value: Any) -> tuple[str, ...]:
+    """The sentences in a notebook's metadata, whatever else stands there."""
+    return tuple(clipped(str(line)) for line in value) if isinstance(value, list) else ()
+
+
+def clipped(text: str, longest: int = LONGEST) -> str:
+    """Text of a bearable length."""
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def first_line(text: str) -> str:
+    """The first line of a message, without what surrounds it."""
+    return next(iter(text.strip().splitlines()), "")
+
+
+def as_table(rows: Iterable[Result]) -> Table:
+    """student, lab, points, what was missed. Text is shown as it is: a message may hold brackets that Rich would read."""
+    table = Table(show_lines=True)
+    for header in ("student", "lab", "points", "by hand", "what was missed"):
+        table.add_column(
+            header,
+            justify="right" if header in ("points", "by hand") else "left",
+            no_wrap=header == "student",
+        )
+    for row in rows:
+        missed = "\n".join(f"• {line}" for line in row.missed) or "—"
+        table.add_row(
+            Text(row.student),
+            row.lab.split("_")[0],
+            f"{row.points:g} / {row.possible:g}",
+            f"{row.by_hand:g}",
+            Text(missed),
+        )
+    return table
+
+
+def feedback_pages(course: Path, lab: str | None = None) -> list[Path]:
+    """The HTML pages that were written for students."""
+    return sorted((course / "feedback").glob(f"*/{lab or '*'}/*.html"))

@@ -1,0 +1,1 @@
+"""Where code from strangers runs: shut in, limited, watched."""

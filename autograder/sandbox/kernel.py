@@ -1,0 +1,340 @@
+"""Inside the sandbox: run a notebook's cells, and answer calls of its functions.
+
+A warm process imports what the lab imports, once. For every submission it forks a process that is confined
+(`autograder.sandbox.warm.confinement`), gets the files handed in, runs cells with IPython and answers calls that come across
+the wall. Nothing here is secret or trusted: a student's code can do all that this module can.
+"""
+
+import base64
+import contextlib
+import importlib
+import io
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from autograder.sandbox import confinement
+from autograder.sandbox.channels import receive, send
+from autograder.wall import calls
+
+MOST_OUTPUT = 8_000_000  # characters a cell
+MOST_FRAMES = 10  # of a traceback's beginning, and of its end
+MOST_ERRORS = 10  # of those that led to one another
+SWITCH_SECONDS = 1e-4  # so long a thread left spinning keeps the interpreter at a time: Python's 5 ms add up
+
+
+class TimeLimit(BaseException):
+    """Raised in a student's code when its time is up. Not an Exception: `except Exception` must not stop it."""
+
+
+@contextlib.contextmanager
+def time_limit(seconds: float | None) -> Iterator[None]:
+    """Raise TimeLimit in the code below after so many seconds."""
+
+    def stop(*_: Any) -> None:
+        raise TimeLimit(f"this ran for more than {seconds:g} s: an endless loop?")
+
+    if not seconds:
+        yield
+        return
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+class Outputs:
+    """The outputs of the cell that runs now, as nbformat has them, up to a limit."""
+
+    def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        self.found: list[dict[str, Any]] = []
+        self.size = 0
+        self.cut = False
+
+    def add(self, output: dict[str, Any], size: int) -> None:
+        self.size += size
+        if self.size <= MOST_OUTPUT:
+            self.found.append(output)
+        elif not self.cut:
+            self.cut = True
+            note = f"\n(This cell wrote more than {MOST_OUTPUT // 1_000_000} MB; the rest is left out.)\n"
+            self.found.append({"output_type": "stream", "name": "stderr", "text": note})
+
+    def text(self, name: str, text: str) -> None:
+        last = self.found[-1] if self.found else {}
+        if last.get("output_type") == "stream" and last.get("name") == name and self.size + len(text) <= MOST_OUTPUT:
+            last["pieces"].append(text)
+            self.size += len(text)
+        else:
+            self.add({"output_type": "stream", "name": name, "pieces": [text]}, len(text))
+
+    def data(self, kind: str, data: dict[str, Any], number: int | None = None) -> None:
+        plain = {
+            mime: base64.b64encode(value).decode() if isinstance(value, bytes) else value
+            for mime, value in data.items()
+            if isinstance(value, (str, bytes))
+        }
+        output: dict[str, Any] = {"output_type": kind, "data": plain, "metadata": {}}
+        if kind == "execute_result":
+            output["execution_count"] = number
+        self.add(output, sum(len(value) for value in plain.values()))
+
+    def taken(self) -> list[dict[str, Any]]:
+        """The outputs, which are gone from here then."""
+        found = self.found
+        for output in found:
+            if "pieces" in output:
+                output["text"] = "".join(output.pop("pieces"))
+        self.clear()
+        return found
+
+
+class Stream:
+    """Standard output or standard error of a cell."""
+
+    encoding, errors = "utf-8", "replace"
+
+    def __init__(self, name: str, outputs: Outputs) -> None:
+        self.name, self.outputs = name, outputs
+
+    def write(self, text: str) -> int:
+        self.outputs.text(self.name, str(text))
+        return len(text)
+
+    def writelines(self, lines: Any) -> None:
+        for line in lines:
+            self.write(line)
+
+    def flush(self) -> None:
+        pass
+
+    def isatty(self) -> bool:
+        return False
+
+    def fileno(self) -> int:
+        return {"stdout": 1, "stderr": 2}[self.name]
+
+
+def shorten(error: BaseException | None) -> None:
+    """Leave the first and the last frames of tracebacks only: IPython takes 10 s over those of an endless recursion."""
+    for _ in range(MOST_ERRORS):
+        if error is None:
+            return
+        frames, trace = [], error.__traceback__
+        while trace:
+            frames.append(trace)
+            trace = trace.tb_next
+        if len(frames) > 2 * MOST_FRAMES:
+            frames[MOST_FRAMES - 1].tb_next = frames[-MOST_FRAMES]
+        error = error.__cause__ or error.__context__
+    if error is not None:
+        error.__cause__ = error.__context__ = None
+
+
+def new_shell(outputs: Outputs) -> Any:
+    """An IPython shell whose output, results, pictures and errors go to `outputs`."""
+    from IPython.core.displayhook import DisplayHook
+    from IPython.core.displaypub import DisplayPublisher
+    from IPython.core.interactiveshell import InteractiveShell
+    from traitlets import Type
+    from traitlets.config import Config
+
+    class Publisher(DisplayPublisher):
+        def publish(self, data: Any, metadata: Any = None, source: Any = None, **_: Any) -> None:  # type: ignore[override]
+            outputs.data("display_data", data)
+
+        def clear_output(self, wait: bool = False) -> None:
+            outputs.clear()
+
+    class Hook(DisplayHook):
+        def __call__(self, result: Any = None) -> None:
+            if result is not None and not self.quiet():
+                data, _ = self.compute_format_data(result)
+                self.update_user_ns(result)
+                outputs.data("execute_result", data, self.prompt_count)
+
+    class Shell(InteractiveShell):
+        displayhook_class = Type(Hook)
+        display_pub_class = Type(Publisher)
+
+        def showtraceback(self, *args: Any, **options: Any) -> None:
+            shorten(sys.exc_info()[1])
+            super().showtraceback(*args, **options)
+
+        def _showtraceback(self, kind: Any, error: Any, lines: Any) -> None:
+            text = str(error)[:20_000]
+            shown = [line[:20_000] for line in "\n".join(map(str, lines)).splitlines()[-60:]]
+            outputs.add({"output_type": "error", "ename": kind.__name__, "evalue": text, "traceback": shown}, len(text))
+
+        def _tee(self, channel: str) -> Any:
+            return contextlib.nullcontext()  # IPython would keep a copy of everything that is written
+
+        def enable_gui(self, gui: Any = None) -> None:
+            pass
+
+    config = Config()
+    config.HistoryManager.enabled = False
+    sys.stdout, sys.stderr = Stream("stdout", outputs), Stream("stderr", outputs)  # type: ignore[assignment]
+    shell = Shell.instance(config=config)
+    shell.user_ns["__name__"] = "__main__"
+    with contextlib.suppress(ImportError):
+        from matplotlib_inline.backend_inline import configure_inline_support, flush_figures
+
+        configure_inline_support(shell, os.environ["MPLBACKEND"])
+        with contextlib.suppress(ValueError):
+            shell.events.unregister("post_execute", flush_figures)
+        shell.events.register("post_execute", flush_figures)
+    return shell
+
+
+def cell_line(error: BaseException) -> str:
+    """The last line of a notebook cell on the way to an error, in words."""
+    import linecache
+    import traceback
+
+    for frame, number in reversed(list(traceback.walk_tb(error.__traceback__))):
+        name = frame.f_code.co_filename
+        if "ipykernel" in name or name.startswith("<ipython"):
+            line = linecache.getline(name, number).strip()
+            return f"\nin line {number} of your cell: {line}" if line else ""
+    return ""
+
+
+def serve(channel: socket.socket) -> None:
+    """Run cells and answer calls until the other side hangs up. Processes that student code forks get no say."""
+    os.register_at_fork(after_in_child=channel.close)
+    outputs = Outputs()
+    shell = new_shell(outputs)
+
+    def find(answer: str) -> Any:
+        if answer not in shell.user_ns:
+            raise LookupError(answer)
+        return shell.user_ns[answer]
+
+    streams = sys.stdout, sys.stderr
+    side = calls.Wall(channel, 1, find)
+    side.while_called, side.where = time_limit, cell_line
+    while True:
+        try:
+            frame = receive(channel)
+        except EOFError:
+            return
+        message = json.loads(frame[0])
+        sys.stdout, sys.stderr = streams
+        sys.setswitchinterval(SWITCH_SECONDS)
+        if message.get("do") == "run":
+            failed = False
+            try:
+                with time_limit(message["seconds"]):
+                    failed = not shell.run_cell(message["source"], store_history=True).success
+            except BaseException as error:
+                failed, text = True, str(error)
+                outputs.add(
+                    {"output_type": "error", "ename": type(error).__name__, "evalue": text, "traceback": [text]}, 0
+                )
+            answer = {"outputs": outputs.taken(), "failed": failed, "count": shell.execution_count - 1}
+            send(channel, (json.dumps(answer).encode("utf-8", "replace"), b""))
+        elif message.get("do") == "know":
+            side.reset()
+            asked = {name: id(shell.user_ns[name]) for name in message["names"] if name in shell.user_ns}
+            send(channel, (json.dumps(asked).encode(), b""))
+        else:
+            try:
+                side.answer(*side.unpack(frame))
+            except calls.WallError as error:
+                send(channel, side.pack({"error": calls.error_as_data(error)}))
+            outputs.clear()
+
+
+def write_files(files: dict[str, int], data: bytes) -> None:
+    """Write the files handed in into the current folder."""
+    start = 0
+    for name, size in files.items():
+        path = Path(name)
+        if path.is_absolute() or ".." in path.parts:
+            continue
+        with contextlib.suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data[start : start + size])
+        start += size
+
+
+def import_ahead(modules: list[str]) -> None:
+    """Import what the notebooks import, and do once what imports more when it is first done.
+
+    One thread only: a process that has more cannot be forked safely.
+    """
+    for module in ["IPython.core.interactiveshell", "matplotlib_inline.backend_inline", "matplotlib.pyplot", *modules]:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(module)
+    import torch
+    from matplotlib.figure import Figure
+    from torch import nn
+
+    torch.set_num_threads(1)
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(16, 2))
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    nn.functional.cross_entropy(network(torch.zeros(2, 3, 4, 4)), torch.tensor([0, 1])).backward()
+    optimizer.step()
+    figure = Figure()
+    figure.subplots().set_title("ready")
+    figure.savefig(io.BytesIO())
+
+
+def start_one(control: socket.socket, work: dict[str, Any], channel: socket.socket) -> None:
+    """In a fresh process: shut oneself in, take the files, and serve."""
+    control.close()
+    try:
+        folder = confinement.enter(work["confinement"], channel)
+        os.chdir(folder)
+    except (confinement.ConfinementError, OSError) as error:
+        send(channel, (json.dumps({"not confined": str(error)}).encode(), b""))
+        return
+    send(channel, (json.dumps({"confined": True}).encode(), b""))
+    files, data = receive(channel)
+    write_files(json.loads(files), data)
+    serve(channel)
+
+
+def main() -> None:
+    """The warm process: `python -m autograder.sandbox.kernel FD` forks one process for every request that comes in on FD."""
+    control = socket.socket(fileno=int(sys.argv[1]))
+    settings = json.loads(receive(control)[0])
+    os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
+    import_ahead(settings["modules"])
+    confinement.adopt_orphans()
+    threads = len(os.listdir("/proc/self/task")) if os.path.isdir("/proc/self/task") else 1
+    send(control, (json.dumps({"threads": threads}).encode(), b""))
+    while True:
+        try:
+            text, (descriptor,), _, _ = socket.recv_fds(control, 65_536, 1)
+        except (OSError, ValueError):
+            return
+        if not text:
+            return
+        channel = socket.socket(fileno=descriptor)
+        confinement.reap()
+        child = os.fork()
+        if not child:
+            try:
+                start_one(control, json.loads(text), channel)
+            finally:
+                os._exit(0)
+        channel.close()
+        status = confinement.wait_for(child)
+        send(control, (json.dumps({"ended": status}).encode(), b""))
+
+
+if __name__ == "__main__":
+    main()

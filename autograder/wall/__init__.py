@@ -1,0 +1,1 @@
+"""Between tests and a student's code: what crosses is data."""

@@ -1,0 +1,1 @@
+"""Drawn scenes for the autoencoder, and how alike two pictures are."""

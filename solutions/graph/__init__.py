@@ -1,0 +1,1 @@
+"""Which channels belong together in any network, read from its ONNX graph."""
