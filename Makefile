@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 RESULTS ?= docs/results/minicifar-vgg_mini.json
-ALONE := tests/test_sandbox.py tests/test_batch.py tests/test_faults.py tests/attacks  # they use all cores themselves
+ALONE := $(addprefix tests/autograder/test_,sandbox.py batch.py faults.py) tests/attacks  # they use all cores themselves
 
 .PHONY: setup demo test lab labs results format clean
 
@@ -25,7 +25,7 @@ test: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(ALONE)
 
 labs: setup
-	$(BIN)/python -m pytest tests/test_editions.py --full-training
+	$(BIN)/python -m pytest tests/labs/test_editions.py --full-training
 
 results: setup
 	$(BIN)/python -m studies.results $(RESULTS)

@@ -9,16 +9,18 @@ from rich.console import Console
 
 from autograder.authoring.editions import LabError, graded_labs, lab_names
 from autograder.authoring.release import contents, release, write_source
-from autograder.challenge.board import SECONDS, LeaderboardError, make_boards, write_board
 from autograder.challenge.board import as_table as board_table
+from autograder.challenge.board import make_boards, write_board
+from autograder.challenge.entries import LeaderboardError
+from autograder.challenge.measuring import SECONDS
 from autograder.challenge.rerun import HOLDS, Repeated
 from autograder.challenge.rerun import rerun as repeat
 from autograder.course import COURSE, CourseError
 from autograder.grading.batch import Options, grade_lab, progress
-from autograder.grading.engine import limits_from
 from autograder.reports.gradebook import as_table, results
 from autograder.reports.page import write_reports
-from autograder.sandbox.warm import Limits, SandboxError
+from autograder.sandbox.bubblewrap import SandboxError
+from autograder.sandbox.limits import Limits, limits_from
 from minicifar import MiniCIFARError
 
 app = typer.Typer(

@@ -17,7 +17,7 @@ from autograder.authoring.editions import exercise_source, exercises, lab_names,
 from autograder.authoring.release import release
 from autograder.grading.batch import Options, grade_lab, progress
 from autograder.reports.gradebook import as_table, feedback_pages, results
-from autograder.sandbox import warm
+from autograder.sandbox import bubblewrap
 
 QUIET = ["--IPKernelApp.log_level=40"]  # a kernel on this machine need not warn that it is not encrypted
 
@@ -49,11 +49,11 @@ def images_available() -> str:
         )
 
 
-def isolation() -> warm.Isolation:
+def isolation() -> bubblewrap.Isolation:
     """A sandbox if there is one; this class is made up and can be trusted."""
     try:
-        warm.bubblewrap()
-    except warm.SandboxError:
+        bubblewrap.find_bubblewrap()
+    except bubblewrap.SandboxError:
         return "process"
     return "bubblewrap"
 

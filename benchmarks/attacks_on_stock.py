@@ -27,10 +27,11 @@ from autograder.authoring.editions import source_edition
 from autograder.authoring.support import support_files
 from autograder.course import ROOT, must, put_tools_on_path
 from autograder.demo import filled_in
-from autograder.grading.engine import Grader, verdict_of
+from autograder.grading.engine import Grader
 from autograder.grading.submissions import read_submission, take_in
-from autograder.sandbox import warm
-from autograder.sandbox.warm import Limits
+from autograder.grading.verdicts import verdict_of
+from autograder.sandbox import bubblewrap
+from autograder.sandbox.limits import Limits
 
 sys.path.insert(0, str(ROOT / "tests"))
 
@@ -108,10 +109,10 @@ def by_stock(attacks: list[Attack], place: Path) -> dict[str, tuple[float, bool]
     (place / "template").mkdir()
     released = stock_course(place / "template")
     binds = ["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp", "--tmpfs", str(ROOT)]
-    for kept in warm.interpreter_folders():
+    for kept in bubblewrap.interpreter_folders():
         if kept.is_relative_to(ROOT) or kept.is_relative_to("/tmp"):
             binds += ["--ro-bind", str(kept), str(kept)]
-    command = [warm.bubblewrap(), "--unshare-all", "--die-with-parent", "--new-session", *binds]
+    command = [bubblewrap.find_bubblewrap(), "--unshare-all", "--die-with-parent", "--new-session", *binds]
     for attack in attacks:
         course = place / attack.name
         shutil.copytree(place / "template", course)

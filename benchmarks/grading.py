@@ -40,7 +40,7 @@ from autograder.course import must, nbgrader, put_tools_on_path
 from autograder.demo import QUIET, filled_in, images_available, run_until_trained
 from autograder.grading import batch
 from autograder.grading.batch import grade_lab
-from autograder.grading.engine import checked_exercise
+from autograder.grading.verdicts import checked_exercise
 
 LAB = "lab3_l1_filters"
 ROUNDS = 3

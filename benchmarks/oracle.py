@@ -22,7 +22,7 @@ from rich.table import Table
 
 from course_utils.networks import vgg_mini
 from solutions.oracle import losses_without, naive_losses
-from solutions.surgery import prunable_groups
+from solutions.prunable import prunable_groups
 
 ROUNDS = 3
 

@@ -16,11 +16,12 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
-from torchvision_networks import SMALLEST, compared, difference_of_one_wrong, images, lively
+from helpers.torchvision_networks import SMALLEST, compared, difference_of_one_wrong, images, lively
 
 from course_utils.files import atomic
 from course_utils.networks import parameter_count
-from solutions.surgery import channels_to_keep, parameters_left, prunable_groups
+from solutions.plans import channels_to_keep, parameters_left
+from solutions.prunable import prunable_groups
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "prunable.md"
 HEAD = """# What can be pruned in torchvision's networks

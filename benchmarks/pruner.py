@@ -24,11 +24,14 @@ from torch import nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
-from torchvision_networks import SMALLEST, images, lively
+from helpers.torchvision_networks import SMALLEST, images, lively
 
 from course_utils.networks import parameter_count
-from solutions.graph.groups import Group, channel_groups, export_graph
-from solutions.surgery import groups_left, l1_plan, prunable_groups, prune
+from solutions.graph.export import export_graph
+from solutions.graph.groups import Group, channel_groups
+from solutions.plans import groups_left, l1_plan
+from solutions.prunable import prunable_groups
+from solutions.surgery import prune
 
 STEPS = 3
 MEMORY = 14 * 10**9  # bytes; whoever wants more has failed

@@ -18,8 +18,10 @@ from rich.table import Table
 from course_utils.networks import parameter_count, vgg16
 from solutions import speedup
 from solutions.costs import count_macs
+from solutions.plans import l1_plan
+from solutions.prunable import prunable_groups
 from solutions.speedup import compare
-from solutions.surgery import l1_plan, prunable_groups, prune
+from solutions.surgery import prune
 
 SETTINGS = (*speedup.SETTINGS, *(["cuda"] if torch.cuda.is_available() else []))
 RATIOS = (0.75, 0.5, 0.34375, 0.2)

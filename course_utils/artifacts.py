@@ -9,7 +9,9 @@ from tempfile import TemporaryDirectory
 from course_utils.baseline import baseline, cache_folder, image_kind
 from course_utils.checking import NotComparable
 from course_utils.files import atomic
-from course_utils.onnx_files.measuring import MEMORISED, Measured, export_onnx, measure_onnx, moved_accuracy
+from course_utils.onnx_files.export import export_onnx
+from course_utils.onnx_files.measuring import Measured, measure_onnx
+from course_utils.onnx_files.running import MEMORISED, moved_accuracy
 from course_utils.recorded import RECORDED
 from minicifar import MiniCIFAR
 

@@ -1,10 +1,9 @@
 """Time networks fairly: ready to run, waited for, and in turn, so that a busy machine is busy for all of them."""
 
-import contextlib
 import copy
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from course_utils.pictures.tables import Table
-
-
-@contextlib.contextmanager
-def evaluating(network: nn.Module) -> Iterator[None]:
-    """Inside the `with`: evaluation mode, no gradients. Afterwards, also after an error, every module is in the
-    mode (train or eval) in which it was found."""
-    found = [(module, module.training) for module in network.modules()]
-    network.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        for module, mode in found:
-            module.training = mode
 
 
 def torch_run(network: nn.Module, images: Tensor, device: str = "cpu") -> Callable[[], Any]:

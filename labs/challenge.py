@@ -45,12 +45,13 @@ from course_utils.baseline import baseline
 from course_utils.challenge.report import board_entries, pareto, team_entries
 from course_utils.challenge.score import score_onnx
 from course_utils.checkpoints import load_network, save_network
-from course_utils.onnx_files.measuring import export_onnx
+from course_utils.onnx_files.export import export_onnx
 from course_utils.pictures import plots, tables
 from course_utils.training import evaluate, train
 from minicifar import Loader, MiniCIFAR
 from solutions.iterative import l1_ranking, plan_step
-from solutions.surgery import prunable_groups, prune
+from solutions.prunable import prunable_groups
+from solutions.surgery import prune
 
 TEAM = "the pruners"  # your team's name
 

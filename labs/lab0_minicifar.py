@@ -53,7 +53,7 @@ from torch import Tensor, nn
 from course_utils.checking import check
 from course_utils.checkpoints import load_history, load_network, save_network
 from course_utils.networks import vgg_mini
-from course_utils.onnx_files.measuring import export_onnx
+from course_utils.onnx_files.export import export_onnx
 from course_utils.pictures import plots
 from course_utils.pictures.augmentation_explorer import augmentation_explorer
 from course_utils.training import evaluate, train

@@ -51,10 +51,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from course_utils import timing
 from course_utils.checking import check
 from course_utils.networks import resnet20, vgg16, vgg_mini
-from course_utils.onnx_files.measuring import export_onnx, measure_onnx
+from course_utils.onnx_files.export import export_onnx
+from course_utils.onnx_files.measuring import measure_onnx
 from course_utils.pictures import plots, tables
 from course_utils.pictures.cost_explorer import cost_explorer
-from course_utils.timing import evaluating
+from course_utils.modes import evaluating
 
 IMAGE = (3, 32, 32)  # channels, height, width
 

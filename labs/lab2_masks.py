@@ -58,7 +58,8 @@ from course_utils.baseline import baseline
 from course_utils.checking import check
 from course_utils.checkpoints import load_history, load_network, save_network
 from course_utils.networks import vgg_mini
-from course_utils.onnx_files.measuring import export_onnx, measure_onnx
+from course_utils.onnx_files.export import export_onnx
+from course_utils.onnx_files.measuring import measure_onnx
 from course_utils.pictures import plots, tables
 from course_utils.training import evaluate, train
 from minicifar import Loader, MiniCIFAR

@@ -48,7 +48,8 @@ from torch import Tensor, nn
 from course_utils.baseline import baseline
 from course_utils.checking import check
 from course_utils.checkpoints import load_history, load_network, save_network
-from course_utils.onnx_files.measuring import export_onnx, measure_onnx
+from course_utils.onnx_files.export import export_onnx
+from course_utils.onnx_files.measuring import measure_onnx
 from course_utils.pictures import plots, tables
 from course_utils.pictures.keep_ratio_explorer import keep_ratio_explorer
 from course_utils.training import evaluate, train

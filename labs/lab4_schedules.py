@@ -51,7 +51,8 @@ from course_utils.baseline import baseline
 from course_utils.checking import check
 from course_utils.checkpoints import load_network, save_network
 from course_utils.networks import vgg_mini
-from course_utils.onnx_files.measuring import export_onnx, measure_onnx
+from course_utils.onnx_files.export import export_onnx
+from course_utils.onnx_files.measuring import measure_onnx
 from course_utils.pictures import plots, study_plots, tables
 from course_utils.training import evaluate, train
 from minicifar import Loader, MiniCIFAR
@@ -201,7 +202,7 @@ from solutions.schedules import prune_and_reset
 # shows a bar, and can be stopped and resumed. Four steps of three epochs, following the cubic schedule:
 
 # %%
-from solutions.surgery import prunable_groups
+from solutions.prunable import prunable_groups
 from solutions.iterative import prune_iteratively
 
 # %%

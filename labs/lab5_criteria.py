@@ -51,7 +51,8 @@ from torch import Tensor, nn
 from course_utils.baseline import baseline
 from course_utils.checking import check
 from course_utils.checkpoints import load_network, save_network
-from course_utils.onnx_files.measuring import export_onnx, measure_onnx
+from course_utils.onnx_files.export import export_onnx
+from course_utils.onnx_files.measuring import measure_onnx
 from course_utils.pictures import plots, study_plots, tables
 from course_utils.training import evaluate
 from minicifar import Loader, MiniCIFAR
@@ -64,7 +65,9 @@ from minicifar import Loader, MiniCIFAR
 from solutions.feature_maps import mean_scores, weight_scores
 from solutions.iterative import prune_iteratively
 from solutions.oracle import mean_loss, oracle
-from solutions.surgery import prunable_groups, silence, without
+from solutions.prunable import prunable_groups
+from solutions.surgery import silence
+from solutions.plans import without
 from solutions.ranks import spearman
 
 # %%

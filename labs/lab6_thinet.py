@@ -52,7 +52,8 @@ from course_utils.baseline import baseline
 from course_utils.checking import check
 from course_utils.checkpoints import load_network, save_network
 from course_utils.networks import resnet20
-from course_utils.onnx_files.measuring import export_onnx, measure_onnx
+from course_utils.onnx_files.export import export_onnx
+from course_utils.onnx_files.measuring import measure_onnx
 from course_utils.pictures import plots, tables
 from course_utils.training import evaluate, train
 from minicifar import Loader, MiniCIFAR
@@ -65,7 +66,9 @@ from minicifar import Loader, MiniCIFAR
 from solutions.graph.groups import Group
 from solutions.iterative import l1_ranking, plan_step
 from solutions.next_layer import next_layer, sampled_patches
-from solutions.surgery import groups_left, kept_without, prunable_groups, prune
+from solutions.plans import groups_left, kept_without
+from solutions.prunable import prunable_groups
+from solutions.surgery import prune
 
 # %%
 train_images, val_images, test_images = MiniCIFAR("train"), MiniCIFAR("val"), MiniCIFAR("test")

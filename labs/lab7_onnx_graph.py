@@ -55,14 +55,18 @@ from course_utils.baseline import baseline
 from course_utils.checking import check
 from course_utils.checkpoints import load_history, load_network, save_network
 from course_utils.networks import from_torchvision, parameter_count, resnet20
-from course_utils.onnx_files.measuring import export_onnx, measure_onnx
+from course_utils.onnx_files.export import export_onnx
+from course_utils.onnx_files.measuring import measure_onnx
 from course_utils.pictures import plots, tables
 from course_utils.training import evaluate, train
 from minicifar import Loader, MiniCIFAR
-from solutions.graph.groups import channel_groups, export_graph
+from solutions.graph.groups import channel_groups
+from solutions.graph.export import export_graph
 from solutions.graph.picture import draw_graph
 from solutions.graph.plain import JOINING, PASSING, plain_graph
-from solutions.surgery import l1_plan, parameters_left, prunable_groups, prune, silence
+from solutions.plans import l1_plan, parameters_left
+from solutions.prunable import prunable_groups
+from solutions.surgery import prune, silence
 from solutions.speedup import compare
 
 # %% [markdown]

@@ -60,12 +60,14 @@ from course_utils.baseline import baseline
 from course_utils.checking import check
 from course_utils.checkpoints import load_history, load_network, save_network
 from course_utils.networks import parameter_count, rgb_autoencoder
-from course_utils.onnx_files.measuring import export_onnx, measure_onnx
+from course_utils.onnx_files.export import export_onnx
+from course_utils.onnx_files.measuring import measure_onnx
 from course_utils.pictures import alpha_plots, plots, study_plots, tables
 from course_utils.pictures.alpha_explorer import alpha_explorer
-from course_utils.scenes.driving_scenes import Pairs, driving_scenes
+from course_utils.scenes.pairs import Pairs
+from course_utils.scenes.driving_scenes import driving_scenes
 from course_utils.scenes.ssim import reconstruction_loss, ssim
-from course_utils.timing import evaluating
+from course_utils.modes import evaluating
 from course_utils.training import evaluate, train
 from minicifar import Loader, MiniCIFAR
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from course_utils.timing import evaluating
+from course_utils.modes import evaluating
 from course_utils.training import train
 from solutions.graph.chains import NORMS, chain, outputs
 

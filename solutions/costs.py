@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from torch import nn
 
-from course_utils.timing import evaluating
+from course_utils.modes import evaluating
 
 
 def count_parameters(network: nn.Module) -> int:

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from course_utils.timing import evaluating
+from course_utils.modes import evaluating
 from solutions.feature_maps import is_plain, readers, watched
 from solutions.graph.groups import Group
 

@@ -21,10 +21,11 @@ from torch.fx.experimental.optimization import fuse
 from tqdm.auto import tqdm
 
 from course_utils.files import atomic
-from course_utils.timing import evaluating
+from course_utils.modes import evaluating
 from solutions.feature_maps import is_plain, readers
 from solutions.graph.groups import Group
-from solutions.surgery import silence, without
+from solutions.plans import without
+from solutions.surgery import silence
 
 Batches = Sequence[tuple[Tensor, Tensor]]
 PIECE = 128  # channels that are ablated before the result is kept

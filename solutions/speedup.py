@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.utils.benchmark import Timer
 
 from course_utils.checkpoints import save_network
-from course_utils.onnx_files.measuring import export_onnx
+from course_utils.onnx_files.export import export_onnx
 from course_utils.timing import in_turn, onnx_run, torch_run
 
 SETTINGS = ("torch", "channels_last", "onnxruntime")

@@ -15,7 +15,8 @@ from tqdm.auto import tqdm
 
 from solutions.graph.groups import Group
 from solutions.next_layer import next_layer, sampled_patches
-from solutions.surgery import groups_left, kept_without, prune
+from solutions.plans import groups_left, kept_without
+from solutions.surgery import prune
 
 
 def sample_contributions(patches: Tensor, weight: Tensor) -> Tensor:

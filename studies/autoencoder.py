@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from course_utils.checkpoints import load_network, save_network
 from course_utils.networks import parameter_count, rgb_autoencoder
 from course_utils.pictures.alpha_plots import picture_rows
-from course_utils.scenes.driving_scenes import Pairs, driving_scenes
+from course_utils.scenes.driving_scenes import driving_scenes
+from course_utils.scenes.pairs import Pairs
 from course_utils.scenes.ssim import reconstruction_loss
 from course_utils.training import mean_loss
 from minicifar import MiniCIFAR

@@ -22,13 +22,14 @@ from course_utils.pictures.study_plots import criteria_curves
 from course_utils.training import evaluate
 from minicifar import Loader, load
 from solutions.costs import count_macs
-from solutions.criteria import CRITERIA, normalize_per_layer, ranking, score
+from solutions.criteria import normalize_per_layer
 from solutions.feature_maps import Scores
 from solutions.graph.groups import Group
 from solutions.iterative import Ranking, prune_iteratively
 from solutions.oracle import Batches, oracle
+from solutions.prunable import prunable_groups
 from solutions.ranks import spearman
-from solutions.surgery import prunable_groups
+from solutions.scoring import CRITERIA, ranking, score
 from studies.runs import keep_results, read_results, trained
 
 IMAGES = 512  # for scores and oracle, from the training images

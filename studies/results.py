@@ -33,12 +33,13 @@ from minicifar import Loader, load
 from solutions.alpha_branch import AlphaNetwork, alpha_schedule, shrink
 from solutions.alpha_training import kept_widths, start_from_ranking, train_through
 from solutions.costs import count_macs
-from solutions.criteria import CRITERIA, ranking
 from solutions.graph.groups import Group
 from solutions.iterative import plan_step, prune_iteratively
 from solutions.masks import apply_masks, global_masks, sparsity
+from solutions.prunable import prunable_groups
+from solutions.scoring import CRITERIA, ranking
 from solutions.speedup import compare
-from solutions.surgery import prunable_groups, prune
+from solutions.surgery import prune
 from solutions.thinet import thinet
 from studies.runs import at_most, fully_trained, keep_results, narrow_control, read_results, trained
 

@@ -25,12 +25,13 @@ from course_utils.challenge.entry import entry_folder
 from course_utils.challenge.score import RULES
 from course_utils.checkpoints import load_network, save_network
 from course_utils.files import atomic
-from course_utils.onnx_files.measuring import export_onnx
+from course_utils.onnx_files.export import export_onnx
 from minicifar import Loader, load
 from solutions.binary import binarized, clip_weights, with_binary_weights
-from solutions.criteria import ranking
 from solutions.iterative import plan_step
-from solutions.surgery import prunable_groups, prune
+from solutions.prunable import prunable_groups
+from solutions.scoring import ranking
+from solutions.surgery import prune
 from studies.runs import fully_trained, kept_path, trained
 
 TEAM = "the course"

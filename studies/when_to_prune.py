@@ -25,7 +25,8 @@ from course_utils.training import evaluate
 from minicifar import Loader, MiniCIFAR
 from solutions.graph.groups import Group
 from solutions.iterative import l1_ranking, plan_step, prune_iteratively
-from solutions.surgery import prunable_groups, prune
+from solutions.prunable import prunable_groups
+from solutions.surgery import prune
 from studies.runs import fully_trained, keep_results, narrow_control, read_results
 
 EPOCHS = 20

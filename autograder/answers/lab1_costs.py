@@ -10,7 +10,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from autograder.answers import right, wrong
-from course_utils.timing import evaluating
+from course_utils.modes import evaluating
 from solutions.costs import conv_macs, count_parameters
 
 # --- count_parameters

@@ -16,7 +16,7 @@ import torch
 from autograder.sandbox import confinement
 from autograder.sandbox.channels import receive, send
 from course_utils.challenge.entry import measure
-from course_utils.onnx_files.measuring import OnnxFileError
+from course_utils.onnx_files.reading import OnnxFileError
 from minicifar import load
 
 

@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from autograder.challenge.board import LeaderboardError, Measurers, line, read_entry, seeds_on
+from autograder.challenge.entries import LeaderboardError, read_entry, seeds_on
+from autograder.challenge.measuring import Measurers, line
 from autograder.course import ROOT
 from autograder.grading.submissions import read_file
-from autograder.sandbox import confinement, warm
-from course_utils.onnx_files.measuring import LARGEST_MEGABYTES
+from autograder.sandbox import bubblewrap, child, confinement, limits
+from course_utils.onnx_files.reading import LARGEST_MEGABYTES
 from minicifar import load
 
 HOLDS = 0.01  # of accuracy: what may be lost
@@ -72,22 +73,22 @@ def rerun(folder: Path, hours: float) -> Iterator[Repeated]:
 
 def train_again(code: bytes, seed: int, hours: float) -> tuple[bytes | None, str]:
     """What train.py wrote to network.onnx, or None and why there is nothing."""
-    place = warm.work_folder()
+    place = child.work_folder()
     (place / "train.py").write_bytes(code)
     (place / "passwd").write_text("student:x:65534:65534::/tmp:/bin/sh\n")
     binds = ["--ro-bind", str(place / "train.py"), "/entry/train.py"]
     binds += ["--ro-bind", str(place / "passwd"), "/etc/passwd"]
-    for name in ("minicifar", "course_utils", "solutions"):
+    for name in ("minicifar", "course_utils", "solutions", "studies"):
         binds += ["--ro-bind", str(ROOT / name), f"/course/{name}"]
-    binds += warm.image_binds(write=False)
+    binds += bubblewrap.image_binds(write=False)
     threads = str(os.cpu_count() or 1)
-    variables = warm.environment(True, "/course") | dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), threads)
+    variables = bubblewrap.environment(True, "/course") | dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), threads)
     command = ["/bin/sh", "-c", SCRIPT, sys.executable, str(seed)]
     process = subprocess.Popen(
-        warm.sandboxed(command, binds, variables, DISK),
+        bubblewrap.sandboxed(command, binds, variables, DISK),
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
     )  # fmt: skip
-    group = warm.task_group(process.pid, PROCESSES + 4 * (os.cpu_count() or 1))
+    group = limits.task_group(process.pid, PROCESSES + 4 * (os.cpu_count() or 1))
     try:
         data, errors = process.communicate(timeout=hours * 3600)
     except subprocess.TimeoutExpired:
@@ -95,7 +96,7 @@ def train_again(code: bytes, seed: int, hours: float) -> tuple[bytes | None, str
     finally:
         process.kill()
         process.communicate()
-        warm.remove_group(group)
+        limits.remove_group(group)
         shutil.rmtree(place, ignore_errors=True)
     if process.returncode:
         last = errors.decode(errors="replace").strip().splitlines()[-1:] or ["it ended without a word"]

@@ -36,8 +36,9 @@ from autograder.authoring.editions import check_files
 from autograder.course import CourseError, must, nbgrader
 from autograder.grading.submissions import Submission, read_submission, take_in
 from autograder.grading.worker import judge_submission, start_worker
-from autograder.sandbox import warm
-from autograder.sandbox.warm import Isolation, Limits
+from autograder.sandbox import bubblewrap
+from autograder.sandbox.bubblewrap import Isolation
+from autograder.sandbox.limits import Limits
 from course_utils.files import atomic
 
 
@@ -190,7 +191,7 @@ def grade_lab(lab: str, course: Path, options: Options | None = None, console: C
     """
     options = options or Options()
     if options.isolation == "bubblewrap" and not options.scheduler:
-        warm.bubblewrap()
+        bubblewrap.find_bubblewrap()
     path = course / "release" / lab / f"{lab}.ipynb"
     if not path.is_file():
         raise CourseError(f"{lab} has not been released from {course}: `autograder release {lab}` first.")

@@ -14,8 +14,11 @@ from nbgrader.preprocessors import NbGraderPreprocessor, SaveAutoGrades
 from nbgrader.utils import parse_utc
 from traitlets import Dict, Enum
 
-from autograder.grading.engine import Grader, checked_exercise, limits_from, verdict_of
-from autograder.grading.submissions import NOTES, read_file, read_submission, restored
+from autograder.grading.engine import Grader
+from autograder.grading.notebooks import NOTES, restored
+from autograder.grading.submissions import read_file, read_submission
+from autograder.grading.verdicts import checked_exercise, verdict_of
+from autograder.sandbox.limits import limits_from
 
 JUDGED: dict[tuple[str, str], NotebookNode] = {}  # (lab, student) → what `autograder grade` has judged already
 

@@ -13,7 +13,8 @@ import nbformat
 from autograder.grading.engine import Grader
 from autograder.grading.submissions import Submission
 from autograder.sandbox import confinement
-from autograder.sandbox.warm import Isolation, Limits
+from autograder.sandbox.bubblewrap import Isolation
+from autograder.sandbox.limits import Limits
 
 _here = threading.local()
 

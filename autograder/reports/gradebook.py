@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from autograder.course import COURSE
-from autograder.grading.engine import checked_exercise, verdict_of
+from autograder.grading.verdicts import checked_exercise, verdict_of
 from course_utils.checking import Outcome, Verdict
 
 GRADED, NOT_GRADED, NO_NOTEBOOK = "graded", "not graded yet", "no notebook was handed in"

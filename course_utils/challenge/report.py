@@ -8,7 +8,8 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from course_utils.challenge.entry import baseline_entry, measure, number, read_board, rules_of
+from course_utils.challenge.entry import baseline_entry, measure, read_board, rules_of
+from course_utils.challenge.ranking import number
 from course_utils.pictures import plots
 from course_utils.pictures.tables import Table
 from minicifar import load

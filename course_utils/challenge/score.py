@@ -32,7 +32,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, numpy_helper
 
-from course_utils.onnx_files.measuring import (
+from course_utils.onnx_files.reading import (
     LARGEST_SETTING,
     OnnxFileError,
     check_shapes,

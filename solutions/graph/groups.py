@@ -12,17 +12,12 @@ writes a picture of a network of torchvision or of the course. After Martineau's
 graph; the groups are those that DepGraph (Fang et al. 2023, arXiv 2301.12900) finds from autograd's graph.
 """
 
-import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import onnx
-import torch
-from torch import nn
 
-from course_utils.onnx_files.measuring import OPSET, quiet
 from solutions.graph.reading import Reading
 from solutions.graph.rules import RULES
 
@@ -62,44 +57,6 @@ class Group:
     def reasons(self) -> list[str]:
         """Why channels are frozen, each reason once."""
         return list(dict.fromkeys(self.frozen.values()))
-
-
-# --- the export
-
-
-def export_graph(network: nn.Module, example: Any) -> onnx.ModelProto:
-    """The network's ONNX graph in evaluation mode, batch norms kept, initializers named as its parameters.
-
-    `example`: an input, or a tuple of them. Where evaluation does not reach all parameters (the auxiliary heads of
-    GoogLeNet and Inception), the branch that `network.training` opens is exported too.
-    """
-    whole = _exported(copy.deepcopy(network).eval(), example)
-    if unreached(network, whole):
-        opened = copy.deepcopy(network).eval()
-        opened.training = True  # of the outermost module only: dropout and batch norms inside stay as they are
-        try:
-            more = _exported(opened, example)
-        except Exception:  # not every network can be run like this, and then there is just one graph
-            return whole
-        if len(unreached(network, more)) < len(unreached(network, whole)):
-            return more
-    return whole
-
-
-def unreached(network: nn.Module, model: onnx.ModelProto) -> list[str]:
-    """Parameters that the graph does not use."""
-    used = {name for node in model.graph.node for name in node.input}
-    return [name for name, _ in network.named_parameters() if name not in used]
-
-
-def _exported(network: nn.Module, example: Any) -> onnx.ModelProto:
-    arguments = example if isinstance(example, tuple) else (example,)
-    with quiet(), torch.no_grad():
-        program = torch.onnx.export(
-            network, arguments, dynamo=True, optimize=False, opset_version=OPSET, external_data=False, verbose=False
-        )
-    assert program is not None
-    return program.model_proto
 
 
 # --- groups
@@ -180,42 +137,3 @@ def components(count: int, edges: Sequence[np.ndarray]) -> np.ndarray:
         root = root[root]
         if (root == before).all():
             return root
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """`python -m solutions.graph.groups MODEL FILE`: a picture of a network of the course or of torchvision."""
-    import argparse
-
-    from course_utils import networks
-    from course_utils.files import atomic
-    from solutions.graph.picture import draw_graph
-
-    parser = argparse.ArgumentParser(prog="python -m solutions.graph.groups", description=main.__doc__)
-    parser.add_argument("model", help="vgg_mini, resnet20 …, or a name of torchvision.models")
-    parser.add_argument("file", nargs="?", help="an SVG, PNG or PDF file (MODEL.svg)")
-    parser.add_argument("--pixels", type=int, help="side of the images (32 for the course's networks, 224 for others)")
-    options = parser.parse_args(arguments)
-    own = options.model in networks.names()
-    try:
-        network = networks.build({"builder": options.model} if own else _torchvision(options.model)).eval()
-    except ValueError as error:
-        parser.error(f"{error} Networks of the course: {', '.join(networks.names())}.")
-    side = options.pixels or (32 if own else 224)
-    model = export_graph(network, torch.zeros(1, 3, side, side))
-    groups = channel_groups(model, list(network.state_dict()))
-    path = options.file or f"{options.model}.svg"
-    with atomic(path) as temporary:
-        kind = path.rpartition(".")[2].lower()
-        draw_graph(model, groups).savefig(temporary, format=kind, bbox_inches="tight", dpi=150)
-    print(f"{path}: {len(groups)} groups, {sum(not group.free for group in groups)} of them frozen")
-    for group in groups:
-        why = f", frozen: {'; '.join(group.reasons)}" if group.frozen else ""
-        print(f"  {group.name}: {group.channels} channels{why}")
-
-
-def _torchvision(name: str) -> dict[str, Any]:
-    return {"builder": "from_torchvision", "arguments": {"name": name}}
-
-
-if __name__ == "__main__":
-    main()

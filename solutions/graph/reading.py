@@ -9,7 +9,7 @@ import onnx
 from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from course_utils.onnx_files.measuring import OPSET
+from course_utils.onnx_files.export import OPSET
 
 LARGEST_CONSTANT = 1_000_000  # elements; larger results of constants are not worked out
 

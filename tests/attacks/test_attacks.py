@@ -25,12 +25,14 @@ from autograder.authoring.release import release
 from autograder.course import ROOT
 from autograder.demo import filled_in
 from autograder.grading.batch import Options, grade_lab
-from autograder.grading.engine import VERDICT, Grader, checked_exercise, verdict_of
-from autograder.grading.submissions import NOTES, read_submission, take_in
+from autograder.grading.engine import Grader
+from autograder.grading.notebooks import NOTES
+from autograder.grading.submissions import read_submission, take_in
+from autograder.grading.verdicts import VERDICT, checked_exercise, verdict_of
 from autograder.reports.gradebook import Submission, submissions
 from autograder.reports.page import write_reports
-from autograder.sandbox import warm
-from autograder.sandbox.warm import Limits
+from autograder.sandbox import bubblewrap
+from autograder.sandbox.limits import Limits
 
 LIMITS = Limits(
     call_seconds=3,
@@ -91,7 +93,7 @@ def released(tmp_path_factory: pytest.TempPathFactory, images_at_hand: str) -> s
 @pytest.fixture(scope="module")
 def graded(released: str, tmp_path_factory: pytest.TempPathFactory) -> Graded:
     """The whole class, graded in one go, with reports."""
-    warm.bubblewrap()
+    bubblewrap.find_bubblewrap()
     place = tmp_path_factory.mktemp("class")
     course = place / "course"
     release_to(course, released)
@@ -275,7 +277,8 @@ def test_nothing_of_the_honest_student_is_shown(graded: Graded, attack: Attack) 
 
 @pytest.mark.parametrize("how", files.HIDING)
 def test_every_weight_of_an_onnx_file_is_counted(how: str, images_at_hand: str, tmp_path: Path) -> None:
-    from course_utils.onnx_files.measuring import OnnxFileError, measure_onnx
+    from course_utils.onnx_files.measuring import measure_onnx
+    from course_utils.onnx_files.reading import OnnxFileError
 
     (hide, least), path = files.HIDING[how], tmp_path / "hidden.onnx"
     path.write_bytes(files.hidden_weights(hide))

@@ -1,0 +1,46 @@
+"""Channel groups as a file."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from course_utils.files import atomic
+from solutions.graph.groups import Group, Slot
+from solutions.plans import PlanError
+
+# --- kept as a file
+
+
+def save_groups(groups: Sequence[Group], path: str | Path) -> Path:
+    """Write groups as JSON, all or nothing: they need not be found again as long as the network is the same."""
+    data = [
+        {
+            "name": group.name,
+            "channels": group.channels,
+            "slots": [[slot.parameter, slot.axis, slot.consumes, slot.channel.tolist()] for slot in group.slots],
+            "frozen": [[channel, reason] for channel, reason in group.frozen.items()],
+        }
+        for group in groups
+    ]
+    with atomic(path) as temporary:
+        temporary.write_text(json.dumps(data), encoding="utf-8")
+    return Path(path)
+
+
+def load_groups(path: str | Path) -> list[Group]:
+    """The groups that `save_groups` wrote. Raises PlanError where the file holds none."""
+    try:
+        data = json.loads(Path(path).read_text(encoding="utf-8"))
+        return [
+            Group(
+                one["name"],
+                one["channels"],
+                tuple(Slot(name, axis, np.array(channel), consumes) for name, axis, consumes, channel in one["slots"]),
+                dict(one["frozen"]),
+            )
+            for one in data
+        ]
+    except (ValueError, KeyError, TypeError) as error:
+        raise PlanError(f"{path} holds no channel groups ({type(error).__name__}): find them again.") from None

@@ -1,0 +1,51 @@
+"""How each operator of ONNX hands channels on: one rule an operator."""
+
+from solutions.graph.reading import Rule
+from solutions.graph.rules.joins import concat, elementwise, reduction
+from solutions.graph.rules.layers import (
+    along_axis,
+    batch_norm,
+    conv,
+    gemm,
+    layer_norm,
+    matmul,
+    over_channels,
+    same_shape,
+    spatial,
+)
+from solutions.graph.rules.shapes import expand, gather, gather_nd, pad, reshape, sequence_at, slice_, split, transpose
+
+_SAME = "Relu LeakyRelu Elu Selu Celu Gelu HardSwish HardSigmoid Sigmoid Tanh Softplus Softsign Mish Erf Exp Log Sqrt"
+_SAME += (
+    " Reciprocal Abs Neg Sign Floor Ceil Round Clip ThresholdedRelu Identity Cast CastLike Dropout Not IsNaN Sin Cos"
+)
+_ELEMENTWISE = (
+    "Add Sub Mul Div Pow Max Min Mean Sum PRelu Where Equal Less Greater LessOrEqual GreaterOrEqual And Or Mod"
+)
+_SPATIAL = "MaxPool AveragePool LpPool GlobalAveragePool GlobalMaxPool Resize Upsample"
+_REDUCTION = "ReduceMean ReduceSum ReduceMax ReduceMin ReduceProd ReduceL1 ReduceL2 ReduceSumSquare ReduceLogSumExp"
+
+RULES: dict[str, Rule] = {
+    **dict.fromkeys(_SAME.split(), same_shape),
+    **dict.fromkeys(_ELEMENTWISE.split(), elementwise),
+    **dict.fromkeys(_SPATIAL.split(), spatial),
+    **dict.fromkeys([*_REDUCTION.split(), "ArgMax", "ArgMin"], reduction),
+    **dict.fromkeys(["Reshape", "Flatten", "Squeeze", "Unsqueeze"], reshape),
+    **dict.fromkeys(["Conv", "ConvTranspose"], conv),
+    **dict.fromkeys(["Softmax", "LogSoftmax", "Hardmax", "CumSum"], along_axis),
+    **dict.fromkeys(["Split", "SplitToSequence"], split),
+    "MatMul": matmul,
+    "Gemm": gemm,
+    "BatchNormalization": batch_norm,
+    "InstanceNormalization": batch_norm,
+    "LayerNormalization": layer_norm,
+    "LRN": over_channels,
+    "Transpose": transpose,
+    "Expand": expand,
+    "Concat": concat,
+    "SequenceAt": sequence_at,
+    "Slice": slice_,
+    "Gather": gather,
+    "GatherND": gather_nd,
+    "Pad": pad,
+}

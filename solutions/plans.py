@@ -1,0 +1,153 @@
+"""Which channels go: a plan says which channels of each group stay, {group's name: indices}; others stay whole."""
+
+import dataclasses
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from solutions.graph.groups import Group
+
+Plan = Mapping[str, Sequence[int] | Tensor]
+
+
+class PlanError(ValueError):
+    """A plan that cannot be carried out; the message says what stands against it."""
+
+
+# --- plans
+
+
+def without(group: Group, removed: Iterable[int]) -> list[int]:
+    """The channels that stay when some are removed."""
+    gone = {int(channel) for channel in removed}
+    return [channel for channel in range(group.channels) if channel not in gone]
+
+
+def channels_to_keep(group: Group, scores: Tensor, keep_ratio: float, multiple_of: int = 1) -> list[int]:
+    """The channels with the highest `scores` (one each), and all that are frozen, in increasing order.
+
+    Of C channels floor((1 - keep_ratio) * C + 1e-9) go; `multiple_of`: fewer, so that a multiple stays. At least
+    one stays, and at least one of every layer that makes or carries them. Raises PlanError where keep_ratio is not
+    between 0 and 1, or there is not one score a channel.
+    """
+    if not 0 <= keep_ratio <= 1:
+        raise PlanError(f"keep_ratio must lie between 0 and 1, not {keep_ratio}.")
+    if len(scores) != group.channels:
+        raise PlanError(f"{group.name} has {group.channels} channels; there are {len(scores)} scores.")
+    kept = max(1, group.channels - math.floor((1 - keep_ratio) * group.channels + 1e-9))
+    kept = min(group.channels, math.ceil(kept / multiple_of) * multiple_of)
+    order = sorted(range(group.channels), key=lambda channel: (-float(scores[channel]), channel))
+    needed = must_stay(group, order)
+    for channel in order:
+        if len(needed) < kept:
+            needed.add(channel)
+    return sorted(needed)
+
+
+def must_stay(group: Group, order: Sequence[int]) -> set[int]:
+    """Frozen channels, and of every layer that makes or carries channels of this group alone the first in `order`."""
+    needed = set(group.frozen)
+    for slot in group.slots:
+        if (slot.channel >= 0).all() and not needed.intersection(slot.channel.tolist()):
+            needed.add(next(channel for channel in order if channel in slot.channel))
+    return needed
+
+
+def kept_without(group: Group, removed: Sequence[int]) -> list[int]:
+    """The channels that stay when `removed` go, in this order, as far as they may: see `must_stay`."""
+    stay = [channel for channel in range(group.channels) if channel not in removed]
+    return without(group, set(removed) - must_stay(group, [*stay, *reversed(removed)]))
+
+
+def l1_norms(network: nn.Module, group: Group) -> Tensor:
+    """Score of every channel: sum |w| over the weights (two axes and more) that make or carry it → (channels,)."""
+    tensors = dict(network.named_parameters(remove_duplicate=False))
+    scores = torch.zeros(group.channels)
+    for slot in group.slots:
+        tensor = tensors.get(slot.parameter)
+        if tensor is None or slot.consumes or tensor.ndim < 2:
+            continue
+        sums = tensor.detach().abs().transpose(0, slot.axis).flatten(1).sum(1).float().cpu()
+        mine = torch.from_numpy(slot.channel >= 0)
+        scores.index_add_(0, torch.from_numpy(slot.channel)[mine], sums[mine])
+    return scores
+
+
+def l1_plan(
+    network: nn.Module, groups: Sequence[Group], keep_ratio: float, multiple_of: int = 1
+) -> dict[str, list[int]]:
+    """In every group the channels with the highest L1 norms."""
+    return {
+        group.name: channels_to_keep(group, l1_norms(network, group), keep_ratio, multiple_of)
+        for group in groups
+        if group.free
+    }
+
+
+def positions(groups: Sequence[Group], plan: Plan, checked: bool = True) -> dict[tuple[str, int], np.ndarray]:
+    """Which positions stay, for every (parameter, axis) that the plan changes: a mask.
+
+    Raises PlanError for a plan that names what is not there, and, `checked`, for one that cannot be carried out.
+    """
+    by_name = {group.name: group for group in groups}
+    if unknown := set(plan) - set(by_name):
+        raise PlanError(f"There is no group {sorted(unknown)[0]!r}; there are {', '.join(by_name)}.")
+    masks: dict[tuple[str, int], np.ndarray] = {}
+    for name, kept in plan.items():
+        group, stays = by_name[name], np.zeros(by_name[name].channels + 1, dtype=bool)
+        stays[-1] = True  # for positions of other groups, whose channel is -1
+        chosen = np.asarray(kept.cpu() if isinstance(kept, Tensor) else kept, dtype=np.int64)
+        outside = len(chosen) and (chosen.min() < 0 or chosen.max() >= group.channels)
+        if len(np.unique(chosen)) != len(chosen) or outside or (checked and not len(chosen)):
+            raise PlanError(
+                f"{name}: channels to keep are different numbers from 0 to {group.channels - 1}, at least one."
+            )
+        stays[chosen] = True
+        for channel in np.flatnonzero(~stays):
+            if checked and int(channel) in group.frozen:
+                raise PlanError(f"{name}: channel {channel} must stay: {group.frozen[int(channel)]}.")
+        for slot in group.slots:
+            key, whole = (slot.parameter, slot.axis), np.ones(len(slot.channel), dtype=bool)
+            masks[key] = masks.get(key, whole) & stays[slot.channel]
+    masks = {key: mask for key, mask in masks.items() if not mask.all()}
+    for (parameter, _), mask in masks.items():
+        if checked and not mask.any():
+            raise PlanError(f"Nothing would be left of {parameter}: keep at least one channel of every layer.")
+    return masks
+
+
+def parameters_left(network: nn.Module, groups: Sequence[Group], plan: Plan) -> int:
+    """The number of parameters that `prune` will leave, worked out from the plan alone."""
+    masks = positions(groups, plan)
+    total = 0
+    names: dict[int, list[str]] = {}  # of every parameter: a shared one has several, and the graph knows one of them
+    for name, parameter in network.named_parameters(remove_duplicate=False):
+        names.setdefault(id(parameter), []).append(name)
+    for parameter in network.parameters():
+        sizes = list(parameter.shape)
+        for axis in range(parameter.ndim):
+            for alias in names[id(parameter)]:
+                if (alias, axis) in masks:
+                    sizes[axis] = int(masks[alias, axis].sum())
+        total += math.prod(sizes)
+    return total
+
+
+def groups_left(groups: Sequence[Group], plan: Plan) -> list[Group]:
+    """The groups of the network that `prune` makes, worked out from the plan: no graph is read again. Raises PlanError."""
+    masks = positions(groups, plan)
+    found = []
+    for group in groups:
+        kept = sorted(int(channel) for channel in plan.get(group.name, range(group.channels)))
+        number = np.full(group.channels + 1, -1)  # the last entry is for positions of other groups
+        number[kept] = np.arange(len(kept))
+        slots = tuple(
+            dataclasses.replace(slot, channel=number[slot.channel][masks.get((slot.parameter, slot.axis), ...)])
+            for slot in group.slots
+        )
+        frozen = {int(number[channel]): reason for channel, reason in group.frozen.items()}
+        found.append(Group(group.name, len(kept), slots, frozen))
+    return found
