@@ -92,6 +92,9 @@ def grade(
     course: Course = COURSE,
     only: Annotated[list[str] | None, typer.Option(help="This student only; may be given several times.")] = None,
     force: Annotated[bool, typer.Option(help="Grade again what has been graded.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Record nothing; show which marks grading would change, old → new.")
+    ] = False,
     late: Annotated[
         Late, typer.Option(help="What comes late: grade it, skip it, or grade it with zero points.")
     ] = Late.grade,
@@ -106,11 +109,12 @@ def grade(
 
     It can be stopped at any time; given again, it goes on where it was.
     """
-    options = Options(limits_of(limit), isolation.value, only or (), force, late.value, scheduler, workers)
+    options = Options(limits_of(limit), isolation.value, only or (), force, late.value, scheduler, workers, dry_run)
     if isolation is Isolated.process:
         console.print("No sandbox: students' code runs with your own rights, and the report says so.", style="red")
     failures = [failure for lab in chosen(labs, graded=True) for failure in grade_lab(lab, course, options, console)]
-    report(labs, course)
+    if not dry_run:
+        report(labs, course)
     for failure in failures:
         console.print(failure, style="red")
     raise typer.Exit(1 if failures else 0)

@@ -21,6 +21,7 @@ SHIPPED = [
 def configure(config: Config, course: Path) -> Config:
     """Fill nbgrader's configuration for a course folder: source, release, submitted, autograded, feedback."""
     put_tools_on_path()
+    warnings.filterwarnings("ignore", module="nbgrader")  # SQLAlchemy's remarks on nbgrader's own queries
     config.CourseDirectory.course_id = "pruning-labs"
     config.CourseDirectory.root = str(course)
     config.CourseDirectory.db_url = f"sqlite:///{course / 'gradebook.db'}"
@@ -50,14 +51,10 @@ def put_tools_on_path() -> None:
         os.environ["PATH"] = os.pathsep.join([tools, os.environ.get("PATH", "")])
 
 
-def nbgrader(course: Path = COURSE, late_zero: bool = False) -> NbGraderAPI:
-    """nbgrader's own interface on a course folder. `late_zero`: what was handed in late earns nothing."""
-    warnings.filterwarnings("ignore", module="nbgrader")  # SQLAlchemy's remarks on nbgrader's own queries
+def nbgrader(course: Path = COURSE) -> NbGraderAPI:
+    """nbgrader's own interface on a course folder."""
     course.mkdir(parents=True, exist_ok=True)
-    config = configure(Config(), course.resolve())
-    if late_zero:
-        config.LateSubmissionPlugin.penalty_method = "zero"
-    return NbGraderAPI(config=config)
+    return NbGraderAPI(config=configure(Config(), course.resolve()))
 
 
 class CourseError(Exception):

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from autograder.course import ROOT
@@ -26,20 +27,22 @@ class JudgeEnded(Exception):
 class Judge:
     """The process with the tests, in a sandbox of its own."""
 
-    def __init__(self, limits: Limits, isolation: Isolation) -> None:
-        self.limits, self.isolation = limits, isolation
+    def __init__(self, limits: Limits, isolation: Isolation, release: Path) -> None:
+        """`release`: the folder in which a frozen release was unpacked."""
+        self.limits, self.isolation, self.release = limits, isolation, release
         self.process: subprocess.Popen | None = None
         self.handed_in: Frame | None = None
 
     def start(self) -> None:
         self.folder = child.work_folder()
         ours, theirs = socket.socketpair()
-        place = "/tmp" if self.isolation == "bubblewrap" else str(self.folder)
-        command = [sys.executable, "-m", "autograder.grading.judging", str(theirs.fileno()), place]
-        variables = bubblewrap.environment(self.isolation == "bubblewrap", ROOT)
-        if self.isolation == "bubblewrap":
-            binds = [word for name in ("minicifar", "course_utils", "solutions", "labs", "autograder")
-                     for word in ("--ro-bind", str(ROOT / name), str(ROOT / name))]  # fmt: skip
+        inside = self.isolation == "bubblewrap"
+        place, release = ("/tmp", "/release") if inside else (str(self.folder), str(self.release))
+        command = [sys.executable, "-m", "autograder.grading.judging", str(theirs.fileno()), place, release]
+        variables = bubblewrap.environment(inside, os.pathsep.join([release, str(ROOT)]))
+        if inside:
+            binds = ["--ro-bind", str(self.release), release]
+            binds += ["--ro-bind", str(ROOT / "autograder"), str(ROOT / "autograder")]
             binds += bubblewrap.image_binds(write=True)
             command = bubblewrap.sandboxed(command, binds, variables, disk=1_000_000_000)
         with open(self.folder / "log", "wb") as log:
@@ -88,7 +91,7 @@ class Judge:
     def judge(self, wanted: Mapping[str, Any], relay: Callable[[Frame], Frame], seconds: float) -> Verdict:
         """All tests of an exercise; `relay` carries a frame to the student's side and brings the answer.
 
-        `wanted`: lab, exercise, the names that the notebook holds, and whether the reference's functions help.
+        `wanted`: the exercise, the names that the notebook holds, and whether the reference's functions help.
         `seconds`: for what the tests do themselves, between two calls.
 
         Raises JudgeEnded, and RuntimeError where the tests themselves are broken.
@@ -109,7 +112,7 @@ class Judge:
             raise JudgeEnded("takes too much memory to run") from None
         answer = json.loads(frame[0])
         if answer["verdict"] is None:
-            raise RuntimeError(f"{wanted['lab']}, {wanted['exercise']}: {answer['problem']}")
+            raise RuntimeError(f"{wanted['exercise']}: {answer['problem']}")
         return Verdict.from_data(answer["verdict"])
 
     def close(self) -> None:

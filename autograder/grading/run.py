@@ -25,8 +25,8 @@ GRACE_SECONDS = 5.0  # after a time limit that code is told of, until its proces
 class Run:
     """One submission on its way through the sandbox: when its process dies, a new one takes over where it was."""
 
-    def __init__(self, judge: Judge, warm: Warm, lab: str, files: Mapping[str, bytes]) -> None:
-        self.judge, self.warm, self.lab, self.files = judge, warm, lab, files
+    def __init__(self, judge: Judge, warm: Warm, files: Mapping[str, bytes]) -> None:
+        self.judge, self.warm, self.files = judge, warm, files
         self.limits = warm.limits
         self.worth: dict[str, float] = {}
         self.history: list[str] = []  # sources of the cells that ran
@@ -191,7 +191,7 @@ class Run:
 
         try:
             seconds = max(LEAST_SECONDS, min(self.limits.exercise_seconds, self.end - time.monotonic()))
-            wanted = {"lab": self.lab, "exercise": exercise, "names": names, "helped": helped}
+            wanted = {"exercise": exercise, "names": names, "helped": helped}
             return self.judge.judge(wanted, relay, seconds)
         except JudgeEnded as ended:
             what = "The file handed in" if exercise.endswith("_onnx") else f"What {exercise} gave back"

@@ -21,12 +21,13 @@ from nbconvert.filters import markdown2html
 from attacks import files
 from attacks.bank import BREACH, LAB, MARK, Attack, all_attacks
 from autograder.authoring.editions import points
+from autograder.authoring.frozen import freeze
 from autograder.authoring.release import release
 from autograder.course import ROOT
 from autograder.demo import filled_in
 from autograder.grading.batch import Options, grade_lab
 from autograder.grading.engine import Grader
-from autograder.grading.notebooks import NOTES
+from autograder.grading.notebooks import NOTES, restored
 from autograder.grading.submissions import read_submission, take_in
 from autograder.grading.verdicts import VERDICT, checked_exercise, verdict_of
 from autograder.reports.gradebook import Submission, submissions
@@ -343,7 +344,9 @@ def graded_by(grader: Grader, attack: Attack, released: str, course: Path) -> An
     """An attack's notebook, graded in this process."""
     folder = course / "submitted" / attack.hand_in(Path(released).read_text(encoding="utf-8"), course) / LAB
     take_in(folder, LAB)
-    return grader.grade(LAB, nbformat.read(released, as_version=4), read_submission(folder))
+    submission = read_submission(folder)
+    notebook = restored(nbformat.read(released, as_version=4), submission.files.get(f"{LAB}.ipynb"))
+    return grader.grade(freeze(LAB), notebook, submission)
 
 
 # --- the nastiest, each in a bubblewrap of its own
@@ -353,7 +356,8 @@ def graded_by(grader: Grader, attack: Attack, released: str, course: Path) -> An
 def grader(released: str) -> Iterator[Grader]:
     """A grader that shares no warm process between submissions."""
     with Grader(LIMITS) as found:
-        found.prepare(LAB, nbformat.read(released, as_version=4)).shared = False
+        _, warm = found.prepare(freeze(LAB))
+        warm.shared = False
         yield found
 
 

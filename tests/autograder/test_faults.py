@@ -20,11 +20,12 @@ from nbformat.v4 import new_code_cell, new_markdown_cell
 from onnx import TensorProto, helper, numpy_helper
 
 from autograder.authoring.editions import points, source_edition
+from autograder.authoring.frozen import FrozenRelease, freeze
 from autograder.course import must, nbgrader
 from autograder.demo import filled_in
 from autograder.grading.batch import Options, grade_lab
 from autograder.grading.engine import Grader
-from autograder.grading.notebooks import NOTES, grade_id
+from autograder.grading.notebooks import NOTES, grade_id, restored
 from autograder.grading.submissions import Submission, read_submission, take_in
 from autograder.grading.verdicts import verdict_of
 from autograder.reports.gradebook import Submission as Entry
@@ -71,6 +72,11 @@ def released_lab() -> NotebookNode:
     return nbformat.from_dict(json.loads(texts()[0]))
 
 
+@functools.cache
+def frozen_lab() -> FrozenRelease:
+    return freeze(LAB)
+
+
 @pytest.fixture(scope="module")
 def grader(bubblewrap: str, images_at_hand: str) -> Iterator[Grader]:
     with Grader(LIMITS) as one:
@@ -109,7 +115,8 @@ class Graded:
 
 
 def graded(grader: Grader, submission: Submission) -> Graded:
-    notebook = grader.grade(LAB, released_lab(), submission)
+    notebook = restored(released_lab(), submission.files.get(NOTEBOOK))
+    notebook = grader.grade(frozen_lab(), notebook, submission)
     verdicts = [verdict for cell in notebook.cells if (verdict := verdict_of(cell))]
     messages = [outcome.message for verdict in verdicts for outcome in verdict.outcomes]
     told = "\n".join([*notebook.metadata[NOTES]["remarks"], *filter(None, messages)])

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers.lab_tests import lab_tests
 from torch import nn
 
 from autograder.answers import Answer as BankAnswer
@@ -582,6 +583,6 @@ def test_a_composite_exercise_is_judged_with_the_references_helpers_too(open_wal
             broken = dict.fromkeys(references(lab))
             function = type(own)(own.__code__, {**own.__globals__, **broken}, own.__name__, own.__defaults__)
             wall = open_wall({**broken, exercise.name: function})
-            assert not judge(lab, exercise.name, Answers(wall, {exercise.name: 1}), tmp_path).passed
-            verdict = judge(lab, exercise.name, Answers(wall, {exercise.name: 1}), tmp_path, helped=True)
+            assert not judge(lab_tests(lab), exercise.name, Answers(wall, {exercise.name: 1}), tmp_path).passed
+            verdict = judge(lab_tests(lab), exercise.name, Answers(wall, {exercise.name: 1}), tmp_path, helped=True)
             assert verdict.passed, str(verdict)
