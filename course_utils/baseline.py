@@ -64,10 +64,10 @@ def make_committed(kinds: Sequence[str], name: str = "vgg_mini") -> None:
         path = COMMITTED / f"{name}-{image_kind(images)}.safetensors"
         print(f"{path.name}: training on {images.source.description}")
         network, history = _train(images, name)
-        found = evaluate(network, Loader(unseen, batch_size=500))
-        save_network(network, path, history=history, images=images, test_accuracy=found.accuracy)
+        result = evaluate(network, Loader(unseen, batch_size=500))
+        save_network(network, path, history=history, images=images, test_accuracy=result.accuracy)
         seconds, megabytes = sum(entry["seconds"] for entry in history), path.stat().st_size / 1e6
-        print(f"{path.name}: {found.accuracy:.2%} on the test images, {seconds:.0f} s, {megabytes:.2f} MB")
+        print(f"{path.name}: {result.accuracy:.2%} on the test images, {seconds:.0f} s, {megabytes:.2f} MB")
 
 
 def _train(images: Any, name: str, resume: Path | None = None) -> tuple[nn.Module, list[dict[str, Any]]]:
@@ -93,7 +93,7 @@ def _fits(committed: Path, images: Any) -> bool:
     """Whether a committed network is one for these images: the same, or a real copy of the same choice."""
     trained_on = describe(committed)["images"]["fingerprint"]
     if images.source.synthetic:
-        return trained_on == images.fingerprint
+        return bool(trained_on == images.fingerprint)
     return _choice(trained_on) == _choice(images.fingerprint)
 
 
