@@ -17,10 +17,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from autograder.challenge.entries import find_entries, title
-from autograder.challenge.measuring import MEASURED, SECONDS, Measurers, line
+from autograder.challenge.measuring import SECONDS, Measurers, line
 from autograder.reports import exports
 from autograder.sandbox.bubblewrap import Isolation
-from course_utils.challenge.ranking import STATUSES, order
+from course_utils.challenge.ranking import MEASURED, order, ranked
 from course_utils.challenge.score import RULES
 from minicifar import load
 
@@ -98,12 +98,12 @@ def as_rows(entries: Iterable[Mapping[str, Any]]) -> Iterator[list[Any]]:
     """The entries as rows of a table: numbers as text with all their digits, lists in one cell."""
     yield ["place", "team", "name", "dataset", "status", "reason", *MEASURED, "method", "seeds", "date", "claims",
            "hash", "same_as"]  # fmt: skip
-    for n, entry in enumerate(entries, start=1):
+    for place, entry in ranked(entries):
         claims = [
             f"{claim['what']}: claimed {claim['claimed']}, measured {claim['measured']}" for claim in entry["claims"]
         ]
         yield [
-            f"{n}" if entry["status"] == STATUSES[0] else "",
+            "" if place is None else f"{place}",
             *(entry[what] for what in ("team", "name", "dataset", "status", "reason")),
             *("" if entry[what] is None else f"{entry[what]}" for what in MEASURED),
             entry["method"],
@@ -120,7 +120,7 @@ def as_table(found: Mapping[str, Any]) -> Table:
     table = Table(title=f"{found['dataset']}: {RULES[found['dataset']].division}", caption=escape(found["images"]))
     for header in ("", "entry", "score", "test", "val.", "param.", "MACs"):
         table.add_column(header, justify="left" if header == "entry" else "right")
-    for n, entry in enumerate(found["entries"], start=1):
+    for place, entry in ranked(found["entries"]):
         remarks = [entry["reason"]] if entry["reason"] else []
         remarks += [f"claims {claim['what']} {claim['claimed']}" for claim in entry["claims"]]
         remarks += [f"the same file as {other}" for other in entry["same_as"]]
@@ -128,7 +128,6 @@ def as_table(found: Mapping[str, Any]) -> Table:
         numbers = ["–" if entry[what] is None else form.format(entry[what]) for what, form in forms.items()]
         for what in ("parameters", "macs"):
             numbers.append("–" if entry[what] is None else f"{entry[what] / 1e6:.3g} M")
-        place = f"{n}" if entry["status"] == STATUSES[0] else "–"
         described = "".join(f"\n[italic]{escape(remark)}[/italic]" for remark in remarks)
-        table.add_row(place, escape(title(entry)) + described, *numbers)
+        table.add_row(f"{place or '–'}", escape(title(entry)) + described, *numbers)
     return table
