@@ -4,9 +4,11 @@ import os
 import sys
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from nbgrader.apps.api import NbGraderAPI
-from traitlets.config import Config
+if TYPE_CHECKING:  # nbgrader takes long to import, and most of what needs a folder's place does without it
+    from nbgrader.apps.api import NbGraderAPI
+    from traitlets.config import Config
 
 ROOT = Path(__file__).resolve().parent.parent
 COURSE = ROOT / "course"
@@ -18,7 +20,7 @@ SHIPPED = [
 ]  # come with a release, never back with a submission
 
 
-def configure(config: Config, course: Path) -> Config:
+def configure(config: "Config", course: Path) -> "Config":
     """Fill nbgrader's configuration for a course folder: source, release, submitted, autograded, feedback."""
     put_tools_on_path()
     config.CourseDirectory.course_id = "pruning-labs"
@@ -50,8 +52,11 @@ def put_tools_on_path() -> None:
         os.environ["PATH"] = os.pathsep.join([tools, os.environ.get("PATH", "")])
 
 
-def nbgrader(course: Path = COURSE, late_zero: bool = False) -> NbGraderAPI:
+def nbgrader(course: Path = COURSE, late_zero: bool = False) -> "NbGraderAPI":
     """nbgrader's own interface on a course folder. `late_zero`: what was handed in late earns nothing."""
+    from nbgrader.apps.api import NbGraderAPI
+    from traitlets.config import Config
+
     warnings.filterwarnings("ignore", module="nbgrader")  # SQLAlchemy's remarks on nbgrader's own queries
     course.mkdir(parents=True, exist_ok=True)
     config = configure(Config(), course.resolve())
@@ -67,6 +72,6 @@ class CourseError(Exception):
 def must(result: dict, what: str) -> dict:
     """The result of an nbgrader step; CourseError with its log where it failed."""
     if not result["success"]:
-        told = dict.fromkeys(text.strip() for text in (result.get("log"), result.get("error")) if text)
-        raise CourseError(f"{what} failed:\n" + "\n".join(told))
+        messages = dict.fromkeys(text.strip() for text in (result.get("log"), result.get("error")) if text)
+        raise CourseError(f"{what} failed:\n" + "\n".join(messages))
     return result

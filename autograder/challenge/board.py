@@ -17,11 +17,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from autograder.challenge.entries import find_entries, title
-from autograder.challenge.measuring import SECONDS, Measurers, line
-from autograder.reports import exports
+from autograder.challenge.measuring import Measurers, line
 from autograder.sandbox.bubblewrap import Isolation
+from autograder.text import to_csv
 from course_utils.challenge.ranking import MEASURED, order, ranked
 from course_utils.challenge.score import RULES
+from course_utils.files import write_text
 from minicifar import load
 
 
@@ -31,7 +32,7 @@ def make_boards(
     *,
     isolation: Isolation = "bubblewrap",
     workers: int | None = None,
-    seconds: float = SECONDS,
+    seconds: float = 1800.0,
     without: Path | None = None,
     advance: Callable[[int, int], Any] = lambda done, of: None,
 ) -> list[dict[str, Any]]:
@@ -89,9 +90,9 @@ def write_board(found: Mapping[str, Any], folder: Path) -> Path:
     from autograder.challenge import page as html
 
     text = json.dumps(found, ensure_ascii=False, indent=1, allow_nan=False)
-    exports.write(folder / "leaderboard.json", text + "\n")
-    exports.write(folder / "leaderboard.csv", "\ufeff" + exports.table(as_rows(found["entries"])))
-    return exports.write(folder / "leaderboard.html", html.page(found))
+    write_text(folder / "leaderboard.json", text + "\n")
+    write_text(folder / "leaderboard.csv", "\ufeff" + to_csv(as_rows(found["entries"])))
+    return write_text(folder / "leaderboard.html", html.page(found))
 
 
 def as_rows(entries: Iterable[Mapping[str, Any]]) -> Iterator[list[Any]]:

@@ -15,19 +15,19 @@ from typing import Any
 
 import onnxruntime
 
-from autograder.challenge.entries import LONGEST, Handed, date_on, one_line, seeds_on
+from autograder.challenge.entries import LONGEST, Handed, date_on, seeds_on
 from autograder.course import ROOT
 from autograder.grading.submissions import read_file
-from autograder.reports import exports
 from autograder.sandbox import bubblewrap, channels, child
 from autograder.sandbox.bubblewrap import Isolation, SandboxError
+from autograder.text import one_line
 from course_utils.baseline import cache_folder
 from course_utils.challenge.entry import file_hash
 from course_utils.challenge.ranking import MEASURED, NOT_QUALIFIED, REFUSED, finite_number, status_of
 from course_utils.challenge.score import RULES
+from course_utils.files import write_text
 from course_utils.onnx_files.reading import LARGEST_MEGABYTES
 
-SECONDS = 1800.0  # for one entry
 MEMORY = 4_000_000_000  # bytes that an entry may take beyond what the images do
 SAME_ACCURACY = 0.002  # quantised networks round a little differently from processor to processor
 SAME_SCORE = 1e-6  # as a share
@@ -130,7 +130,7 @@ def cached(key: str, dataset: str, fingerprint: str, measure: Callable[[], dict[
     found = measure()
     if not found.get("again"):
         with suppress(OSError):
-            exports.write(path, json.dumps(found))
+            write_text(path, json.dumps(found))
     return found
 
 

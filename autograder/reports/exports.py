@@ -1,8 +1,6 @@
 """Points in the formats of other systems: CSV, Gradescope, Moodle, Canvas."""
 
-import csv
 import hashlib
-import io
 import json
 import math
 import os
@@ -12,13 +10,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from autograder.reports.gradebook import Mark, Submission, clipped
-from course_utils.files import atomic
+from autograder.reports.gradebook import GradedSubmission, Mark
+from autograder.text import clipped, format_points, to_csv
+from course_utils.files import write_text
 
 FORGEABLE = "Graded without a sandbox: the student's code could have forged these points."
 
 
-def write_grades(path: Path, found: Sequence[Submission]) -> Path:
+def write_grades(path: Path, found: Sequence[GradedSubmission]) -> Path:
     """One row a student, one column an exercise or question; UTF-8 with a byte order mark, so that Excel reads it.
 
     `points` are those that count, less `late_penalty`. Who is not graded has a remark and no points.
@@ -36,10 +35,10 @@ def write_grades(path: Path, found: Sequence[Submission]) -> Path:
         marks = [mark_called(one, name) if one.graded else None for name in names]
         row += ["" if mark is None or mark.waiting else mark.points for mark in marks]
         rows.append([*row, " ".join(remarks(one))])
-    return write(path, "\ufeff" + table(rows))
+    return write_text(path, "\ufeff" + to_csv(rows))
 
 
-def write_gradescope(folder: Path, found: Sequence[Submission]) -> list[Path]:
+def write_gradescope(folder: Path, found: Sequence[GradedSubmission]) -> list[Path]:
     """One `results.json` a graded student, named after the student; files of earlier reports are removed.
 
     Gradescope's documentation, "Autograder Specifications", section "Output format". Its `score` is what nbgrader
@@ -51,13 +50,13 @@ def write_gradescope(folder: Path, found: Sequence[Submission]) -> list[Path]:
     for one in found:
         if one.graded:
             text = json.dumps(gradescope_results(one), ensure_ascii=False, indent=1, allow_nan=False)
-            written.append(write(folder / file_name(one.student, ".json"), text + "\n"))
+            written.append(write_text(folder / file_name(one.student, ".json"), text + "\n"))
     for path in sorted(set(folder.glob("*.json")) - set(written)):
         path.unlink()
     return written
 
 
-def write_moodle(path: Path, lab: str, found: Sequence[Submission]) -> Path:
+def write_moodle(path: Path, lab: str, found: Sequence[GradedSubmission]) -> Path:
     """A table for Moodle's grade import (Grades → Import → CSV file), of those who are graded.
 
     MoodleDocs, "Grade import". Map `username` (the name of the student's folder) to Username, or to ID number if
@@ -66,10 +65,10 @@ def write_moodle(path: Path, lab: str, found: Sequence[Submission]) -> Path:
     """
     rows: list[list[Any]] = [["username", f"{lab} grade", f"{lab} feedback"]]
     rows += [[one.student, one.points, feedback_text(one)] for one in found if one.graded]
-    return write(path, table(rows))
+    return write_text(path, to_csv(rows))
 
 
-def write_canvas(path: Path, lab: str, found: Sequence[Submission]) -> Path:
+def write_canvas(path: Path, lab: str, found: Sequence[GradedSubmission]) -> Path:
     """A table for Canvas's gradebook import, of those who are graded.
 
     Canvas Instructor Guide, "How do I import grades in the Gradebook?". Canvas finds a student by `ID` (Canvas's
@@ -83,48 +82,50 @@ def write_canvas(path: Path, lab: str, found: Sequence[Submission]) -> Path:
         ["    Points Possible", "", "", "", "", possible_points(found)],
     ]
     rows += [[one.full_name or one.student, one.lms_id, "", one.student, "", one.points] for one in found if one.graded]
-    return write(path, table(rows))
+    return write_text(path, to_csv(rows))
 
 
-def mark_names(found: Iterable[Submission]) -> list[str]:
+def mark_names(found: Iterable[GradedSubmission]) -> list[str]:
     """The exercises and questions of a lab, in the order that most notebooks have them."""
     orders = Counter(tuple(mark.name for mark in one.marks) for one in found if one.graded)
     ranked = sorted(orders, key=lambda order: (-orders[order], order))
     return list(dict.fromkeys(name for order in ranked for name in order))
 
 
-def mark_called(submission: Submission, name: str) -> Mark | None:
+def mark_called(submission: GradedSubmission, name: str) -> Mark | None:
     """A submission's mark by its name."""
     return next((mark for mark in submission.marks if mark.name == name), None)
 
 
-def possible_points(found: Iterable[Submission]) -> float:
+def possible_points(found: Iterable[GradedSubmission]) -> float:
     """The points of a lab."""
     return max((one.possible for one in found), default=0.0)
 
 
-def remarks(one: Submission) -> list[str]:
+def remarks(one: GradedSubmission) -> list[str]:
     """What there is to say about a submission as a whole."""
     if not one.graded:
         return [one.state]
     return [*([FORGEABLE] if one.unprotected else []), *one.remarks]
 
 
-def feedback_text(one: Submission) -> str:
+def feedback_text(one: GradedSubmission) -> str:
     """What a student may read about the points, as plain text."""
     lines = [*one.remarks]
     if one.penalty:
-        lines.append(f"{duration(one.seconds_late)} late: {number(one.penalty)} points less.")
+        lines.append(f"{duration(one.seconds_late)} late: {format_points(one.penalty)} points less.")
     for mark in one.marks:
         earned = (
-            "to be read by a person" if mark.waiting else f"{number(mark.points)} of {number(mark.possible)} points"
+            "to be read by a person"
+            if mark.waiting
+            else f"{format_points(mark.points)} of {format_points(mark.possible)} points"
         )
         missed = f" ({clipped(mark.missed, LINE)})" if mark.missed else ""
         lines.append(f"{mark.name}: {earned}{missed}")
     return "\n".join(lines)
 
 
-def gradescope_results(one: Submission) -> dict[str, Any]:
+def gradescope_results(one: GradedSubmission) -> dict[str, Any]:
     """A submission as Gradescope's results.json."""
     tests = [test for mark in one.marks for test in gradescope_tests(mark)]
     late = one.points - sum(mark.points for mark in one.marks)
@@ -133,7 +134,7 @@ def gradescope_results(one: Submission) -> dict[str, Any]:
         tests.append(gradescope_test("late submission" if one.penalty else "points by hand", late, 0, words))
     about = list(one.remarks)
     if one.by_hand:
-        about.append(f"Up to {number(one.by_hand)} points are still to be given by a person.")
+        about.append(f"Up to {format_points(one.by_hand)} points are still to be given by a person.")
     return {
         "score": round(one.points, 6),
         "output": "\n".join(about),
@@ -189,40 +190,12 @@ def status(kind: str) -> str:
     return STATUSES[kind]
 
 
-def number(value: float) -> str:
-    """A number of points: 2, 2.5, 0.33."""
-    text = f"{value:.2f}".rstrip("0").rstrip(".")
-    return "0" if text == "-0" else text
-
-
 def file_name(student: str, ending: str) -> str:
     """A file's name for a student that stays in its folder: what means something to a file system is written %2F."""
     name = re.sub(r'[\x00-\x1f<>:"/\\|?*%]', lambda match: f"%{ord(match[0]):02X}", student)
     if len(os.fsencode(name)) > 200:
         name = name[:40] + "-" + hashlib.sha256(os.fsencode(student)).hexdigest()[:16]
     return name + ending
-
-
-def table(rows: Iterable[Iterable[Any]]) -> str:
-    """Rows as CSV. Text that a spreadsheet would take for a formula gets a leading apostrophe."""
-    text = io.StringIO()
-    csv.writer(text).writerows([cell(value) for value in row] for row in rows)
-    return text.getvalue()
-
-
-def cell(value: Any) -> str:
-    """One value as the text of a CSV cell."""
-    if not isinstance(value, str):
-        return number(value)
-    value = value.replace("\0", "")
-    return "'" + value if value.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) else value
-
-
-def write(path: Path, text: str) -> Path:
-    """All or nothing, and the same text gives the same bytes; what is not Unicode is written out, as \\udcff."""
-    with atomic(path) as temporary:
-        temporary.write_bytes(text.encode("utf-8", errors="backslashreplace"))
-    return path
 
 
 STATUSES = {"full": "all points", "partial": "some points", "none": "no points", "waiting": "waits for a person"}

@@ -16,24 +16,12 @@ from rich.text import Text
 
 from autograder.course import COURSE
 from autograder.grading.verdicts import checked_exercise, verdict_of
+from autograder.text import clipped, first_line
 from course_utils.checking import Outcome, Verdict
 
 GRADED, NOT_GRADED, NO_NOTEBOOK = "graded", "not graded yet", "no notebook was handed in"
 QUESTION, CHECK = "answer-", "check-"  # how the names of graded cells begin
 NO_VERDICT = "no verdict"
-LONGEST = 2000  # characters of one text: a student's code can write endless ones
-
-
-@dataclass(frozen=True)
-class Result:
-    """One student's graded lab. `by_hand`: points of open questions, and of files not comparable, still to give."""
-
-    student: str
-    lab: str
-    points: float
-    possible: float
-    by_hand: float
-    missed: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -79,8 +67,8 @@ class Mark:
 
 
 @dataclass(frozen=True)
-class Submission:
-    """What one student handed in for a lab, and how far it is graded.
+class GradedSubmission:
+    """What one student handed in for a lab, how far it is graded, and what came out.
 
     `points` are those that count: the sum of the marks less `penalty`, what a late submission costs, and never below 0.
     `recorded`: it is in the gradebook. `isolation`: what held the student's code when grading ("" if not known).
@@ -124,21 +112,16 @@ class Submission:
         return self.isolation not in ("", "bubblewrap")
 
 
-def results(course: Path = COURSE, lab: str | None = None) -> list[Result]:
-    """Everything that is in the gradebook, by lab and student."""
+def results(course: Path = COURSE, lab: str | None = None) -> list[GradedSubmission]:
+    """Everything that is in the gradebook, of one lab or of all, by lab and student."""
     if not (course / "gradebook.db").exists():
         return []
     with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as book:
         labs = sorted(assignment.name for assignment in book.assignments if lab in (None, assignment.name))
-    return [
-        Result(one.student, name, one.points, one.possible, one.by_hand, one.missed)
-        for name in labs
-        for one in submissions(course, name)
-        if one.recorded
-    ]
+    return [submission for name in labs for submission in submissions(course, name) if submission.recorded]
 
 
-def submissions(course: Path, lab: str) -> list[Submission]:
+def submissions(course: Path, lab: str) -> list[GradedSubmission]:
     """Everybody who handed in a lab or is in its gradebook, graded or not, by student."""
     found = {}
     if (course / "gradebook.db").exists():
@@ -151,11 +134,11 @@ def submissions(course: Path, lab: str) -> list[Submission]:
                 found[entry.student.id] = recorded_submission(course, lab, entry)
     for folder in (course / "submitted").glob("*"):
         if folder.name not in found and (folder / lab).is_dir():
-            found[folder.name] = Submission(folder.name, lab, state_of(course, lab, folder.name))
+            found[folder.name] = GradedSubmission(folder.name, lab, state_of(course, lab, folder.name))
     return [found[student] for student in sorted(found)]
 
 
-def recorded_submission(course: Path, lab: str, entry: SubmittedAssignment) -> Submission:
+def recorded_submission(course: Path, lab: str, entry: SubmittedAssignment) -> GradedSubmission:
     """One entry of the gradebook, with the verdicts and remarks of its graded notebook."""
     student = entry.student.id
     verdicts, notes, order = read_graded(course / "autograded" / student / lab / f"{lab}.ipynb")
@@ -163,7 +146,7 @@ def recorded_submission(course: Path, lab: str, entry: SubmittedAssignment) -> S
     names = sorted(grades, key=lambda name: (order.index(name) if name in order else len(order), name))
     penalty = finite(entry.late_submission_penalty)
     page = Path("feedback") / student / lab / f"{lab}.html"
-    return Submission(
+    return GradedSubmission(
         student,
         lab,
         state=state_of(course, lab, student),
@@ -255,17 +238,7 @@ def lines_of(value: Any) -> tuple[str, ...]:
     return tuple(clipped(str(line)) for line in value) if isinstance(value, list) else ()
 
 
-def clipped(text: str, longest: int = LONGEST) -> str:
-    """Text of a bearable length."""
-    return text if len(text) <= longest else text[: longest - 1] + "…"
-
-
-def first_line(text: str) -> str:
-    """The first line of a message, without what surrounds it."""
-    return next(iter(text.strip().splitlines()), "")
-
-
-def as_table(rows: Iterable[Result]) -> Table:
+def as_table(rows: Iterable[GradedSubmission]) -> Table:
     """student, lab, points, what was missed. Text is shown as it is: a message may hold brackets that Rich would read."""
     table = Table(show_lines=True)
     for header in ("student", "lab", "points", "by hand", "what was missed"):

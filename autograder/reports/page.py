@@ -26,16 +26,16 @@ from autograder.reports.exports import (
     duration,
     mark_called,
     mark_names,
-    number,
     possible_points,
     status,
-    write,
     write_canvas,
     write_grades,
     write_gradescope,
     write_moodle,
 )
-from autograder.reports.gradebook import Submission, clipped, submissions
+from autograder.reports.gradebook import GradedSubmission, submissions
+from autograder.text import clipped, format_points
+from course_utils.files import write_text
 
 COMMONEST = 5  # mistakes shown for an exercise
 
@@ -51,7 +51,7 @@ def write_reports(course: Path, lab: str) -> Path:
     return write_page(folder / "index.html", lab, found)
 
 
-def write_page(path: Path, lab: str, found: Sequence[Submission]) -> Path:
+def write_page(path: Path, lab: str, found: Sequence[GradedSubmission]) -> Path:
     """One self-contained page about a lab: the exercises and their commonest mistakes, and every student."""
     graded = [one for one in found if one.graded]
     totals = [one.points for one in graded]
@@ -59,7 +59,7 @@ def write_page(path: Path, lab: str, found: Sequence[Submission]) -> Path:
     environment = Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, undefined=StrictUndefined
     )
-    environment.filters |= {"number": number, "duration": duration, "link": link, "status": status}
+    environment.filters |= {"number": format_points, "duration": duration, "link": link, "status": status}
     text = environment.from_string(PAGE).render(
         lab=lab,
         submissions=found,
@@ -84,10 +84,10 @@ def write_page(path: Path, lab: str, found: Sequence[Submission]) -> Path:
         script=Markup(SCRIPT),
         forgeable=FORGEABLE,
     )
-    return write(path, text)
+    return write_text(path, text)
 
 
-def exercise_summary(name: str, graded: Sequence[Submission]) -> dict[str, Any]:
+def exercise_summary(name: str, graded: Sequence[GradedSubmission]) -> dict[str, Any]:
     """How an exercise went: how many of each status, points on average, and the commonest mistakes."""
     marks = [(one.student, mark) for one in graded if (mark := mark_called(one, name))]
     judged = [mark.points for _, mark in marks if not mark.waiting]

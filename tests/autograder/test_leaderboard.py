@@ -6,6 +6,8 @@ import json
 import math
 import os
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import onnx
@@ -18,11 +20,13 @@ from typer.testing import CliRunner
 from autograder.__main__ import app
 from autograder.challenge import board, entries, measure_entry, measuring
 from autograder.challenge.board import as_table, make_boards, write_board
-from autograder.challenge.entries import LeaderboardError, one_line
+from autograder.challenge.entries import LeaderboardError
 from autograder.challenge.measuring import Measurers, disagreements
 from autograder.challenge.page import board_data
 from autograder.challenge.rerun import Repeated, rerun, train_again
+from autograder.course import ROOT
 from autograder.sandbox.bubblewrap import SandboxError
+from autograder.text import one_line
 from course_utils import challenge
 from course_utils.challenge.entry import file_hash
 from course_utils.challenge.score import RULES, score_onnx
@@ -386,6 +390,16 @@ def test_writing_twice_gives_the_same_bytes(here, tmp_path):
         assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
 
 
+@pytest.mark.parametrize(
+    ("module", "unwanted"),
+    [("autograder.challenge.board", "nbgrader sqlalchemy"), ("autograder.__main__", "nbgrader sqlalchemy torch onnx")],
+)
+def test_what_is_slow_to_import_is_imported_where_it_is_needed(module, unwanted):
+    code = f"import sys, {module}; print(*sorted(set({unwanted.split()!r}) & set(sys.modules)))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert result.stdout.split() == []
+
+
 def test_the_command(here, tmp_path):
     entry(here / "us")
     out = here / "out"  # inside the submissions: it is no entry
@@ -513,7 +527,7 @@ def test_rerun_without_a_sandbox_is_refused(monkeypatch):
 
 def test_the_rerun_command(here, monkeypatch):
     runs = [Repeated(1, 0.93, 0.93, ""), Repeated(2, None, 0.93, "[no] luck")]
-    monkeypatch.setattr("autograder.__main__.repeat", lambda entry, hours: iter(runs))
+    monkeypatch.setattr("autograder.challenge.rerun.rerun", lambda entry, hours: iter(runs))
     result = CliRunner().invoke(app, ["rerun", str(here)])
     assert "seed 1: 93.00% (handed in: 93.00%)" in result.output and "seed 2: [no] luck" in result.output
     assert "It holds for 1 of 2 seeds" in result.output and result.exit_code == 1
