@@ -214,7 +214,9 @@ def main() -> None:
     """Run a command; an error that says what to do is shown without its traceback."""
     try:
         app()
-    except errors_in_words() as error:
+    except Exception as error:
+        if not isinstance(error, errors_in_words()):
+            raise
         console.print(str(error), style="red")
         raise SystemExit(1) from None
 
