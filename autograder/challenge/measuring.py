@@ -31,6 +31,13 @@ from course_utils.onnx_files.reading import LARGEST_MEGABYTES
 MEMORY = 4_000_000_000  # bytes that an entry may take beyond what the images do
 SAME_ACCURACY = 0.002  # quantised networks round a little differently from processor to processor
 SAME_SCORE = 1e-6  # as a share
+MEASURING = (  # the code that an entry's numbers come from
+    "course_utils/challenge/entry.py",
+    "course_utils/challenge/score.py",
+    "course_utils/onnx_files/reading.py",
+    "course_utils/onnx_files/running.py",
+    "minicifar/loader.py",
+)
 
 Measure = Callable[[bytes], dict[str, Any]]  # a file's content → {"measured": …} or {"refused": why}
 
@@ -106,12 +113,7 @@ def disagreements(card: Mapping[str, Any], entry: Mapping[str, Any], fingerprint
 def measuring_version() -> str:
     """A short hash of the code that measures: what it found earlier does not count when that has changed."""
     digest = hashlib.sha256(onnxruntime.__version__.encode())
-    for path in (
-        "course_utils/challenge/entry.py",
-        "course_utils/challenge/score.py",
-        "course_utils/onnx_files/measuring.py",
-        "minicifar/loader.py",
-    ):
+    for path in MEASURING:
         digest.update((ROOT / path).read_bytes())
     return digest.hexdigest()[:16]
 

@@ -1,6 +1,7 @@
 """The leaderboard: what is measured and shown, and that no submission can break it or be taken on its word."""
 
 import csv
+import inspect
 import io
 import json
 import math
@@ -8,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -30,6 +32,8 @@ from autograder.text import one_line
 from course_utils import challenge
 from course_utils.challenge.entry import file_hash
 from course_utils.challenge.score import RULES, score_onnx
+from course_utils.onnx_files import reading, running
+from minicifar import Loader
 
 MOSTLY_WRONG = weights()[:, [0, 1, 3, 2]]  # two of four classes
 
@@ -177,6 +181,14 @@ def test_other_code_or_another_file_is_measured_again(here, monkeypatch):
     entry(here / "a", 2 * weights())
     lines(here)
     assert Here.calls == 3
+
+
+@pytest.mark.parametrize(
+    "function",
+    [challenge.measure, score_onnx, reading.counted_operators, running.run_onnx, running.moved_accuracy, Loader],
+)
+def test_all_code_that_measures_counts_as_its_version(function):
+    assert str(Path(inspect.getsourcefile(function)).relative_to(ROOT)) in measuring.MEASURING
 
 
 def test_a_limit_that_was_hit_is_not_remembered(here, monkeypatch):
