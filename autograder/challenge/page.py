@@ -4,8 +4,6 @@ Names, methods, reasons and dates come from students and are text: they travel i
 reads, the page's script shows them as text only, and the page's policy forbids every other script and all network.
 """
 
-import base64
-import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -23,6 +21,7 @@ from course_utils.challenge.ranking import (
     pareto_front,
     ranked,
 )
+from course_utils.pictures.inline import csp_hash, inline
 
 TEMPLATE = Path(__file__).with_name("leaderboard.html")
 TEXTS = ("team", "name", "method", "reason", "hash")
@@ -36,7 +35,7 @@ POLICY = (
 def page(board: Mapping[str, Any]) -> str:
     """The leaderboard as a self-contained page; the same board gives the same text."""
     template = TEMPLATE.read_text(encoding="utf-8")
-    prints = {tag: fingerprint(inline(template, tag)) for tag in ("style", "script")}
+    prints = {tag: csp_hash(inline(template, tag)) for tag in ("style", "script")}
     before, after = template.replace("{{ policy }}", POLICY.format(**prints)).split("{{ board }}")
     return before + embedded(board_data(board)) + after
 
@@ -97,13 +96,3 @@ def embedded(data: Any) -> str:
     """JSON that can stand inside a script element: ASCII only, and without <, > and &."""
     plain = json.dumps(data, ensure_ascii=True, allow_nan=False, sort_keys=True, separators=(",", ":"))
     return re.sub("[<>&]", lambda match: f"\\u{ord(match[0]):04x}", plain)
-
-
-def inline(template: str, tag: str) -> str:
-    """What stands between the first <tag> and </tag>."""
-    return template.split(f"<{tag}>", 1)[1].split(f"</{tag}>", 1)[0]
-
-
-def fingerprint(content: str) -> str:
-    """What a Content-Security-Policy calls an inline style or script: its hash."""
-    return "sha256-" + base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()

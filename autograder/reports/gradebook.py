@@ -93,10 +93,12 @@ class GradedSubmission:
 
     @property
     def graded(self) -> bool:
+        """Whether there is a graded notebook."""
         return self.state == GRADED
 
     @property
     def by_hand(self) -> float:
+        """Points of open questions, and of files that are not comparable, still to be given by a person."""
         return sum(mark.possible for mark in self.marks if mark.waiting)
 
     @property
@@ -105,6 +107,10 @@ class GradedSubmission:
         if not self.graded:
             return (self.state,)
         return *self.remarks, *(f"{mark.name}: {mark.missed}" for mark in self.marks if mark.missed)
+
+    def mark(self, name: str) -> Mark | None:
+        """The mark of an exercise or question, by its name."""
+        return next((mark for mark in self.marks if mark.name == name), None)
 
     @property
     def unprotected(self) -> bool:
@@ -123,7 +129,7 @@ def results(course: Path = COURSE, lab: str | None = None) -> list[GradedSubmiss
 
 def submissions(course: Path, lab: str) -> list[GradedSubmission]:
     """Everybody who handed in a lab or is in its gradebook, graded or not, by student."""
-    found = {}
+    by_student = {}
     if (course / "gradebook.db").exists():
         with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as book:
             try:
@@ -131,11 +137,11 @@ def submissions(course: Path, lab: str) -> list[GradedSubmission]:
             except MissingEntry:
                 assignment = None
             for entry in assignment.submissions if assignment else ():
-                found[entry.student.id] = recorded_submission(course, lab, entry)
+                by_student[entry.student.id] = recorded_submission(course, lab, entry)
     for folder in (course / "submitted").glob("*"):
-        if folder.name not in found and (folder / lab).is_dir():
-            found[folder.name] = GradedSubmission(folder.name, lab, state_of(course, lab, folder.name))
-    return [found[student] for student in sorted(found)]
+        if folder.name not in by_student and (folder / lab).is_dir():
+            by_student[folder.name] = GradedSubmission(folder.name, lab, state_of(course, lab, folder.name))
+    return [by_student[student] for student in sorted(by_student)]
 
 
 def recorded_submission(course: Path, lab: str, entry: SubmittedAssignment) -> GradedSubmission:
@@ -144,17 +150,17 @@ def recorded_submission(course: Path, lab: str, entry: SubmittedAssignment) -> G
     verdicts, notes, order = read_graded(course / "autograded" / student / lab / f"{lab}.ipynb")
     grades = {grade.name: grade for notebook in entry.notebooks for grade in notebook.grades}
     names = sorted(grades, key=lambda name: (order.index(name) if name in order else len(order), name))
-    penalty = finite(entry.late_submission_penalty)
+    penalty = finite_or_zero(entry.late_submission_penalty)
     page = Path("feedback") / student / lab / f"{lab}.html"
     return GradedSubmission(
         student,
         lab,
         state=state_of(course, lab, student),
         recorded=True,
-        points=max(0.0, finite(entry.score) - penalty),
-        possible=finite(entry.max_score),
+        points=max(0.0, finite_or_zero(entry.score) - penalty),
+        possible=finite_or_zero(entry.max_score),
         penalty=penalty,
-        seconds_late=finite(entry.total_seconds_late if entry.timestamp and entry.assignment.duedate else 0),
+        seconds_late=finite_or_zero(entry.total_seconds_late if entry.timestamp and entry.assignment.duedate else 0),
         handed_in=f"{entry.timestamp:%Y-%m-%d %H:%M} UTC" if entry.timestamp else "",
         marks=tuple(mark_of(name, grades[name], verdicts) for name in names),
         remarks=lines_of(notes.get("remarks")),
@@ -167,7 +173,8 @@ def recorded_submission(course: Path, lab: str, entry: SubmittedAssignment) -> G
 
 def mark_of(name: str, grade: Any, verdicts: dict[str, Verdict | str]) -> Mark:
     """The mark of one graded cell: points from the gradebook, words from the verdict."""
-    points, possible, waiting = finite(grade.score), finite(grade.max_score), bool(grade.needs_manual_grade)
+    points, possible = finite_or_zero(grade.score), finite_or_zero(grade.max_score)
+    waiting = bool(grade.needs_manual_grade)
     if not name.startswith(CHECK):
         return Mark(name.removeprefix(QUESTION), points, possible, waiting, question=True)
     exercise = name.removeprefix(CHECK)
@@ -222,15 +229,15 @@ def plain(outcome: Outcome) -> Outcome:
     return replace(
         outcome,
         test=clipped(str(outcome.test)),
-        points=finite(outcome.points),
-        earned=finite(outcome.earned),
+        points=finite_or_zero(outcome.points),
+        earned=finite_or_zero(outcome.earned),
         message=clipped(str(outcome.message or "")),
     )
 
 
-def finite(number: Any) -> float:
+def finite_or_zero(value: Any) -> float:
     """A number for people: 0 for what is missing, infinite or no number."""
-    return float(number) if isinstance(number, int | float) and math.isfinite(number) else 0.0
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else 0.0
 
 
 def lines_of(value: Any) -> tuple[str, ...]:
