@@ -20,6 +20,7 @@ from autograder.challenge.entries import find_entries, title
 from autograder.challenge.measuring import Measurers, line
 from autograder.sandbox.bubblewrap import Isolation
 from autograder.text import to_csv
+from course_utils import VERSION
 from course_utils.challenge.ranking import MEASURED, order, ranked
 from course_utils.challenge.score import RULES
 from course_utils.files import write_text
@@ -78,6 +79,7 @@ def board(entries: Sequence[dict[str, Any]], dataset: str, images: str) -> dict[
         "dataset": dataset,
         "threshold": RULES[dataset].threshold,
         "images": images,
+        "version": VERSION,
         "entries": sorted(entries, key=order),
     }
 
@@ -118,7 +120,10 @@ def as_rows(entries: Iterable[Mapping[str, Any]]) -> Iterator[list[Any]]:
 
 def as_table(found: Mapping[str, Any]) -> Table:
     """The board for a terminal of 80 columns; what there is to remark on an entry stands below its name."""
-    table = Table(title=f"{found['dataset']}: {RULES[found['dataset']].division}", caption=escape(found["images"]))
+    table = Table(
+        title=f"{found['dataset']}: {RULES[found['dataset']].division}",
+        caption=escape(f"{found['images']} · pruning-labs {found['version']}"),
+    )
     for header in ("", "entry", "score", "test", "val.", "param.", "MACs"):
         table.add_column(header, justify="left" if header == "entry" else "right")
     for place, entry in ranked(found["entries"]):

@@ -47,6 +47,7 @@ def board_data(board: Mapping[str, Any]) -> dict[str, Any]:
         "dataset": text(board.get("dataset")),
         "threshold": finite_number(board.get("threshold")),
         "images": text(board.get("images")),
+        "version": text(board.get("version")),
         "entries": entries,
         "fronts": {cost: {"all": front(entries, cost), "qualified": front(entries, cost, True)} for cost in COSTS},
     }

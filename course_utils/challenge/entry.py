@@ -19,7 +19,7 @@ from typing import Any
 
 from torch import nn
 
-from course_utils import artifacts
+from course_utils import VERSION, artifacts
 from course_utils.challenge.errors import ChallengeError
 from course_utils.challenge.ranking import NOT_QUALIFIED, standing, status_of
 from course_utils.challenge.score import MACS_UNIT, RULES, WEIGHTS_UNIT, Rules, score_onnx
@@ -77,6 +77,7 @@ def submit(
         found = measure(place / "network.onnx", test, validation)
         card = {
             "format": FORMAT,
+            "version": VERSION,
             "team": team,
             "name": name,
             "dataset": dataset,

@@ -29,7 +29,7 @@ from autograder.challenge.rerun import Repeated, rerun, train_again
 from autograder.course import ROOT
 from autograder.sandbox.bubblewrap import SandboxError
 from autograder.text import one_line
-from course_utils import challenge
+from course_utils import VERSION, challenge
 from course_utils.challenge.entry import file_hash
 from course_utils.challenge.score import RULES, score_onnx
 from course_utils.onnx_files import reading, running
@@ -382,6 +382,14 @@ def test_the_three_files(here, tmp_path):
     assert float(row["score"]) == board["entries"][0]["score"]
     assert row["claims"] == "accuracy: claimed 0.5, measured 1.0"
     assert dict(zip(head, second, strict=True))["place"] == ""
+
+
+def test_the_courses_version_stands_on_every_output(here, tmp_path):
+    entry(here / "us")
+    (ranking,) = make_boards(here, workers=1)
+    page = write_board(ranking, tmp_path).read_text(encoding="utf-8")
+    assert json.loads((tmp_path / "leaderboard.json").read_text(encoding="utf-8"))["version"] == VERSION
+    assert f'"version":"{VERSION}"' in page and VERSION in str(as_table(ranking).caption)
 
 
 def test_the_page_takes_what_the_board_holds(here):

@@ -269,8 +269,28 @@ def test_remarks_say_why_an_entry_does_not_count_and_what_was_claimed(opened: An
     ]
     text = view.inner_text("body")
     assert "Measured on test images, JPEG" in text and "Nobody can prevent training on public test images." in text
-    teams = view.locator("#podium .team").all_inner_texts()
-    assert teams == ["ants", "Zeros", "Ωmega"], "each team's best entry"
+
+
+def test_the_podium_counts_teams_and_the_table_entries_and_both_say_so(opened: Any) -> None:
+    ants = [entry("ants", score, name=f"ants {score}") for score in (0.01, 0.02, 0.03)]
+    view = opened(board(*ants, entry("bees", 0.04), entry("cats", 0.05), entry("dogs", 0.06)))
+    podium = view.locator("#podium li")
+    assert podium.locator(".place").all_inner_texts() == ["1", "2", "3"]
+    assert podium.locator(".team").all_inner_texts() == ["ants", "bees", "cats"]
+    assert podium.locator(".quiet.clamp").all_inner_texts()[0] == "ants 0.01"
+    assert view.get_by_role("list", name="The leading teams, each by its best entry").is_visible()
+    assert list(zip(column(view, 0), column(view, 1), strict=True))[2:4] == [("3", "ants"), ("4", "bees")]
+    assert "The places count entries, of which a team may have several." in view.inner_text("#all")
+
+
+def test_without_an_entry_that_qualifies_there_is_no_podium(opened: Any) -> None:
+    view = opened(board(entry("ann", 0.1, 0.5)))
+    assert view.locator("#leaders").is_hidden() and view.locator("#podium").is_hidden()
+
+
+def test_the_courses_version_stands_at_the_foot(opened: Any) -> None:
+    assert opened(CLASS | {"version": "0.2.0"}).inner_text("footer") == "Measured by pruning-labs 0.2.0"
+    assert opened(CLASS).locator("footer").is_hidden()
 
 
 def test_the_drawn_front_goes_through_its_entries_only(opened: Any) -> None:
