@@ -30,8 +30,11 @@ from autograder.course import ROOT
 from autograder.sandbox.bubblewrap import SandboxError
 from autograder.text import one_line
 from course_utils import VERSION, challenge
+from course_utils.challenge.computation import computed_operators
 from course_utils.challenge.entry import file_hash
+from course_utils.challenge.graph import graph_of
 from course_utils.challenge.score import RULES, score_onnx
+from course_utils.challenge.storage import Storage
 from course_utils.onnx_files import reading, running
 from minicifar import Loader
 
@@ -185,7 +188,10 @@ def test_other_code_or_another_file_is_measured_again(here, monkeypatch):
 
 @pytest.mark.parametrize(
     "function",
-    [challenge.measure, score_onnx, reading.counted_operators, running.run_onnx, running.moved_accuracy, Loader],
+    [
+        *(challenge.measure, score_onnx, graph_of, Storage, computed_operators),
+        *(reading.counted_operators, running.run_onnx, running.moved_accuracy, Loader),
+    ],
 )
 def test_all_code_that_measures_counts_as_its_version(function):
     assert str(Path(inspect.getsourcefile(function)).relative_to(ROOT)) in measuring.MEASURING
