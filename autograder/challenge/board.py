@@ -17,11 +17,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from autograder.challenge.entries import find_entries, title
-from autograder.challenge.measuring import MEASURED, SECONDS, Measurers, line
-from autograder.reports import exports
+from autograder.challenge.measuring import Measurers, line
 from autograder.sandbox.bubblewrap import Isolation
-from course_utils.challenge.ranking import STATUSES, order
+from autograder.text import to_csv
+from course_utils import VERSION
+from course_utils.challenge.ranking import MEASURED, order, ranked
 from course_utils.challenge.score import RULES
+from course_utils.files import write_text
 from minicifar import load
 
 
@@ -31,7 +33,7 @@ def make_boards(
     *,
     isolation: Isolation = "bubblewrap",
     workers: int | None = None,
-    seconds: float = SECONDS,
+    seconds: float = 1800.0,
     without: Path | None = None,
     advance: Callable[[int, int], Any] = lambda done, of: None,
 ) -> list[dict[str, Any]]:
@@ -77,6 +79,7 @@ def board(entries: Sequence[dict[str, Any]], dataset: str, images: str) -> dict[
         "dataset": dataset,
         "threshold": RULES[dataset].threshold,
         "images": images,
+        "version": VERSION,
         "entries": sorted(entries, key=order),
     }
 
@@ -89,21 +92,21 @@ def write_board(found: Mapping[str, Any], folder: Path) -> Path:
     from autograder.challenge import page as html
 
     text = json.dumps(found, ensure_ascii=False, indent=1, allow_nan=False)
-    exports.write(folder / "leaderboard.json", text + "\n")
-    exports.write(folder / "leaderboard.csv", "\ufeff" + exports.table(as_rows(found["entries"])))
-    return exports.write(folder / "leaderboard.html", html.page(found))
+    write_text(folder / "leaderboard.json", text + "\n")
+    write_text(folder / "leaderboard.csv", "\ufeff" + to_csv(as_rows(found["entries"])))
+    return write_text(folder / "leaderboard.html", html.page(found))
 
 
 def as_rows(entries: Iterable[Mapping[str, Any]]) -> Iterator[list[Any]]:
     """The entries as rows of a table: numbers as text with all their digits, lists in one cell."""
     yield ["place", "team", "name", "dataset", "status", "reason", *MEASURED, "method", "seeds", "date", "claims",
            "hash", "same_as"]  # fmt: skip
-    for n, entry in enumerate(entries, start=1):
+    for place, entry in ranked(entries):
         claims = [
             f"{claim['what']}: claimed {claim['claimed']}, measured {claim['measured']}" for claim in entry["claims"]
         ]
         yield [
-            f"{n}" if entry["status"] == STATUSES[0] else "",
+            "" if place is None else f"{place}",
             *(entry[what] for what in ("team", "name", "dataset", "status", "reason")),
             *("" if entry[what] is None else f"{entry[what]}" for what in MEASURED),
             entry["method"],
@@ -117,10 +120,13 @@ def as_rows(entries: Iterable[Mapping[str, Any]]) -> Iterator[list[Any]]:
 
 def as_table(found: Mapping[str, Any]) -> Table:
     """The board for a terminal of 80 columns; what there is to remark on an entry stands below its name."""
-    table = Table(title=f"{found['dataset']}: {RULES[found['dataset']].division}", caption=escape(found["images"]))
+    table = Table(
+        title=f"{found['dataset']}: {RULES[found['dataset']].division}",
+        caption=escape(f"{found['images']} · pruning-labs {found['version']}"),
+    )
     for header in ("", "entry", "score", "test", "val.", "param.", "MACs"):
         table.add_column(header, justify="left" if header == "entry" else "right")
-    for n, entry in enumerate(found["entries"], start=1):
+    for place, entry in ranked(found["entries"]):
         remarks = [entry["reason"]] if entry["reason"] else []
         remarks += [f"claims {claim['what']} {claim['claimed']}" for claim in entry["claims"]]
         remarks += [f"the same file as {other}" for other in entry["same_as"]]
@@ -128,7 +134,6 @@ def as_table(found: Mapping[str, Any]) -> Table:
         numbers = ["–" if entry[what] is None else form.format(entry[what]) for what, form in forms.items()]
         for what in ("parameters", "macs"):
             numbers.append("–" if entry[what] is None else f"{entry[what] / 1e6:.3g} M")
-        place = f"{n}" if entry["status"] == STATUSES[0] else "–"
         described = "".join(f"\n[italic]{escape(remark)}[/italic]" for remark in remarks)
-        table.add_row(place, escape(title(entry)) + described, *numbers)
+        table.add_row(f"{place or '–'}", escape(title(entry)) + described, *numbers)
     return table

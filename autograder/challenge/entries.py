@@ -3,7 +3,6 @@
 import json
 import os
 import stat
-import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from autograder.grading.submissions import read_file
-from autograder.reports.gradebook import clipped
 from course_utils.challenge.score import RULES
 
 LARGEST_CARD = 100_000  # bytes
@@ -84,19 +82,6 @@ def read_entry(folder: Path) -> Handed:
     if not isinstance(card, dict):
         return Handed(folder, reason="card.json holds no card: hand in the one that challenge.submit wrote.")
     return Handed(folder, card)
-
-
-def one_line(value: Any, longest: int) -> str:
-    """A text or number of a card as one line of bearable length, without characters that do not show; else ""."""
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        return ""
-    try:
-        text = str(value)[: 4 * longest]
-    except ValueError:  # a whole number of thousands of digits
-        return ""
-    text = "".join(" " if unicodedata.category(letter) in ("Cc", "Zl", "Zp") else letter for letter in text)
-    text = "".join(letter for letter in text if not unicodedata.category(letter).startswith("C"))
-    return clipped(" ".join(text.split()), longest)
 
 
 def seeds_on(card: Mapping[str, Any]) -> list[int]:

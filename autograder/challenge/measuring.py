@@ -15,23 +15,32 @@ from typing import Any
 
 import onnxruntime
 
-from autograder.challenge.entries import LONGEST, Handed, date_on, one_line, seeds_on
+from autograder.challenge.entries import LONGEST, Handed, date_on, seeds_on
 from autograder.course import ROOT
 from autograder.grading.submissions import read_file
-from autograder.reports import exports
 from autograder.sandbox import bubblewrap, channels, child
 from autograder.sandbox.bubblewrap import Isolation, SandboxError
+from autograder.text import one_line
 from course_utils.baseline import cache_folder
 from course_utils.challenge.entry import file_hash
-from course_utils.challenge.ranking import STATUSES, number
+from course_utils.challenge.ranking import MEASURED, NOT_QUALIFIED, REFUSED, finite_number, status_of
 from course_utils.challenge.score import RULES
+from course_utils.files import write_text
 from course_utils.onnx_files.reading import LARGEST_MEGABYTES
 
-SECONDS = 1800.0  # for one entry
 MEMORY = 4_000_000_000  # bytes that an entry may take beyond what the images do
 SAME_ACCURACY = 0.002  # quantised networks round a little differently from processor to processor
 SAME_SCORE = 1e-6  # as a share
-MEASURED = ("accuracy", "val_accuracy", "score", "parameters", "nonzero", "weight_bits", "macs", "megabytes")
+MEASURING = (  # the code that an entry's numbers come from
+    "course_utils/challenge/entry.py",
+    "course_utils/challenge/score.py",
+    "course_utils/challenge/graph.py",
+    "course_utils/challenge/storage.py",
+    "course_utils/challenge/computation.py",
+    "course_utils/onnx_files/reading.py",
+    "course_utils/onnx_files/running.py",
+    "minicifar/loader.py",
+)
 
 Measure = Callable[[bytes], dict[str, Any]]  # a file's content → {"measured": …} or {"refused": why}
 
@@ -46,7 +55,7 @@ def line(handed: Handed, dataset: str, fingerprint: str, measure: Measure) -> di
         "method": one_line(card.get("method"), LONGEST["method"]),
         "seeds": seeds_on(card),
         "date": date_on(card),
-        "status": STATUSES[2],
+        "status": REFUSED,
         "reason": handed.reason,
         **dict.fromkeys(MEASURED),
         "claims": [],
@@ -68,16 +77,15 @@ def line(handed: Handed, dataset: str, fingerprint: str, measure: Measure) -> di
         entry["reason"] = f"network.onnx has {len(data) / 1e6:.0f} MB; at most {LARGEST_MEGABYTES} MB are measured."
         return entry
     found = cached(entry["hash"], dataset, fingerprint, lambda: measure(data))
-    if "measured" in found and any(number(found["measured"].get(what)) is None for what in MEASURED):
+    if "measured" in found and any(finite_number(found["measured"].get(what)) is None for what in MEASURED):
         found = {"refused": "What was measured is not a finite number."}
     if "refused" in found:
         entry["reason"] = one_line(found["refused"], LONGEST["reason"])
         return entry
     entry |= {what: found["measured"][what] for what in MEASURED}
-    short = entry["accuracy"] < RULES[dataset].threshold
-    entry["status"] = STATUSES[1 if short else 0]
-    if short:
-        asked = RULES[dataset].threshold
+    asked = RULES[dataset].threshold
+    entry["status"] = status_of(entry["accuracy"], asked)
+    if entry["status"] == NOT_QUALIFIED:
         entry["reason"] = f"{entry['accuracy']:.2%} of the test images; {asked:.0%} are asked for."
     entry["claims"] = disagreements(card, entry, fingerprint)
     return entry
@@ -91,7 +99,7 @@ def disagreements(card: Mapping[str, Any], entry: Mapping[str, Any], fingerprint
         claimed = claims.get(what) if isinstance(claims, dict) else None
         if claimed is None:
             continue
-        value, measured = number(claimed), entry[what]
+        value, measured = finite_number(claimed), entry[what]
         allowed = SAME_SCORE * measured if what == "score" else SAME_ACCURACY
         if value is None or abs(value - measured) > allowed:
             shown = one_line(claimed, 40) or "no number" if value is None else value
@@ -108,12 +116,7 @@ def disagreements(card: Mapping[str, Any], entry: Mapping[str, Any], fingerprint
 def measuring_version() -> str:
     """A short hash of the code that measures: what it found earlier does not count when that has changed."""
     digest = hashlib.sha256(onnxruntime.__version__.encode())
-    for path in (
-        "course_utils/challenge/entry.py",
-        "course_utils/challenge/score.py",
-        "course_utils/onnx_files/measuring.py",
-        "minicifar/loader.py",
-    ):
+    for path in MEASURING:
         digest.update((ROOT / path).read_bytes())
     return digest.hexdigest()[:16]
 
@@ -132,7 +135,7 @@ def cached(key: str, dataset: str, fingerprint: str, measure: Callable[[], dict[
     found = measure()
     if not found.get("again"):
         with suppress(OSError):
-            exports.write(path, json.dumps(found))
+            write_text(path, json.dumps(found))
     return found
 
 

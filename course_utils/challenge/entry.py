@@ -19,9 +19,9 @@ from typing import Any
 
 from torch import nn
 
-from course_utils import artifacts
+from course_utils import VERSION, artifacts
 from course_utils.challenge.errors import ChallengeError
-from course_utils.challenge.ranking import STATUSES, standing
+from course_utils.challenge.ranking import NOT_QUALIFIED, standing, status_of
 from course_utils.challenge.score import MACS_UNIT, RULES, WEIGHTS_UNIT, Rules, score_onnx
 from course_utils.networks import vgg_mini
 from course_utils.onnx_files.export import export_onnx
@@ -77,6 +77,7 @@ def submit(
         found = measure(place / "network.onnx", test, validation)
         card = {
             "format": FORMAT,
+            "version": VERSION,
             "team": team,
             "name": name,
             "dataset": dataset,
@@ -94,8 +95,8 @@ def submit(
         text = json.dumps(card, ensure_ascii=False, indent=1) + "\n"
         (place / "card.json").write_text(text, encoding="utf-8")
         _put(place, target)
-    status = STATUSES[found["accuracy"] < rules.threshold]
-    mine = {"team": team, "name": name, **found, "status": status}
+    status = status_of(found["accuracy"], rules.threshold)
+    mine = {"team": team, "name": name, "date": card["date"], **found, "status": status}
     others = read_board(board, Path(folder), dataset)
     table = standing(mine, baseline_entry(dataset, test) if others is None else others, rules.threshold)
     notes = [table.note, f"{target} is ready to hand in.", "" if script else NO_TRAIN]
@@ -215,12 +216,11 @@ def baseline_entry(dataset: str, test: Any) -> list[dict[str, Any]]:
     if dataset == "minicifar":
         found = artifacts.measured_baseline()
         entry |= {"accuracy": found.accuracy, "score": found.nonzero / WEIGHTS_UNIT + found.macs / MACS_UNIT}
-        qualified = found.accuracy is not None and found.accuracy >= RULES[dataset].threshold
-        return [entry | {"status": STATUSES[0 if qualified else 1]}]
+        return [entry | {"status": status_of(found.accuracy or 0.0, RULES[dataset].threshold)}]
     with tempfile.TemporaryDirectory() as folder:
         network = vgg_mini(classes=len(test.classes))
         scored = score_onnx(export_onnx(network, Path(folder) / "vgg_mini.onnx", test))
-    return [entry | {"accuracy": None, "score": scored.score, "status": STATUSES[1]}]
+    return [entry | {"accuracy": None, "score": scored.score, "status": NOT_QUALIFIED}]
 
 
 # writing

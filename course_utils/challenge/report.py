@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from course_utils.challenge.entry import baseline_entry, measure, read_board, rules_of
-from course_utils.challenge.ranking import number
+from course_utils.challenge.ranking import NEVER, finite_number, moment, pareto_front
 from course_utils.pictures import plots
 from course_utils.pictures.tables import Table
 from minicifar import load
@@ -25,7 +25,7 @@ def team_entries(folder: str | Path = "challenge", dataset: str = "minicifar") -
         card = json.loads(path.read_text(encoding="utf-8"))
         if card["dataset"] == dataset:
             found.append({**card, **card["claims"], "path": str(path.with_name("network.onnx"))})
-    return sorted(found, key=lambda entry: (entry["date"], entry["name"]))
+    return sorted(found, key=lambda entry: (moment(entry["date"]) or NEVER, entry["name"]))
 
 
 def compared(original: str | Path, entry: str | Path, dataset: str = "minicifar") -> Table:
@@ -76,10 +76,11 @@ def pareto(
     drawing, axis = plots.figure(width=7.4, height=4.2)
     threshold = rules_of(dataset).threshold
     axis.axhline(threshold, color="#b3261e", linestyle="--", linewidth=1, label=f"asked for: {threshold:.0%}")
-    line = front([(entry["score"], entry["accuracy"]) for entry in [*mine, *others]])
-    if line:
+    points = [(entry["score"], entry["accuracy"]) for entry in [*mine, *others]]
+    if points:
+        front = zip(*(points[n] for n in pareto_front(points)), strict=True)
         steps: Any = {"color": "#999999", "linewidth": 1, "drawstyle": "steps-post"}
-        axis.plot(*zip(*line, strict=True), **steps, label="Pareto front")
+        axis.plot(*front, **steps, label="Pareto front")
     axis.plot(*columns(others), "o", color="#999999", markersize=5, label="others")
     axis.plot(*columns(mine), "o", color=plots.COLOURS["Taylor"], markersize=9, label="ours")
     for n, entry in enumerate(mine, start=1):
@@ -97,17 +98,8 @@ def pareto(
 
 
 def measured(entry: Mapping[str, Any]) -> bool:
-    return (number(entry.get("score")) or 0) > 0 and number(entry.get("accuracy")) is not None
+    return (finite_number(entry.get("score")) or 0) > 0 and finite_number(entry.get("accuracy")) is not None
 
 
 def columns(entries: Sequence[Mapping[str, Any]]) -> tuple[list[float], list[float]]:
     return [entry["score"] for entry in entries], [entry["accuracy"] for entry in entries]
-
-
-def front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """The (score, accuracy) points that no other beats in both, by rising score."""
-    found: list[tuple[float, float]] = []
-    for score, accuracy in sorted(points, key=lambda point: (point[0], -point[1])):
-        if not found or accuracy > found[-1][1]:
-            found.append((score, accuracy))
-    return found

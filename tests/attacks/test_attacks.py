@@ -30,7 +30,7 @@ from autograder.grading.engine import Grader
 from autograder.grading.notebooks import NOTES, restored
 from autograder.grading.submissions import read_submission, take_in
 from autograder.grading.verdicts import VERDICT, checked_exercise, verdict_of
-from autograder.reports.gradebook import Submission, submissions
+from autograder.reports.gradebook import GradedSubmission, submissions
 from autograder.reports.page import write_reports
 from autograder.sandbox import bubblewrap
 from autograder.sandbox.limits import Limits
@@ -58,11 +58,11 @@ class Graded:
     course: Path
     students: dict[str, str]  # attack → student
     told: list[str]
-    found: dict[str, Submission]
+    found: dict[str, GradedSubmission]
     untouched: dict[str, Any]
     seconds: float
 
-    def of(self, attack: Attack) -> Submission:
+    def of(self, attack: Attack) -> GradedSubmission:
         return self.found[self.students[attack.name]]
 
     def notebook(self, student: str) -> Any:
