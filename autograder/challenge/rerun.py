@@ -1,7 +1,6 @@
 """Run an entry's own training code again, shut in, and see whether what it makes is as good as what was handed in."""
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,9 +9,9 @@ from typing import Any, NamedTuple
 
 from autograder.challenge.entries import LeaderboardError, read_entry, seeds_on
 from autograder.challenge.measuring import Measurers, line
-from autograder.course import ROOT
 from autograder.grading.submissions import read_file
-from autograder.sandbox import bubblewrap, child, confinement, limits
+from autograder.sandbox import bubblewrap, confinement, limits
+from autograder.sandbox.child import Child
 from course_utils.onnx_files.reading import LARGEST_MEGABYTES
 from minicifar import load
 
@@ -39,11 +38,12 @@ class Repeated(NamedTuple):
 
     @property
     def holds(self) -> bool:
+        """Whether the accuracy is what was handed in, but for what may be lost."""
         return self.accuracy is not None and self.accuracy >= self.handed_in - HOLDS
 
 
 def rerun(folder: Path, hours: float) -> Iterator[Repeated]:
-    """Train an entry again with each of its seeds (0 if it has none), each within so many hours, and measure the result.
+    """Train an entry again with each of its seeds (0 if it has none), within so many hours each, and measure it.
 
     Its train.py runs on the processor, without network, in an empty folder with minicifar, course_utils and
     solutions to import. Raises LeaderboardError for an entry that cannot be run again, and SandboxError.
@@ -71,33 +71,33 @@ def rerun(folder: Path, hours: float) -> Iterator[Repeated]:
             yield Repeated(seed, accuracy, entry["accuracy"], found.get("refused", ""))
 
 
+def training_binds(folder: Path) -> list[str]:
+    """bubblewrap's arguments for what an entry's training sees: its code in `folder`, what it imports, the images."""
+    binds = bubblewrap.read_only(folder / "train.py", "/entry/train.py")
+    binds += bubblewrap.read_only(folder / "passwd", "/etc/passwd")
+    binds += bubblewrap.project_binds(("minicifar", "course_utils", "solutions", "studies"), Path("/course"))
+    return [*binds, *bubblewrap.image_binds(write=False)]
+
+
 def train_again(code: bytes, seed: int, hours: float) -> tuple[bytes | None, str]:
     """What train.py wrote to network.onnx, or None and why there is nothing."""
-    place = child.work_folder()
-    (place / "train.py").write_bytes(code)
-    (place / "passwd").write_text("student:x:65534:65534::/tmp:/bin/sh\n")
-    binds = ["--ro-bind", str(place / "train.py"), "/entry/train.py"]
-    binds += ["--ro-bind", str(place / "passwd"), "/etc/passwd"]
-    for name in ("minicifar", "course_utils", "solutions", "studies"):
-        binds += ["--ro-bind", str(ROOT / name), f"/course/{name}"]
-    binds += bubblewrap.image_binds(write=False)
-    threads = str(os.cpu_count() or 1)
-    variables = bubblewrap.environment(True, "/course") | dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), threads)
-    command = ["/bin/sh", "-c", SCRIPT, sys.executable, str(seed)]
-    process = subprocess.Popen(
-        bubblewrap.sandboxed(command, binds, variables, DISK),
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
-    )  # fmt: skip
-    group = limits.task_group(process.pid, PROCESSES + 4 * (os.cpu_count() or 1))
-    try:
-        data, errors = process.communicate(timeout=hours * 3600)
-    except subprocess.TimeoutExpired:
-        return None, f"It was not done after {hours:g} hours."
-    finally:
-        process.kill()
-        process.communicate()
-        limits.remove_group(group)
-        shutil.rmtree(place, ignore_errors=True)
+    threads = os.cpu_count() or 1
+    variables = bubblewrap.environment(True, "/course")
+    variables |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
+    with Child("The training") as child:
+        (child.folder / "train.py").write_bytes(code)
+        (child.folder / "passwd").write_text(bubblewrap.PASSWD)
+        command = ["/bin/sh", "-c", SCRIPT, sys.executable, str(seed)]
+        command = bubblewrap.sandboxed(command, training_binds(child.folder), variables, DISK)
+        process = child.start(command, variables, piped=True)
+        group = limits.task_group(process.pid, PROCESSES + 4 * threads)
+        try:
+            data, errors = process.communicate(timeout=hours * 3600)
+        except subprocess.TimeoutExpired:
+            return None, f"It was not done after {hours:g} hours."
+        finally:
+            child.close()
+            limits.remove_group(group)
     if process.returncode:
         last = errors.decode(errors="replace").strip().splitlines()[-1:] or ["it ended without a word"]
         return None, f"train.py did not get to the end: {last[0][:300]}"

@@ -42,8 +42,7 @@ class Grader:
         if lab not in self.warm:
             for other in self.warm.values():
                 other.close()
-            if self.judge.process is None:
-                self.judge.start()
+            self.judge.start()
             self.warm = {lab: Warm(support_files(lab), modules_of(released), self.limits, self.isolation)}
             self.warm[lab].start()
         return self.warm[lab]

@@ -352,9 +352,11 @@ def graded_by(grader: Grader, attack: Attack, released: str, course: Path) -> An
 @pytest.fixture(scope="module")
 def grader(released: str) -> Iterator[Grader]:
     """A grader that shares no warm process between submissions."""
-    with Grader(LIMITS) as found:
-        found.prepare(LAB, nbformat.read(released, as_version=4)).shared = False
-        yield found
+    with Grader(LIMITS) as grader:
+        warm = grader.prepare(LAB, nbformat.read(released, as_version=4))
+        warm.close()  # it was started with the rights to share: what is shared by none has a filter in place of them
+        warm.shared = False
+        yield grader
 
 
 @parametrized([attack for attack in ATTACKS if attack.alone])

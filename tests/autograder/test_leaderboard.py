@@ -443,7 +443,8 @@ def test_a_file_that_takes_all_the_memory_is_refused_and_the_next_one_measured(i
 def test_a_file_that_takes_too_long_is_refused_and_the_next_one_measured(in_sandbox, tmp_path, monkeypatch):
     data = linear_file(tmp_path / "x.onnx").read_bytes()
     in_sandbox(data)
-    monkeypatch.setattr(in_sandbox.own.measurer, "seconds", 0.001)
+    (measurer,) = in_sandbox.by_thread.values()
+    monkeypatch.setattr(measurer, "seconds", 0.001)
     assert in_sandbox(data) == {"refused": "It takes more than 0 minutes to run.", "again": True}
     monkeypatch.undo()
     assert "measured" in in_sandbox(data)
