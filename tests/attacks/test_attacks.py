@@ -179,7 +179,7 @@ def test_no_file_is_left_anywhere(graded: Graded) -> None:
     handed_in = graded.course / "submitted"
     named = [path for place in places for path in below(place, 3) if MARK in path.name]
     assert [path for path in named if not path.is_relative_to(handed_in)] == []
-    packages = [Path(torch_file()), ROOT / "course_utils" / "expect.py", ROOT / "autograder" / "kernel.py"]
+    packages = [Path(torch_file()), ROOT / "course_utils" / "expect.py", ROOT / "autograder" / "sandbox" / "kernel.py"]
     assert [path for path in packages if MARK in path.read_text(encoding="utf-8")] == []
 
 

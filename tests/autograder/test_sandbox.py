@@ -63,7 +63,10 @@ def test_the_files_handed_in_are_there(run: Run) -> None:
 
 def test_the_labs_packages_are_there_and_nothing_else_of_the_project(run: Run) -> None:
     assert run("import course_utils, minicifar, checks") == ""
-    assert run("from autograder import editions").startswith("cannot import name 'editions'")
+    names = "print(sorted(part.name for part in __import__('pkgutil').iter_modules({}.__path__)))"
+    assert run(f"import autograder; {names.format('autograder')}") == "['sandbox', 'wall']"
+    inside = "['channels', 'confinement', 'kernel']"
+    assert run(f"import autograder.sandbox; {names.format('autograder.sandbox')}") == inside
     assert "No module named 'solutions'" in run("import solutions.l1")
 
 
