@@ -177,13 +177,14 @@ def leaderboard(
 def rerun(
     entry: Annotated[Path, typer.Argument(help="An entry's folder, with its train.py.")],
     hours: Annotated[float, typer.Option(help="The longest that the training with one seed may run.")] = 1.0,
+    course: Course = COURSE,
 ) -> None:
     """Run an entry's training again, in a sandbox without network or GPU, and say whether its accuracy holds."""
     from autograder.challenge import rerun as training
 
     runs: list[training.Repeated] = []
     with console.status(f"Training again: at most {hours:g} h with each seed …"):
-        for run in training.rerun(entry, hours):
+        for run in training.rerun(entry, hours, course):
             runs.append(run)
             result = run.reason if run.accuracy is None else f"{run.accuracy:.2%}"
             console.print(f"seed {run.seed}: {result} (handed in: {run.handed_in:.2%})", markup=False)

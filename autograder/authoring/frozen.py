@@ -26,6 +26,7 @@ from course_utils.recorded import RECORDED
 FORMAT = 1
 BEFORE_MANIFESTS = Path(__file__).with_name("release-0.1.0.zip")  # what version 0.1.0 graded with, weights left out
 PACKAGES = ("minicifar", "course_utils", "solutions")
+EVERYTHING = (*PACKAGES, "studies")
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,10 @@ def freeze(lab: str) -> FrozenRelease:
         modules |= set(imported(path.read_text(encoding="utf-8")))
     judged = modules_behind({*modules, "course_utils.artifacts", "course_utils.checking", "course_utils.networks"})
     paths = {path.relative_to(ROOT).as_posix(): path for path in {*judged.values(), *recorded_behind(judged, "")}}
+    if not exercises(lab):  # the challenge: an entry's training may import all of them
+        paths |= {
+            path.relative_to(ROOT).as_posix(): path for name in EVERYTHING for path in (ROOT / name).rglob("*.py")
+        }
     files = {name: path.read_bytes() for name, path in sorted({**paths, **student, **checks}.items())}
     worth = points(lab) if exercises(lab) else {}
     ahead = modules_of(modules_named(lab)[1])

@@ -3,14 +3,10 @@
 import hashlib
 import json
 import os
-import shutil
-import signal
-import socket
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import onnxruntime
@@ -18,8 +14,10 @@ import onnxruntime
 from autograder.challenge.entries import LONGEST, Handed, date_on, seeds_on
 from autograder.course import ROOT
 from autograder.grading.submissions import read_file
-from autograder.sandbox import bubblewrap, channels, child
+from autograder.sandbox import bubblewrap, channels
 from autograder.sandbox.bubblewrap import Isolation, SandboxError
+from autograder.sandbox.child import START_SECONDS, Child
+from autograder.sandbox.confinement import Confinement
 from autograder.text import one_line
 from course_utils.baseline import cache_folder
 from course_utils.challenge.entry import file_hash
@@ -29,6 +27,7 @@ from course_utils.files import write_text
 from course_utils.onnx_files.reading import LARGEST_MEGABYTES
 
 MEMORY = 4_000_000_000  # bytes that an entry may take beyond what the images do
+DISK = 200_000_000  # bytes of files, which lie in memory
 SAME_ACCURACY = 0.002  # quantised networks round a little differently from processor to processor
 SAME_SCORE = 1e-6  # as a share
 MEASURING = (  # the code that an entry's numbers come from
@@ -139,52 +138,43 @@ def cached(key: str, dataset: str, fingerprint: str, measure: Callable[[], dict[
     return found
 
 
+def measurer_binds() -> list[str]:
+    """bubblewrap's arguments for what measures entries: the code that does so, and the images."""
+    return [*bubblewrap.project_binds(("minicifar", "course_utils", "autograder")), *bubblewrap.image_binds(False)]
+
+
 class Measurer:
     """A process in a sandbox that holds the images and measures one file after the other."""
 
     def __init__(self, dataset: str, fingerprint: str, isolation: Isolation, seconds: float) -> None:
         self.dataset, self.fingerprint, self.isolation, self.seconds = dataset, fingerprint, isolation, seconds
-        self.process: subprocess.Popen | None = None
+        self.child: Child | None = None
 
-    def start(self) -> None:
+    def start(self) -> Child:
         """Start the process and wait until it has the images. Raises SandboxError."""
-        self.folder = child.work_folder()
-        self.channel, theirs = socket.socketpair()
+        self.child = child = Child("What measures entries")
         inside = self.isolation == "bubblewrap"
-        place = "/tmp" if inside else str(self.folder)
-        command = [sys.executable, "-m", "autograder.challenge.measure_entry", str(theirs.fileno()), place]
-        variables = bubblewrap.environment(inside, ROOT)
+        command, variables = child.module("autograder.challenge.measure_entry"), bubblewrap.environment(inside, ROOT)
         if inside:
-            binds = [word for name in ("minicifar", "course_utils", "autograder")
-                     for word in ("--ro-bind", str(ROOT / name), str(ROOT / name))]  # fmt: skip
-            binds += bubblewrap.image_binds(write=False)
-            command = bubblewrap.sandboxed(command, binds, variables, disk=200_000_000)
-        with open(self.folder / "log", "wb") as log:
-            self.process = subprocess.Popen(
-                command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                env=variables, cwd=self.folder, start_new_session=True,
-            )  # fmt: skip
-        theirs.close()
-        settings = {"dataset": self.dataset, "memory": MEMORY, "cpu": -1, "disk": 200_000_000, "namespaces": False}
-        try:
-            channels.send(self.channel, (json.dumps(settings).encode(), b""))
-            ready = json.loads(channels.receive(self.channel, child.START_SECONDS)[0])["ready"]
-        except (OSError, EOFError, TimeoutError):
-            text = (self.folder / "log").read_text(errors="replace")[-2000:]
+            command = bubblewrap.sandboxed(command, measurer_binds(), variables, DISK)
+        child.start(command, variables)
+        limits = Confinement(memory=MEMORY, disk=DISK, folder="/tmp" if inside else str(child.folder))
+        child.tell({"confinement": limits.as_data(), "dataset": self.dataset})
+        images = child.ready()["ready"]
+        if images != self.fingerprint:
             self.close()
-            raise SandboxError(f"What measures entries did not start:\n{text}") from None
-        if ready != self.fingerprint:
-            self.close()
-            raise SandboxError(f"The sandbox has other images ({ready}) than there are outside ({self.fingerprint}).")
+            raise SandboxError(f"The sandbox has other images ({images}) than there are outside ({self.fingerprint}).")
+        return child
 
     def measure(self, data: bytes) -> dict[str, Any]:
         """{"measured": …} or {"refused": why}, with "again" where it may be otherwise the next time."""
-        if self.process is None or self.process.poll() is not None:
+        child = self.child
+        if child is None or not child.running:
             self.close()
-            self.start()
+            child = self.start()
         try:
-            channels.send(self.channel, (b"{}", data), child.START_SECONDS)
-            return json.loads(channels.receive(self.channel, self.seconds)[0])
+            channels.send(child.channel, channels.frame_of({}, data), START_SECONDS)
+            return json.loads(channels.receive(child.channel, self.seconds)[0])
         except TimeoutError:
             self.close()
             return {"refused": f"It takes more than {self.seconds / 60:.0f} minutes to run.", "again": True}
@@ -193,31 +183,29 @@ class Measurer:
             return {"refused": "It takes too much memory, or makes what measures it crash.", "again": True}
 
     def close(self) -> None:
-        if self.process is not None:
-            with suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
-            self.channel.close()
-            shutil.rmtree(self.folder, ignore_errors=True)
-        self.process = None
+        """End the process, and what it measures."""
+        if self.child is not None:
+            self.child.close()
+        self.child = None
 
 
 class Measurers:
     """A measurer for each thread that asks, started when it is needed."""
 
     def __init__(self, dataset: str, fingerprint: str, isolation: Isolation, seconds: float) -> None:
-        self.settings: tuple[Any, ...] = (dataset, fingerprint, isolation, seconds)
-        self.own = threading.local()
-        self.all: list[Measurer] = []
+        self.new = partial(Measurer, dataset, fingerprint, isolation, seconds)
+        self.by_thread: dict[int, Measurer] = {}
 
     def __call__(self, data: bytes) -> dict[str, Any]:
-        if not hasattr(self.own, "measurer"):
-            self.own.measurer = Measurer(*self.settings)
-            self.all.append(self.own.measurer)
-        return self.own.measurer.measure(data)
+        """What `Measurer.measure` gives for a file's content."""
+        thread = threading.get_ident()
+        if thread not in self.by_thread:
+            self.by_thread[thread] = self.new()
+        return self.by_thread[thread].measure(data)
 
     def close(self) -> None:
-        for measurer in self.all:
+        """End all processes."""
+        for measurer in self.by_thread.values():
             measurer.close()
 
     def __enter__(self) -> "Measurers":

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 
 from autograder.sandbox import confinement
-from autograder.sandbox.channels import Frame, receive, send
+from autograder.sandbox.channels import EXERCISE, VERDICT, Frame, frame_of, receive, send
 from autograder.wall.calls import Wall, rebound
 from course_utils import artifacts
 from course_utils.checking import Verdict, run_tests
@@ -128,32 +128,34 @@ def judge_one_submission(
     take_files(json.loads(files[0])["files"], files[1], folder)
     wall = Wall(channel, 0)
     wall.seconds = call_seconds
-    while "exercise" in (wanted := json.loads(receive(channel)[0])):
+    while EXERCISE in (wanted := json.loads(receive(channel)[0])):
         wall.reset()
         try:
             answers = Answers(wall, wanted["names"])
-            verdict = judge(tests, wanted["exercise"], answers, folder, wanted["helped"])
-            answer: dict[str, Any] = {"verdict": verdict.as_data()}
+            verdict = judge(tests, wanted[EXERCISE], answers, folder, wanted["helped"])
+            answer: dict[str, Any] = {VERDICT: verdict.as_data()}
         except Exception as error:
-            answer = {"verdict": None, "problem": f"{type(error).__name__}: {error}"}
-        send(channel, (json.dumps(answer).encode(), b""))
+            answer = {VERDICT: None, "problem": f"{type(error).__name__}: {error}"}
+        send(channel, frame_of(answer))
 
 
 def main() -> None:
-    """`python -m autograder.grading.judging FD FOLDER RELEASE`: for a submission's files that come in on FD, fork a judge.
+    """`python -m autograder.grading.judging FD`: for the files of a submission that come in on FD, fork a judge.
 
     What a student's code does to the tests' own objects (it may change what it is given) ends with that judge.
     """
-    channel, folder, release = socket.socket(fileno=int(sys.argv[1])), Path(sys.argv[2]), Path(sys.argv[3])
+    channel = socket.socket(fileno=int(sys.argv[1]))
     settings = json.loads(receive(channel)[0])
-    confinement.set_limits(confinement.address_space() + settings["memory"], settings)
+    limits = confinement.Confinement.from_data(settings["confinement"])
+    confinement.set_limits(limits, confinement.address_space())
+    folder = Path(limits.folder)
     torch.set_num_threads(1)
     look_at_images()
     os.chdir(folder)
-    tests = tests_in(release)
+    tests = tests_in(Path(settings["release"]))
     for name in list(tests.references)[:1]:  # so that everything has been imported before the first fork
         run_tests(tests.files, name, tests.references, folder)
-    send(channel, (json.dumps({"ready": True}).encode(), b""))
+    send(channel, frame_of({"ready": True}))
     while True:
         try:
             files = receive(channel)

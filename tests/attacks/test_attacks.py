@@ -29,7 +29,7 @@ from autograder.grading.batch import Options, grade_lab
 from autograder.grading.engine import Grader
 from autograder.grading.notebooks import NOTES, restored
 from autograder.grading.submissions import read_submission, take_in
-from autograder.grading.verdicts import VERDICT, checked_exercise, verdict_of
+from autograder.grading.verdicts import VERDICT_TYPE, checked_exercise, verdict_of
 from autograder.reports.gradebook import GradedSubmission, submissions
 from autograder.reports.page import write_reports
 from autograder.sandbox import bubblewrap
@@ -180,7 +180,7 @@ def test_no_file_is_left_anywhere(graded: Graded) -> None:
     handed_in = graded.course / "submitted"
     named = [path for place in places for path in below(place, 3) if MARK in path.name]
     assert [path for path in named if not path.is_relative_to(handed_in)] == []
-    packages = [Path(torch_file()), ROOT / "course_utils" / "expect.py", ROOT / "autograder" / "kernel.py"]
+    packages = [Path(torch_file()), ROOT / "course_utils" / "expect.py", ROOT / "autograder" / "sandbox" / "kernel.py"]
     assert [path for path in packages if MARK in path.read_text(encoding="utf-8")] == []
 
 
@@ -259,7 +259,7 @@ def test_the_graded_notebook_holds_nothing_active(graded: Graded, attack: Attack
             assert [thing for thing in active(markdown2html(cell.source)) if thing not in PLAIN] == []
         for output in cell.get("outputs", []):
             data = output.get("data", {})
-            assert set(data) <= kinds | ({VERDICT} if checked_exercise(cell) else set())
+            assert set(data) <= kinds | ({VERDICT_TYPE} if checked_exercise(cell) else set())
             for mime in ("text/html", "text/markdown", "text/latex"):
                 text = data.get(mime, "")
                 shown = markdown2html(text) if mime == "text/markdown" else text
@@ -355,10 +355,11 @@ def graded_by(grader: Grader, attack: Attack, released: str, course: Path) -> An
 @pytest.fixture(scope="module")
 def grader(released: str) -> Iterator[Grader]:
     """A grader that shares no warm process between submissions."""
-    with Grader(LIMITS) as found:
-        _, warm = found.prepare(freeze(LAB))
+    with Grader(LIMITS) as grader:
+        _, warm = grader.prepare(freeze(LAB))
+        warm.close()  # it was started with the rights to share: what is shared by none has a filter in place of them
         warm.shared = False
-        yield found
+        yield grader
 
 
 @parametrized([attack for attack in ATTACKS if attack.alone])

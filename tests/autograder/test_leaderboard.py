@@ -483,7 +483,8 @@ def test_a_file_that_takes_all_the_memory_is_refused_and_the_next_one_measured(i
 def test_a_file_that_takes_too_long_is_refused_and_the_next_one_measured(in_sandbox, tmp_path, monkeypatch):
     data = linear_file(tmp_path / "x.onnx").read_bytes()
     in_sandbox(data)
-    monkeypatch.setattr(in_sandbox.own.measurer, "seconds", 0.001)
+    (measurer,) = in_sandbox.by_thread.values()
+    monkeypatch.setattr(measurer, "seconds", 0.001)
     assert in_sandbox(data) == {"refused": "It takes more than 0 minutes to run.", "again": True}
     monkeypatch.undo()
     assert "measured" in in_sandbox(data)
@@ -528,7 +529,7 @@ def test_rerun_says_whether_the_accuracy_holds(here, monkeypatch, tmp_path):
     (folder / "train.py").write_text("")
     good, bad = (linear_file(tmp_path / "x.onnx", weight).read_bytes() for weight in (weights(), MOSTLY_WRONG))
     made = {1: (good, ""), 2: (bad, ""), 3: (None, "no luck")}
-    monkeypatch.setattr(module, "train_again", lambda code, seed, hours: made[seed])
+    monkeypatch.setattr(module, "train_again", lambda code, seed, hours, packages: made[seed])
     monkeypatch.setattr(module, "Measurers", Here)
     monkeypatch.setattr(module, "load", few_images)
     results = list(rerun(folder, 1))
@@ -553,7 +554,7 @@ def test_rerun_without_a_sandbox_is_refused(monkeypatch):
 
 def test_the_rerun_command(here, monkeypatch):
     runs = [Repeated(1, 0.93, 0.93, ""), Repeated(2, None, 0.93, "[no] luck")]
-    monkeypatch.setattr("autograder.challenge.rerun.rerun", lambda entry, hours: iter(runs))
+    monkeypatch.setattr("autograder.challenge.rerun.rerun", lambda entry, hours, course: iter(runs))
     result = CliRunner().invoke(app, ["rerun", str(here)])
     assert "seed 1: 93.00% (handed in: 93.00%)" in result.output and "seed 2: [no] luck" in result.output
     assert "It holds for 1 of 2 seeds" in result.output and result.exit_code == 1
