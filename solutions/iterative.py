@@ -22,7 +22,7 @@ from course_utils.networks import parameter_count
 from course_utils.training import evaluate as evaluate_on
 from course_utils.training import train
 from solutions.graph.groups import Group
-from solutions.graph.kept import load_groups, save_groups
+from solutions.graph.storage import load_groups, save_groups
 from solutions.plans import channels_to_keep, groups_left, l1_norms, must_stay
 from solutions.surgery import prune, silence
 

@@ -12,7 +12,7 @@ from course_utils.checkpoints import load_network, save_network
 from course_utils.networks import resnet20, vgg_mini
 from solutions.graph.export import export_graph
 from solutions.graph.groups import Group, channel_groups
-from solutions.graph.kept import load_groups, save_groups
+from solutions.graph.storage import load_groups, save_groups
 from solutions.plans import PlanError, channels_to_keep, groups_left, l1_norms, l1_plan, parameters_left
 from solutions.prunable import prunable_groups
 from solutions.surgery import prune, silence
