@@ -14,7 +14,6 @@ from solutions.graph.reading import (
 )
 from solutions.graph.rules.joins import elementwise, joined
 
-
 FIXED = "{} reads a fixed number of channels there (the network's input?)"
 ARRANGED = "{} reads channels that are arranged in another way"
 
