@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from solutions.graph.groups import Group
+from solutions.graph.groups import Group, Slot
 
 Plan = Mapping[str, Sequence[int] | Tensor]
 
@@ -64,16 +64,19 @@ def kept_without(group: Group, removed: Sequence[int]) -> list[int]:
 
 def l1_norms(network: nn.Module, group: Group) -> Tensor:
     """Score of every channel: sum |w| over the weights (two axes and more) that make or carry it → (channels,)."""
-    tensors = dict(network.named_parameters(remove_duplicate=False))
     scores = torch.zeros(group.channels)
-    for slot in group.slots:
-        tensor = tensors.get(slot.parameter)
-        if tensor is None or slot.consumes or tensor.ndim < 2:
-            continue
-        sums = tensor.detach().abs().transpose(0, slot.axis).flatten(1).sum(1).float().cpu()
-        mine = torch.from_numpy(slot.channel >= 0)
-        scores.index_add_(0, torch.from_numpy(slot.channel)[mine], sums[mine])
+    for slot, weight in makers(network, group):
+        sums = weight.abs().transpose(0, slot.axis).flatten(1).sum(1).float().cpu()
+        in_group = torch.from_numpy(slot.channel >= 0)
+        scores.index_add_(0, torch.from_numpy(slot.channel)[in_group], sums[in_group])
     return scores
+
+
+def makers(network: nn.Module, group: Group) -> list[tuple[Slot, Tensor]]:
+    """The weights (two axes and more) that make or carry a group's channels, without gradients, and where they do."""
+    weights = dict(network.named_parameters(remove_duplicate=False))
+    slots = [slot for slot in group.slots if not slot.consumes and slot.parameter in weights]
+    return [(slot, weights[slot.parameter].detach()) for slot in slots if weights[slot.parameter].ndim > 1]
 
 
 def l1_plan(
