@@ -37,7 +37,7 @@ def conv_macs(conv: nn.Conv2d, output_size: Sequence[int]) -> int:
 
 
 def count_macs(network: nn.Module, input_size: Sequence[int]) -> int:
-    """Multiply-accumulates of all convolutions (Conv2d, ConvTranspose2d) and linear layers for one image, without biases.
+    """Multiply-accumulates of all convolutions (Conv2d, ConvTranspose2d) and linear layers for one image; no biases.
 
     A transposed convolution multiplies every position of its *input* with the whole kernel: H W I (O / groups) kH kW.
     Raises ValueError for any other layer that has a weight of two axes or more: what it costs is not known here.

@@ -109,13 +109,15 @@ def full_precision() -> Iterator[None]:
 
 
 def stored_losses(resume: str | Path | None, whole: float, groups: Sequence[Group]) -> dict[str, list[float]]:
-    """What an earlier run has stored, NaN where nothing yet. Raises ValueError if it had another network or other data."""
+    """What an earlier run has stored, NaN where nothing yet. Raises ValueError if it had another network or images."""
     losses = {group.name: [math.nan] * group.channels for group in groups}
     if resume is None or not Path(resume).exists():
         return losses
     stored = json.loads(Path(resume).read_text(encoding="utf-8"))
-    sizes, expected = ({name: len(values) for name, values in each.items()} for each in (stored["losses"], losses))
-    if sizes != expected or not math.isclose(stored["whole"], whole, rel_tol=1e-6):
+    sizes = {name: len(values) for name, values in stored["losses"].items()}
+    if sizes != {group.name: group.channels for group in groups} or not math.isclose(
+        stored["whole"], whole, rel_tol=1e-6
+    ):
         raise ValueError(f"{resume} belongs to another network or other images: delete it, or use another name.")
     return stored["losses"]
 

@@ -170,9 +170,9 @@ def test_the_strongest_channels_stay() -> None:
     assert channels_to_keep(group, torch.tensor([1.0, 4.0, 3.0, 2.0]), 0.5) == [1, 2]
 
 
-@pytest.mark.parametrize(("keep_ratio", "kept"), [(1.0, 20), (0.5, 16), (0.4, 8), (0.01, 8)])
-def test_what_stays_is_rounded_up_to_a_multiple(keep_ratio: float, kept: int) -> None:
-    assert len(channels_to_keep(Group("a", 20, ()), torch.arange(20.0), keep_ratio, multiple_of=8)) == kept
+@pytest.mark.parametrize(("channels", "keep_ratio", "left"), [(90, 0.3, 27), (8, 0.34375, 3), (5, 0.0, 1), (5, 1.0, 5)])
+def test_what_goes_is_rounded_down(channels: int, keep_ratio: float, left: int) -> None:
+    assert len(channels_to_keep(Group("a", channels, ()), torch.arange(float(channels)), keep_ratio)) == left
 
 
 def test_frozen_channels_stay_whatever_their_score() -> None:

@@ -87,7 +87,7 @@ def split(reading: Reading, node: onnx.NodeProto, inputs: list[Value]) -> list[V
 
 
 def _sizes_of_parts(stated: list[int], size: int, count: int | None) -> list[int]:
-    """The sizes of an axis's parts: as stated, else `count` equal ones; for a sequence (None) one size is every part's."""
+    """The sizes of an axis's parts: as stated, else `count` equal ones. A sequence (None): a stated size is each's."""
     if count is None:
         if len(stated) > 1:
             return stated
