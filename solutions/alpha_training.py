@@ -3,7 +3,6 @@
 `network` is an `AlphaNetwork`, the intermediate one, but in `kept_widths`, where it is the original.
 """
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,18 +13,15 @@ from torch import Tensor, nn
 from course_utils.modes import evaluating
 from course_utils.training import train
 from solutions.graph.chains import NORMS, chain, outputs
+from solutions.rounding import channels_removed
 
 
 def kept_widths(
     network: nn.Module, keep_ratio: float, among: Callable[[str], bool] = lambda name: True
 ) -> dict[str, int]:
-    """`kept` for an `AlphaNetwork`: C - floor((1 - keep_ratio) · C + 1e-9) of each layer but the last, of those `among`."""
+    """`kept` for an `AlphaNetwork`: what `channels_removed` leaves of each layer but the last, of those `among`."""
     widths = {link.layer: outputs(network.get_submodule(link.layer)) for link in chain(network)[:-1]}
-    return {
-        name: max(1, width - math.floor((1 - keep_ratio) * width + 1e-9))
-        for name, width in widths.items()
-        if among(name)
-    }
+    return {name: max(1, width - channels_removed(width, keep_ratio)) for name, width in widths.items() if among(name)}
 
 
 def start_from_ranking(network: Any, images: Tensor, samples: int = 4000, seed: int = 0) -> None:

@@ -6,7 +6,6 @@ Prune, retrain, again: Li et al. 2016 (arXiv 1608.08710), section 3.4.
 import copy
 import hashlib
 import json
-import math
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -22,8 +21,9 @@ from course_utils.networks import parameter_count
 from course_utils.training import evaluate as evaluate_on
 from course_utils.training import train
 from solutions.graph.groups import Group
-from solutions.graph.kept import load_groups, save_groups
+from solutions.graph.storage import load_groups, save_groups
 from solutions.plans import channels_to_keep, groups_left, l1_norms, must_stay
+from solutions.rounding import channels_removed
 from solutions.surgery import prune, silence
 
 Ranking = Callable[[nn.Module, Sequence[Group]], Mapping[str, Tensor]]
@@ -94,7 +94,7 @@ def plan_step(
     """
     free = {group.name for group in groups if group.free}
     if scope == "network":
-        wanted = math.floor((1 - keep_ratio) * sum(original[name] for name in free) + 1e-9)
+        wanted = channels_removed(sum(original[name] for name in free), keep_ratio)
         gone = sum(original[group.name] - group.channels for group in groups if group.name in free)
         return lowest_everywhere(groups, scores, wanted - gone, floor)
     if scope != "layer":
@@ -102,7 +102,7 @@ def plan_step(
     plan = {}
     for group in groups:
         if group.name in free:
-            kept = max(floor, original[group.name] - math.floor((1 - keep_ratio) * original[group.name] + 1e-9))
+            kept = max(floor, original[group.name] - channels_removed(original[group.name], keep_ratio))
             plan[group.name] = channels_to_keep(group, scores[group.name], min(1.0, kept / group.channels))
     return plan
 

@@ -107,6 +107,19 @@ def test_macs_of_a_residual_network(count_macs):
 
 
 @pytest.mark.points(1)
+def test_a_layer_that_is_not_known(count_macs):
+    network = nn.Sequential(nn.Conv1d(3, 5, 3, padding=1), nn.Flatten(), nn.Linear(40, 2))
+    hint = (
+        "a Conv1d has weights too. Count it, or raise a ValueError: what is not known must not cost nothing in silence"
+    )
+    try:
+        answer = count_macs(network, (3, 8))
+    except ValueError:
+        return
+    number(answer, 8 * 5 * 9 + 80, hint, {80: "the Conv1d is left out without a word"})
+
+
+@pytest.mark.points(1)
 def test_modes_and_statistics_of_other_networks(count_macs):
     left_as_found(count_macs, partly_frozen(), (3, 3, 3))
 

@@ -1,23 +1,21 @@
 """A picture of what can be pruned: `python -m solutions.graph resnet18 graph.svg`."""
 
+import argparse
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 
+from course_utils import networks
+from course_utils.files import atomic
 from solutions.graph.export import export_graph
 from solutions.graph.groups import channel_groups
+from solutions.graph.picture import draw_graph
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """`python -m solutions.graph.groups MODEL FILE`: a picture of a network of the course or of torchvision."""
-    import argparse
-
-    from course_utils import networks
-    from course_utils.files import atomic
-    from solutions.graph.picture import draw_graph
-
-    parser = argparse.ArgumentParser(prog="python -m solutions.graph.groups", description=main.__doc__)
+    """`python -m solutions.graph MODEL FILE`: a picture of a network of the course or of torchvision."""
+    parser = argparse.ArgumentParser(prog="python -m solutions.graph", description=main.__doc__)
     parser.add_argument("model", help="vgg_mini, resnet20 …, or a name of torchvision.models")
     parser.add_argument("file", nargs="?", help="an SVG, PNG or PDF file (MODEL.svg)")
     parser.add_argument("--pixels", type=int, help="side of the images (32 for the course's networks, 224 for others)")

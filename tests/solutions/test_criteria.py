@@ -24,7 +24,7 @@ from solutions.feature_maps import Maps, visit
 from solutions.graph.groups import Group, Slot
 from solutions.iterative import plan_step
 from solutions.prunable import prunable_groups
-from solutions.scoring import CRITERIA, flops_regularized, map_costs, ranking, score
+from solutions.scoring import CRITERIA, ranking, score
 
 
 def numbers(*shape: int, seed: int = 0) -> Tensor:
@@ -216,40 +216,6 @@ def test_a_group_that_evaluation_does_not_use_is_told() -> None:
         score(Aside(), batches(), [Group("aside", 4, slots)], ["Taylor"])
 
 
-def test_a_channel_costs_as_many_filters_as_make_it() -> None:
-    network = nn.Sequential(
-        nn.Conv2d(3, 8, 1), nn.Conv2d(8, 8, 3, padding=1, groups=4), nn.Flatten(), nn.Linear(512, 4)
-    )
-    groups = prunable_groups(network, torch.zeros(2, 3, 8, 8))
-    first = next(group for group in groups if group.name == "0")
-    assert map_costs(network, groups, torch.zeros(1, 3, 8, 8))["0"] == pytest.approx(2e-6 * 64 * 3 * 8 / first.channels)
-
-
-@pytest.mark.parametrize("split", [1, 2])
-def test_a_transposed_convolution_costs_its_kernel_at_every_input_position(split: int) -> None:
-    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ConvTranspose2d(4, 6, 2, stride=2, groups=split), nn.Conv2d(6, 3, 1))
-    groups = prunable_groups(network, torch.zeros(2, 3, 8, 8))
-    costs = map_costs(network, groups, torch.zeros(1, 3, 8, 8))
-    made = {"0": 2e-6 * 36 * 27 * 4, "1": 2e-6 * 36 * 4 * (4 // split) * 6, "2": 2e-6 * 144 * 6 * 3}
-    channels = {group.name: group.channels for group in groups}
-    assert {name: cost * channels[name] for name, cost in costs.items()} == pytest.approx(made)
-
-
-def test_a_linear_layer_costs_its_weights_at_every_position() -> None:
-    network = nn.Sequential(nn.Linear(3, 5), nn.ReLU(), nn.Linear(5, 2))
-    slots = (Slot("0.weight", 0, np.arange(5), False), Slot("2.weight", 1, np.arange(5), True))
-    assert map_costs(network, [Group("0", 5, slots)], torch.zeros(1, 7, 3)) == pytest.approx({"0": 2e-6 * 7 * 3})
-
-
-def test_a_layer_of_unknown_cost_is_told() -> None:
-    network = nn.Sequential(nn.Bilinear(3, 3, 4), nn.Linear(4, 2))
-    made, read = Slot("0.weight", 0, np.arange(4), False), Slot("1.weight", 1, np.arange(4), True)
-    with pytest.raises(ValueError, match=r"0\.weight makes channels of 0: what a Bilinear costs is unknown"):
-        map_costs(network, [Group("0", 4, (made, read))], torch.zeros(1, 3))
-    with pytest.raises(ValueError, match="makes the channels of nothing"):
-        map_costs(network, [Group("nothing", 4, (read,))], torch.zeros(1, 3))
-
-
 def test_unknown_names_and_no_data_are_told(pair: Pair, groups: Any) -> None:
     with pytest.raises(ValueError, match="'taylor'; there are random"):
         score(pair, batches(), groups, ["taylor"])
@@ -311,14 +277,3 @@ def test_mutual_information_of_a_joint_distribution() -> None:
     means = torch.tensor([0.0] * 40 + [1.0] * 10 + [0.0] * 10 + [1.0] * 40)[:, None]
     expected = math.log(2) + 0.8 * math.log(0.8) + 0.2 * math.log(0.2)
     assert mutual_information(means, labels, bins=2).item() == pytest.approx(expected)
-
-
-def test_the_dearer_of_two_equal_maps_goes() -> None:
-    network = vgg_mini(widths=(6, 8))
-    groups = [group for group in prunable_groups(network, torch.zeros(2, 3, 32, 32)) if group.free]
-    costs = map_costs(network, groups, torch.zeros(1, 3, 32, 32))
-    sizes = [2e-6 * 27 * 32 * 32, 2e-6 * 54 * 32 * 32]
-    assert list(costs.values()) == pytest.approx(sizes)
-    equal = {group.name: torch.ones(group.channels) for group in groups}
-    regular = flops_regularized(equal, costs, strength=1.0)
-    assert regular[groups[1].name][0] < regular[groups[0].name][0] < 1
