@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from course_utils.networks import parameter_count, resnet20, vgg_mini
 from course_utils.pictures import study_plots
-from course_utils.training import Evaluation
+from course_utils.training import Diverged, Evaluation, Stopped
 from solutions.graph.groups import Group
 from solutions.iterative import group_sensitivity, l1_ranking, lowest_everywhere, plan_step, prune_iteratively
 from solutions.prunable import prunable_groups
@@ -289,6 +289,18 @@ def test_another_network_is_another_run(network: nn.Module, groups: list[Group],
 def test_a_stopped_run_without_a_folder_gives_back_what_there_is(network: nn.Module, groups: list[Group]) -> None:
     pruned, log = run(network, groups, Batches(stop_at=10))
     assert len(log) == 1 and widths(pruned) == [4, 4, 6, 6]
+
+
+def test_with_raise_a_stop_carries_the_log(network: nn.Module, groups: list[Group]) -> None:
+    with pytest.raises(Stopped) as stop:
+        run(network, groups, Batches(stop_at=10), on_stop="raise")
+    assert [entry["step"] for entry in stop.value.history] == [1]
+
+
+def test_with_raise_a_loss_that_is_no_number_is_no_stop(network: nn.Module, groups: list[Group]) -> None:
+    with pytest.raises(Diverged) as end:
+        run(network, groups, Batches(), lr=1e30, on_stop="raise")
+    assert end.value.history == []
 
 
 # --- a new optimizer, and the control
