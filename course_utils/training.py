@@ -20,7 +20,7 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 OnStop = Literal["return", "raise"]
 
 
-class Batches(Protocol):
+class BatchLoader(Protocol):
     """What is trained on, as `minicifar.Loader` is one: batches of (images, labels), one pass an epoch.
 
     `epoch` counts the passes begun, and decides the order of the next one.
@@ -106,7 +106,7 @@ def _measured(
 
 def train(  # noqa: PLR0913
     network: nn.Module,
-    loader: Batches,
+    loader: BatchLoader,
     epochs: int,
     *,
     test: Iterable[tuple[Tensor, Tensor]] | None = None,
@@ -238,7 +238,7 @@ class _State:
 
 def _epoch(
     state: _State,
-    loader: Batches,
+    loader: BatchLoader,
     loss_of: Loss | None,
     after_step: Callable[[nn.Module], None] | None,
     tick: Callable[[], Any],

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from course_utils.modes import evaluating
-from course_utils.training import Batches, Diverged, OnStop, Stopped, train
+from course_utils.training import BatchLoader, Diverged, OnStop, Stopped, train
 from solutions.graph.chains import NORMS, chain, outputs
 
 
@@ -63,7 +63,7 @@ def start_from_ranking(network: Any, images: Tensor, samples: int = 4000, seed: 
 
 def train_through(  # noqa: PLR0913
     network: Any,
-    loader: Batches,
+    loader: BatchLoader,
     levels: Iterable[float],
     epochs: int,
     restarts: Sequence[tuple[int, float]],

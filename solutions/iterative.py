@@ -20,7 +20,7 @@ from tqdm.auto import tqdm
 from course_utils.checkpoints import load_network, save_network
 from course_utils.files import atomic
 from course_utils.networks import parameter_count
-from course_utils.training import Batches, Diverged, OnStop, Stopped, train
+from course_utils.training import BatchLoader, Diverged, OnStop, Stopped, train
 from course_utils.training import evaluate as evaluate_on
 from solutions.graph.groups import Group
 from solutions.graph.kept import load_groups, save_groups
@@ -111,7 +111,7 @@ def plan_step(
 def prune_iteratively(  # noqa: PLR0913
     network: nn.Module,
     groups: Sequence[Group],
-    loader: Batches,
+    loader: BatchLoader,
     keep_ratios: Sequence[float],
     epochs: int,
     *,

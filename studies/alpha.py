@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from course_utils.baseline import baseline
+from course_utils.command_line import run_program
 from course_utils.networks import parameter_count
 from course_utils.pictures.study_plots import alpha_table
 from course_utils.records import AlphaResult, AlphaStudy
@@ -159,4 +160,4 @@ def main(
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    run_program(main)

@@ -19,6 +19,7 @@ import typer
 from torch import Tensor, nn
 
 from course_utils.checkpoints import load_network, save_network
+from course_utils.command_line import run_program
 from course_utils.networks import parameter_count, rgb_autoencoder
 from course_utils.pictures.alpha_plots import picture_rows
 from course_utils.records import AutoencoderResult, AutoencoderStudy, Study
@@ -153,4 +154,4 @@ def main(  # noqa: PLR0913
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    run_program(main)

@@ -1,11 +1,9 @@
 """The command line of studies: the options that several of them have, and what a stop says."""
 
 import contextlib
-import re
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import typer
 
@@ -26,14 +24,6 @@ Retraining = Annotated[int, typer.Option(help="Epochs afterwards.")]
 Device = Annotated[str, typer.Option(help="Such as cpu or cuda.")]
 
 A = TypeVar("A", bound=About)
-
-
-def run(main: Callable[..., Any]) -> None:
-    """A program whose options are the parameters of `main`; its help is the docstring of the module."""
-    app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-    doc = sys.modules[main.__module__].__doc__ or ""
-    app.command(help=re.sub(r"\n\n(?=    )", "\n\n\b\n", doc))(main)  # \b: the examples keep their lines
-    app()
 
 
 def one_of(names: Iterable[str]) -> Callable[[str], str]:

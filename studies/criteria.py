@@ -18,9 +18,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from course_utils.command_line import run_program
 from course_utils.pictures.study_plots import criteria_curves
 from course_utils.records import Correlation, CriteriaStudy, Curve, Study
-from course_utils.training import Batches, evaluate
+from course_utils.training import BatchLoader, evaluate
 from minicifar import ImageSet, Loader, load
 from solutions.costs import count_macs
 from solutions.criteria import normalize_per_layer
@@ -44,7 +45,7 @@ CURVES = ("random", "minimum weight", "activation mean", "APoZ", "OBD", "Taylor"
 class FewBatches:
     """A loader of which an epoch is only `count` minibatches, going on where the last epoch stopped."""
 
-    def __init__(self, loader: Batches, count: int) -> None:
+    def __init__(self, loader: BatchLoader, count: int) -> None:
         self.loader, self.count, self.epoch = loader, count, 0
         self.batches: Iterator[Any] = itertools.chain.from_iterable(loader for _ in itertools.count())
 
@@ -97,7 +98,7 @@ def ranking_by(criterion: str, batches: Sequence[tuple[Tensor, Tensor]], seed: i
 def curve(
     network: nn.Module,
     groups: Sequence[Group],
-    loader: Batches,
+    loader: BatchLoader,
     test: Iterable[tuple[Tensor, Tensor]],
     rank: Ranking,
 ) -> tuple[tuple[float, float, float], ...]:
@@ -164,4 +165,4 @@ def main(
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    run_program(main)

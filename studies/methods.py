@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from course_utils.training import Batches, evaluate
+from course_utils.training import BatchLoader, evaluate
 from solutions.alpha_branch import AlphaNetwork, alpha_schedule, shrink
 from solutions.alpha_training import kept_widths, start_from_ranking, train_through
 from solutions.graph.groups import Group
@@ -40,7 +40,7 @@ class Task:
 
     network: nn.Module
     groups: Sequence[Group]
-    loader: Batches
+    loader: BatchLoader
     batches: Sequence[tuple[Tensor, Tensor]]
     test: Iterable[tuple[Tensor, Tensor]]
     keep_ratio: float

@@ -24,6 +24,7 @@ import typer
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from course_utils.command_line import run_program
 from course_utils.networks import parameter_count
 from course_utils.pictures import study_plots
 from course_utils.records import MethodResult, MethodStudy, Refusal, ShapeTime, Study
@@ -182,4 +183,4 @@ def timed(pruned: nn.Module, original: nn.Module) -> tuple[float, float]:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    run_program(main)

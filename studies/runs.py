@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from course_utils import networks
 from course_utils.checkpoints import load_network, save_network
-from course_utils.training import Batches, train
+from course_utils.training import BatchLoader, train
 from minicifar import ImageSet, Loader
 from solutions.schedules import narrow_twin
 
@@ -42,7 +42,7 @@ def trained(
     return network
 
 
-def fully_trained(network: nn.Module, loader: Batches, epochs: int, **options: Any) -> nn.Module:
+def fully_trained(network: nn.Module, loader: BatchLoader, epochs: int, **options: Any) -> nn.Module:
     """The network after all of `epochs`: a training that was stopped is no result, and raises `Stopped`."""
     train(network, loader, epochs, on_stop="raise", **options)
     return network

@@ -24,6 +24,7 @@ from course_utils import challenge
 from course_utils.challenge.entry import entry_folder
 from course_utils.challenge.score import RULES
 from course_utils.checkpoints import load_network, save_network
+from course_utils.command_line import run_program
 from course_utils.files import atomic
 from course_utils.onnx_files.export import export_onnx
 from minicifar import ImageSet, Loader, load
@@ -193,4 +194,4 @@ def main(
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    run_program(main)

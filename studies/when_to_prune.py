@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from course_utils import networks
+from course_utils.command_line import run_program
 from course_utils.networks import parameter_count
 from course_utils.pictures.study_plots import study_curves
 from course_utils.pictures.study_plots import when_to_prune as picture
@@ -183,4 +184,4 @@ def main(
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    run_program(main)

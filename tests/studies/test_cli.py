@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import pytest
 import typer
 
+from course_utils.command_line import run_program
 from course_utils.records import MomentResult, MomentStudy, Study
 from studies import cli
 
@@ -27,7 +28,7 @@ def program(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Any:
     monkeypatch.setattr(sys, "argv", ["program", *arguments])
     calls.clear()
     with pytest.raises(SystemExit) as end:
-        cli.run(main)
+        run_program(main)
     return end.value.code
 
 
