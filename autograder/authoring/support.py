@@ -64,7 +64,7 @@ def modules_behind(modules: Iterable[str]) -> dict[str, Path]:
 def recorded_behind(modules: dict[str, Path], lab_code: str) -> set[Path]:
     """What was recorded once and is read by these modules (a file's or folder's name), or shown by the lab (its stem)."""
     code = [file.read_text(encoding="utf-8") for module, file in modules.items() if module.startswith("course_utils")]
-    names = set().union(*map(strings_in, code)) | {f"{name}.json" for name in strings_in(lab_code)}
+    names = set().union(*map(strings_in, code)) | {f"{name}.jsonl" for name in strings_in(lab_code)}
     entries = [path for path in RECORDED.iterdir() if path.name in names]
     return {file for path in entries for file in (path.iterdir() if path.is_dir() else [path]) if file.suffix != ".py"}
 

@@ -10,7 +10,6 @@ in the file; nothing is loaded from anywhere, as nbconvert's own slides load rev
 (Ctrl-P) gives a PDF.
 """
 
-import argparse
 import base64
 import html
 import io
@@ -18,12 +17,14 @@ import logging
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
 import nbformat
+import typer
 from nbformat import NotebookNode
 from nbformat.v4 import new_notebook
 
+from course_utils.command_line import run_program
 from course_utils.files import write_text
 from course_utils.pictures.inline import csp_hash
 
@@ -184,17 +185,19 @@ def colours_of_code() -> str:
     return HtmlFormatter().get_style_defs(".highlight")
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("notebook", type=Path)
-    parser.add_argument("--output", type=Path, help="the HTML file; beside the notebook if not given")
-    parser.add_argument("--as-it-is", action="store_true", help="do not run the notebook: take the outputs in it")
-    options: Any = parser.parse_args(arguments)
+def main(
+    notebook: Annotated[Path, typer.Argument(help="A notebook.")],
+    output: Annotated[Path | None, typer.Option(help="The HTML file; beside the notebook if not given.")] = None,
+    as_it_is: Annotated[
+        bool, typer.Option("--as-it-is", help="Do not run the notebook: take the outputs in it.")
+    ] = False,
+) -> None:
+    """Write the slides of a notebook, and say where they are."""
     try:
-        print(f"{slides(options.notebook, options.output, run=not options.as_it_is)}: open it in any browser.")
+        print(f"{slides(notebook, output, run=not as_it_is)}: open it in any browser.")
     except SlidesError as error:
         raise SystemExit(str(error)) from None
 
 
 if __name__ == "__main__":
-    main()
+    run_program(main)

@@ -87,12 +87,12 @@ def test_the_notebook_is_run_and_stays_as_it_is(tmp_path: Path, capsys: pytest.C
     path = tmp_path / "talk.ipynb"
     nbformat.write(new_notebook(cells=[text("# T"), code("import sys; print('err', file=sys.stderr); 6 * 7")]), path)
     before = path.read_bytes()
-    slides.main([str(path)])
+    slides.main(path)
     html = (tmp_path / "talk.slides.html").read_text(encoding="utf-8")
     assert "42" in html and "err" not in html.split("</style>")[1] and path.read_bytes() == before
     assert "talk.slides.html" in capsys.readouterr().out
     with pytest.raises(SystemExit, match="no notebook"):
-        slides.main([str(tmp_path / "none.ipynb")])
+        slides.main(tmp_path / "none.ipynb")
 
 
 def test_what_goes_wrong_is_said_and_nothing_written(tmp_path: Path) -> None:
