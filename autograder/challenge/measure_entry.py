@@ -17,10 +17,10 @@ from autograder.sandbox import confinement
 from autograder.sandbox.channels import receive, send
 from course_utils.challenge.entry import measure
 from course_utils.onnx_files.reading import OnnxFileError
-from minicifar import load
+from minicifar import ImageSet, load
 
 
-def measured(data: bytes, folder: Path, test: Any, validation: Any) -> dict[str, Any]:
+def measured(data: bytes, folder: Path, test: ImageSet, validation: ImageSet) -> dict[str, Any]:
     """{"measured": what `challenge.measure` found}, or {"refused": why not}."""
     path = folder / "network.onnx"
     path.write_bytes(data)
@@ -36,7 +36,7 @@ def measured(data: bytes, folder: Path, test: Any, validation: Any) -> dict[str,
 
 
 def main() -> None:
-    """`python -m autograder.challenge.measure_entry FD FOLDER`: measure every file that comes in on FD, until there are no more."""
+    """`python -m autograder.challenge.measure_entry FD FOLDER`: measure every file that comes in on FD, to the last."""
     channel, folder = socket.socket(fileno=int(sys.argv[1])), Path(sys.argv[2])
     settings = json.loads(receive(channel)[0])
     torch.set_num_threads(1)

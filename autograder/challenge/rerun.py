@@ -39,11 +39,12 @@ class Repeated(NamedTuple):
 
     @property
     def holds(self) -> bool:
+        """Whether the run came to the accuracy that was handed in, but for what may be lost."""
         return self.accuracy is not None and self.accuracy >= self.handed_in - HOLDS
 
 
 def rerun(folder: Path, hours: float) -> Iterator[Repeated]:
-    """Train an entry again with each of its seeds (0 if it has none), each within so many hours, and measure the result.
+    """Train an entry again with each of its seeds (0 if it has none), each within so many hours, and measure it.
 
     Its train.py runs on the processor, without network, in an empty folder with minicifar, course_utils and
     solutions to import. Raises LeaderboardError for an entry that cannot be run again, and SandboxError.
@@ -66,9 +67,9 @@ def rerun(folder: Path, hours: float) -> Iterator[Repeated]:
             raise LeaderboardError(f"The network.onnx in {folder} was refused: {entry['reason']}")
         for seed in seeds_on(handed.card) or [0]:
             data, reason = train_again(code, seed, hours)
-            found: dict[str, Any] = measure(data) if data is not None else {"refused": reason}
-            accuracy = found["measured"]["accuracy"] if "measured" in found else None
-            yield Repeated(seed, accuracy, entry["accuracy"], found.get("refused", ""))
+            result: dict[str, Any] = measure(data) if data is not None else {"refused": reason}
+            accuracy = result["measured"]["accuracy"] if "measured" in result else None
+            yield Repeated(seed, accuracy, entry["accuracy"], result.get("refused", ""))
 
 
 def train_again(code: bytes, seed: int, hours: float) -> tuple[bytes | None, str]:
