@@ -25,10 +25,14 @@ Course = Annotated[Path, typer.Option(help="The course folder.")]
 
 
 class Late(StrEnum):
+    """What becomes of a submission that came late."""
+
     grade, skip, zero = "grade", "skip", "zero"
 
 
 class Isolated(StrEnum):
+    """What holds students' code and files."""
+
     bubblewrap, process = "bubblewrap", "process"
 
 
@@ -134,6 +138,8 @@ def report(labs: Labs = None, course: Course = COURSE) -> None:
 
 
 class Dataset(StrEnum):
+    """The challenge's divisions."""
+
     minicifar, cifar10, cifar100 = "minicifar", "cifar10", "cifar100"
 
 

@@ -17,10 +17,10 @@ from autograder.sandbox import confinement
 from autograder.sandbox.channels import frame_of, receive, send
 from course_utils.challenge.entry import measure
 from course_utils.onnx_files.reading import OnnxFileError
-from minicifar import load
+from minicifar import ImageSet, load
 
 
-def measured(data: bytes, folder: Path, test: Any, validation: Any) -> dict[str, Any]:
+def measured(data: bytes, folder: Path, test: ImageSet, validation: ImageSet) -> dict[str, Any]:
     """{"measured": what `challenge.measure` found}, or {"refused": why not}."""
     path = folder / "network.onnx"
     path.write_bytes(data)

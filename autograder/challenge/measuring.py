@@ -75,13 +75,13 @@ def line(handed: Handed, dataset: str, fingerprint: str, measure: Measure) -> di
     if len(data) > LARGEST_MEGABYTES * 1_000_000:
         entry["reason"] = f"network.onnx has {len(data) / 1e6:.0f} MB; at most {LARGEST_MEGABYTES} MB are measured."
         return entry
-    found = cached(entry["hash"], dataset, fingerprint, lambda: measure(data))
-    if "measured" in found and any(finite_number(found["measured"].get(what)) is None for what in MEASURED):
-        found = {"refused": "What was measured is not a finite number."}
-    if "refused" in found:
-        entry["reason"] = one_line(found["refused"], LONGEST["reason"])
+    result = cached(entry["hash"], dataset, fingerprint, lambda: measure(data))
+    if "measured" in result and any(finite_number(result["measured"].get(what)) is None for what in MEASURED):
+        result = {"refused": "What was measured is not a finite number."}
+    if "refused" in result:
+        entry["reason"] = one_line(result["refused"], LONGEST["reason"])
         return entry
-    entry |= {what: found["measured"][what] for what in MEASURED}
+    entry |= {what: result["measured"][what] for what in MEASURED}
     asked = RULES[dataset].threshold
     entry["status"] = status_of(entry["accuracy"], asked)
     if entry["status"] == NOT_QUALIFIED:
@@ -93,7 +93,7 @@ def line(handed: Handed, dataset: str, fingerprint: str, measure: Measure) -> di
 def disagreements(card: Mapping[str, Any], entry: Mapping[str, Any], fingerprint: str) -> list[dict[str, Any]]:
     """What the card claims and the file does not hold."""
     claims = card.get("claims")
-    found = []
+    differences = []
     for what in ("accuracy", "val_accuracy", "score"):
         claimed = claims.get(what) if isinstance(claims, dict) else None
         if claimed is None:
@@ -102,11 +102,11 @@ def disagreements(card: Mapping[str, Any], entry: Mapping[str, Any], fingerprint
         allowed = SAME_SCORE * measured if what == "score" else SAME_ACCURACY
         if value is None or abs(value - measured) > allowed:
             shown = one_line(claimed, 40) or "no number" if value is None else value
-            found.append({"what": what.replace("_", " "), "claimed": shown, "measured": measured})
+            differences.append({"what": what.replace("_", " "), "claimed": shown, "measured": measured})
     images = one_line(card.get("images"), 80)
     if images and images != fingerprint:
-        found.append({"what": "images", "claimed": images, "measured": fingerprint})
-    return found
+        differences.append({"what": "images", "claimed": images, "measured": fingerprint})
+    return differences
 
 
 # measuring
@@ -128,14 +128,14 @@ def cached(key: str, dataset: str, fingerprint: str, measure: Callable[[], dict[
     name = hashlib.sha256(json.dumps([key, dataset, fingerprint, measuring_version()]).encode()).hexdigest()
     path = cache_folder() / "challenge" / f"{name[:32]}.json"
     with suppress(OSError, ValueError, KeyError, TypeError):
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if "refused" in found or set(MEASURED) <= set(found["measured"]):
-            return found
-    found = measure()
-    if not found.get("again"):
+        earlier: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if "refused" in earlier or set(MEASURED) <= set(earlier["measured"]):
+            return earlier
+    result = measure()
+    if not result.get("again"):
         with suppress(OSError):
-            write_text(path, json.dumps(found))
-    return found
+            write_text(path, json.dumps(result))
+    return result
 
 
 def measurer_binds() -> list[str]:

@@ -72,9 +72,9 @@ def rerun(folder: Path, hours: float, course: Path = COURSE) -> Iterator[Repeate
             raise LeaderboardError(f"The network.onnx in {folder} was refused: {entry['reason']}")
         for seed in seeds_on(handed.card) or [0]:
             data, reason = train_again(code, seed, hours, packages)
-            found: dict[str, Any] = measure(data) if data is not None else {"refused": reason}
-            accuracy = found["measured"]["accuracy"] if "measured" in found else None
-            yield Repeated(seed, accuracy, entry["accuracy"], found.get("refused", ""))
+            result: dict[str, Any] = measure(data) if data is not None else {"refused": reason}
+            accuracy = result["measured"]["accuracy"] if "measured" in result else None
+            yield Repeated(seed, accuracy, entry["accuracy"], result.get("refused", ""))
 
 
 def packages_of(version: object, course: Path) -> dict[str, bytes] | None:
@@ -110,7 +110,9 @@ def training_binds(folder: Path) -> list[str]:
     return [*binds, *bubblewrap.image_binds(write=False)]
 
 
-def train_again(code: bytes, seed: int, hours: float, packages: Mapping[str, bytes] | None) -> tuple[bytes | None, str]:
+def train_again(
+    code: bytes, seed: int, hours: float, packages: Mapping[str, bytes] | None = None
+) -> tuple[bytes | None, str]:
     """What train.py wrote to network.onnx, or None and why there is nothing. `packages`: see `packages_of`."""
     threads = os.cpu_count() or 1
     variables = bubblewrap.environment(True, "/course")

@@ -246,7 +246,7 @@ def lines_of(value: Any) -> tuple[str, ...]:
 
 
 def as_table(rows: Iterable[GradedSubmission]) -> Table:
-    """student, lab, points, what was missed. Text is shown as it is: a message may hold brackets that Rich would read."""
+    """student, lab, points, what was missed. Text is shown as it is: a message may hold brackets that Rich reads."""
     table = Table(show_lines=True)
     for header in ("student", "lab", "points", "by hand", "what was missed"):
         table.add_column(

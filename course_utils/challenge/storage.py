@@ -1,4 +1,4 @@
-"""What an ONNX file stores, by the challenge's rules: a row for each tensor, in the bits that it takes (see score.py)."""
+"""What an ONNX file stores, by the challenge's rules: a row for each tensor, in the bits it takes (see score.py)."""
 
 import math
 from typing import Any, NamedTuple
@@ -65,8 +65,8 @@ class Storage:
 class Route(NamedTuple):
     """How a constant comes from where it is stored, or from where the file works it out.
 
-    zero: the zero point that is taken off it ("" if none). scales: scales and zero points that it meets. axis, block: how
-    a zero point of several numbers lies along it. scale_bits: of scales that few weights share, else 0.
+    zero: the zero point that is taken off it ("" if none). scales: scales and zero points that it meets. axis, block:
+    how a zero point of several numbers lies along it. scale_bits: of scales that few weights share, else 0.
     """
 
     source: str

@@ -1,4 +1,4 @@
-"""Styles and scripts that stand in a page itself: what a Content-Security-Policy calls them, so that no others count."""
+"""Styles and scripts inside a page: what its Content-Security-Policy calls them, so that no others count."""
 
 import base64
 import hashlib

@@ -1,13 +1,13 @@
 """Slides from a notebook: one HTML file that needs no network, moved by the arrow keys.
 
-    python -m course_utils.pictures.slides presentation.ipynb            (runs the notebook, writes presentation.slides.html)
-    python -m course_utils.pictures.slides presentation.ipynb --as-it-is (its outputs as they are)
+    python -m course_utils.pictures.slides talk.ipynb            (runs the notebook, writes talk.slides.html)
+    python -m course_utils.pictures.slides talk.ipynb --as-it-is (its outputs as they are)
 
 Where a slide begins is said by the cells' slide types (JupyterLab: the gears on the right, *Slide Type*): "slide" and
-"sub-slide" begin one, "skip" and "notes" are left out. A notebook without any gets a slide for every heading of
-the first two levels. Code is hidden, but for cells with the tag `show-code`. Formulas are drawn by matplotlib, pictures are
-in the file; nothing is loaded from anywhere, as nbconvert's own slides load reveal.js and MathJax. Printing the page
-(Ctrl-P) gives a PDF.
+"sub-slide" begin one, "skip" and "notes" are left out. A notebook without any gets a slide for every heading of the
+first two levels. Code is hidden, but for cells with the tag `show-code`. Formulas are drawn by matplotlib, pictures
+are in the file; nothing is loaded from anywhere, as nbconvert's own slides load reveal.js and MathJax. Printing the
+page (Ctrl-P) gives a PDF.
 """
 
 import base64
@@ -115,6 +115,7 @@ def shows(cell: NotebookNode) -> bool:
 
 
 def shows_code(cell: NotebookNode) -> bool:
+    """Whether a cell asks for its code to be seen."""
     return "show-code" in cell.metadata.get("tags", [])
 
 
@@ -180,6 +181,7 @@ def formula(tex: str) -> str:
 
 
 def colours_of_code() -> str:
+    """The style of code, by Pygments."""
     from pygments.formatters import HtmlFormatter
 
     return HtmlFormatter().get_style_defs(".highlight")

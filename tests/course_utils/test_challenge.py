@@ -211,7 +211,7 @@ def test_calibration_sees_all_classes(exported, tmp_path, monkeypatch):
         seen.extend(images.labels.tolist())
         return iter([(images.images.float(), images.labels)])
 
-    monkeypatch.setattr("minicifar.Loader", loader)
+    monkeypatch.setattr(quantize, "Loader", loader)
     quantize.quantize_static(exported, colours("train"), tmp_path / "q.onnx", count=8)
     assert set(seen) == {0, 1, 2, 3} and len(seen) == 8
 
