@@ -13,6 +13,7 @@ import linecache
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import zip_longest
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -124,19 +125,36 @@ def answer_fixtures(names: Sequence[str], find: Callable[[str], Any]) -> dict[st
     return {f"answer_{name}": fixture(name) for name in names}
 
 
-class Collector:
-    """A pytest plugin that keeps the tests of one exercise and turns their results into outcomes."""
+Case = tuple[str, Mapping[str, Any]]  # an exercise, and answers by name
 
-    def __init__(self, exercise: str) -> None:
-        self.exercise = exercise
-        self.outcomes: list[Outcome] = []
+
+class Collector:
+    """A pytest plugin that runs the tests of each case, an exercise and answers, and turns results into outcomes."""
+
+    def __init__(self, cases: Sequence[Case], folder: Path) -> None:
+        self.cases, self.folder = cases, folder
+        self.exercise = ""
+        self.answers: Mapping[str, Any] = {}
+        self.outcomes: list[list[Outcome]] = []
         self.problem = ""
+
+    def find(self, name: str) -> Any:
+        """The value of an exercise in the case that runs now."""
+        return find_answer(name, self.answers, self.folder)
 
     def pytest_configure(self, config: pytest.Config) -> None:
         config.addinivalue_line("markers", "points(n): how many points the test is worth")
+        config.option.tbstyle = "native"  # pytest's own, which nobody sees, take most of a failing check's time
 
-    def pytest_collection_modifyitems(self, items: list[pytest.Function]) -> None:
-        items[:] = [item for item in items if graded_exercise(item.function) == self.exercise]
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """The collected tests once a case: those of its exercise. Nothing is kept up from one case to the next."""
+        for self.exercise, self.answers in () if self.problem else self.cases:
+            self.outcomes.append([])
+            items = [item for item in session.items if graded_exercise(item.function) == self.exercise]
+            for item, following in zip(items, [*items[1:], None], strict=True):
+                item.user_properties.clear()
+                item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
+        return True
 
     @pytest.fixture
     def award(self, request: pytest.FixtureRequest) -> Callable[[float, str], None]:
@@ -170,7 +188,7 @@ class Collector:
     def record(self, item: pytest.Function, share: float, message: str, set_aside: bool = False) -> None:
         points = points_of(item)
         hidden = item.path.name.startswith("hidden_")
-        self.outcomes.append(Outcome(item.name, points, round(points * share, 2), message, hidden, set_aside))
+        self.outcomes[-1].append(Outcome(item.name, points, round(points * share, 2), message, hidden, set_aside))
 
 
 def points_of(item: pytest.Item) -> float:
@@ -236,18 +254,18 @@ def run_tests(files: Sequence[Path], exercise: str, answers: Mapping[str, Any], 
     Files handed in are looked for in `folder` (the current one if not given).
     Raises LookupError when no test grades the exercise, RuntimeError when a test file cannot be read.
     """
-    place = folder or Path.cwd()
+    return run_cases(files, [(exercise, answers)], folder)[0]
 
-    def find(name: str) -> Any:
-        return find_answer(name, answers, place)
 
-    collector = Collector(exercise)
+def run_cases(files: Sequence[Path], cases: Sequence[Case], folder: Path | None = None) -> list[Verdict]:
+    """`run_tests` for several pairs of exercise and answers, with the tests collected once → a Verdict a pair."""
+    collector = Collector(cases, folder or Path.cwd())
     names = sorted(exercises_of(files))
     fixtures = ModuleType("answers")
-    vars(fixtures).update(answer_fixtures(names, find))
+    vars(fixtures).update(answer_fixtures(names, collector.find))
     settings = Path(files[0]).with_name("pytest.ini")
     unused = ["terminal", "cacheprovider", "faulthandler", "debugging", "legacypath", "doctest", "pastebin", "junitxml"]
-    unused += ["setuponly", "setupplan", "stepwise", "unraisableexception", "threadexception"]  # most of a check's time
+    unused += ["setuponly", "setupplan", "stepwise", "unraisableexception", "threadexception", "logging"]
     quiet = [*(word for plugin in unused for word in ("-p", f"no:{plugin}")), "--noconftest"]
     quiet += [
         "--disable-plugin-autoload",
@@ -268,9 +286,12 @@ def run_tests(files: Sequence[Path], exercise: str, answers: Mapping[str, Any], 
         sys.dont_write_bytecode = before
     if collector.problem:
         raise RuntimeError(collector.problem)
-    if not collector.outcomes:
-        raise LookupError(f"no test grades {exercise!r}; the exercises of this lab are {', '.join(names)}")
-    return Verdict(exercise, tuple(collector.outcomes))
+    verdicts = []
+    for (exercise, _), outcomes in zip_longest(cases, collector.outcomes, fillvalue=[]):
+        if not outcomes:
+            raise LookupError(f"no test grades {exercise!r}; the exercises of this lab are {', '.join(names)}")
+        verdicts.append(Verdict(exercise, tuple(outcomes)))
+    return verdicts
 
 
 def exercises_of(files: Sequence[Path]) -> set[str]:
