@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from course_utils.files import atomic
+from minicifar.files import atomic
 
 
 class Evaluation(NamedTuple):

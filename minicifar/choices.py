@@ -44,7 +44,8 @@ def image_indices(
     and within a class by position; `per_class` says how many there are of each class.
     """
     first = 0 if half == "train" else classes * per_class["train"]
-    return first + np.arange(labels)[:, None] * per_class[half] + positions
+    indices: np.ndarray = first + np.arange(labels)[:, None] * per_class[half] + positions
+    return indices
 
 
 class MiniChoice(NamedTuple):

@@ -16,7 +16,7 @@ from minicifar.errors import OutOfRange
 from minicifar.sources import Source, find_images
 
 
-class ImageSet(Dataset):
+class ImageSet(Dataset[tuple[Any, Any]]):
     """Images in memory, in the manner of a torchvision data set.
 
     images: uint8 (N, 3, 32, 32). labels: int64 (N,). classes: their names. class_to_idx: name → label.

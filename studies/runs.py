@@ -14,9 +14,9 @@ from torch import nn
 
 from course_utils import networks
 from course_utils.checkpoints import load_network, save_network
-from course_utils.files import atomic
 from course_utils.training import train
 from minicifar import Loader
+from minicifar.files import atomic
 from solutions.schedules import narrow_twin
 
 

@@ -39,7 +39,7 @@ from autograder.grading.worker import judge_submission, start_worker
 from autograder.sandbox import bubblewrap
 from autograder.sandbox.bubblewrap import Isolation
 from autograder.sandbox.limits import Limits
-from course_utils.files import atomic
+from minicifar.files import atomic
 
 
 @dataclass

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from autograder.reports.gradebook import Mark, Submission, clipped
-from course_utils.files import atomic
+from minicifar.files import atomic
 
 FORGEABLE = "Graded without a sandbox: the student's code could have forged these points."
 

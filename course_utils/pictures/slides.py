@@ -25,7 +25,7 @@ import nbformat
 from nbformat import NotebookNode
 from nbformat.v4 import new_notebook
 
-from course_utils.files import atomic
+from minicifar.files import atomic
 
 SECONDS = 600  # a cell
 FONT = 20  # points in which formulas are drawn

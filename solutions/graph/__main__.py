@@ -14,7 +14,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     import argparse
 
     from course_utils import networks
-    from course_utils.files import atomic
+    from minicifar.files import atomic
     from solutions.graph.picture import draw_graph
 
     parser = argparse.ArgumentParser(prog="python -m solutions.graph.groups", description=main.__doc__)
