@@ -102,6 +102,7 @@ def read_archive(path: Path, dataset: str, choose: Choose | None = None) -> Deco
 
 
 def is_archive(path: Path) -> bool:
+    """Is this a tar archive, going by its name?"""
     return path.name.endswith((".tar", ".tgz", ".tar.gz")) and path.is_file()
 
 
@@ -199,10 +200,10 @@ def _verified(files: Mapping[str, Callable[[], bytes]], name: str, md5: str, whe
     if name not in files:
         raise CutShort(f"{where} has no file {name}: the copy is not complete. Copy or download it again.")
     content = files[name]()
-    found = hashlib.md5(content, usedforsecurity=False).hexdigest()
-    if found != md5:
+    checksum = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    if checksum != md5:
         raise ChecksumWrong(
-            f"{where}: {name} has the checksum (md5) {found}, the published file has {md5}. It is damaged or not "
+            f"{where}: {name} has the checksum (md5) {checksum}, the published file has {md5}. It is damaged or not "
             "the original, and was not opened. Delete it and download it again."
         )
     return content

@@ -51,6 +51,7 @@ class Source:
 
     @property
     def synthetic(self) -> bool:
+        """Drawn from a seed, not photographs."""
         return self.kind == "synthetic"
 
 

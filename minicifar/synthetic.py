@@ -81,9 +81,9 @@ def _background(x: np.ndarray, y: np.ndarray, n: int, rng: np.random.Generator) 
     """A soft gradient between two pale colours: (3, N, 32, 32)."""
     angle, phase = _column(rng.uniform(0, 2 * np.pi, n)), _column(rng.uniform(0, 2 * np.pi, n))
     blend = 0.5 + 0.5 * np.sin(_column(rng.uniform(1, 3.5, n)) * (x * np.cos(angle) + y * np.sin(angle)) + phase)
-    one = _rgb(rng.random(n), rng.uniform(0, 0.5, n), rng.uniform(0.2, 0.95, n))
-    other = _rgb(rng.random(n), rng.uniform(0, 0.5, n), rng.uniform(0.2, 0.95, n))
-    return np.stack([_column(one[channel]) + _column(other[channel] - one[channel]) * blend for channel in range(3)])
+    start = _rgb(rng.random(n), rng.uniform(0, 0.5, n), rng.uniform(0.2, 0.95, n))
+    end = _rgb(rng.random(n), rng.uniform(0, 0.5, n), rng.uniform(0.2, 0.95, n))
+    return np.stack([_column(start[channel]) + _column(end[channel] - start[channel]) * blend for channel in range(3)])
 
 
 def _with_clutter(picture: np.ndarray, x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
