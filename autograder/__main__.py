@@ -205,7 +205,8 @@ def demo(
     course: Annotated[Path, typer.Option(help="Where the demo course is made.")] = Path("build/demo"),
 ) -> None:
     """The whole round with a small made-up class: release, hand in, grade, feedback, report."""
-    from autograder.demo import run
+    with console.status("importing PyTorch and nbgrader …"):
+        from autograder.demo import run
 
     run(course.resolve(), console)
 

@@ -18,8 +18,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 from helpers.torchvision_networks import SMALLEST, compared, difference_of_one_wrong, images, lively
 
-from course_utils.files import atomic
 from course_utils.networks import parameter_count
+from minicifar.files import atomic
 from solutions.plans import channels_to_keep, parameters_left
 from solutions.prunable import prunable_groups
 

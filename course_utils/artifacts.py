@@ -8,12 +8,12 @@ from tempfile import TemporaryDirectory
 
 from course_utils.baseline import baseline, cache_folder, image_kind
 from course_utils.checking import NotComparable
-from course_utils.files import atomic
 from course_utils.onnx_files.export import export_onnx
 from course_utils.onnx_files.measuring import Measured, measure_onnx
 from course_utils.onnx_files.running import MEMORISED, moved_accuracy
 from course_utils.recorded import RECORDED
 from minicifar import MiniCIFAR
+from minicifar.files import atomic
 
 THRESHOLDS = RECORDED / "thresholds.json"
 RAMP = 0.15  # from full marks down to none, as a share of the test images

@@ -80,7 +80,7 @@ def _new_network(images: Any, name: str) -> nn.Module:
     make = getattr(networks, name, None)
     if make is None:
         raise ValueError(f"There is no network {name!r} in course_utils.networks.")
-    network = make(classes=len(images.classes))
+    network: nn.Module = make(classes=len(images.classes))
     return network.cuda() if torch.cuda.is_available() else network
 
 

@@ -16,8 +16,8 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from course_utils.files import atomic
 from course_utils.networks import build
+from minicifar.files import atomic
 
 FORMAT = 1
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from course_utils.files import atomic
+from minicifar.files import atomic
 
 VERSION = 1
 

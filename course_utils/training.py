@@ -2,39 +2,23 @@
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from course_utils.files import atomic
 from course_utils.modes import evaluating
+from minicifar import BatchLoader
+from minicifar.files import atomic
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 OnStop = Literal["return", "raise"]
-
-
-class BatchLoader(Protocol):
-    """What is trained on, as `minicifar.Loader` is one: batches of (images, labels), one pass an epoch.
-
-    `epoch` counts the passes begun, and decides the order of the next one.
-    """
-
-    epoch: int
-
-    def __len__(self) -> int:
-        """The number of batches of an epoch."""
-        ...
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """The batches of the next epoch."""
-        ...
 
 
 class Evaluation(NamedTuple):
@@ -85,12 +69,13 @@ def evaluate(network: nn.Module, loader: Iterable[tuple[Tensor, Tensor]]) -> Eva
 def mean_loss(network: nn.Module, loader: Iterable[tuple[Tensor, Tensor]], loss: Loss) -> float:
     """The mean of `loss(outputs, targets)` over the images of `loader`, as `evaluate` goes through them."""
     means = _measured(network, loader, lambda outputs, targets: (loss(outputs, targets).item(), len(targets)))
-    return sum(mean * count for mean, count in means) / sum(count for _, count in means)
+    total: float = sum(mean * count for mean, count in means) / sum(count for _, count in means)
+    return total
 
 
 def _measured(
-    network: nn.Module, loader: Iterable[tuple[Tensor, Tensor]], measure: Callable[[Tensor, Tensor], tuple]
-) -> list[tuple]:
+    network: nn.Module, loader: Iterable[tuple[Tensor, Tensor]], measure: Callable[[Tensor, Tensor], tuple[Any, ...]]
+) -> list[tuple[Any, ...]]:
     """`measure(outputs, targets)` of every batch, in eval mode and without gradients."""
     device = _device(network)
     measures = []

@@ -17,10 +17,11 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from course_utils.checkpoints import load_network, save_network
-from course_utils.files import atomic
 from course_utils.networks import parameter_count
-from course_utils.training import BatchLoader, Diverged, OnStop, Stopped, train
+from course_utils.training import Diverged, OnStop, Stopped, train
 from course_utils.training import evaluate as evaluate_on
+from minicifar import BatchLoader
+from minicifar.files import atomic
 from solutions.graph.groups import Group
 from solutions.graph.storage import load_groups, save_groups
 from solutions.plans import channels_to_keep, groups_left, l1_norms, must_stay

@@ -22,8 +22,8 @@ from torch import Tensor, fx, nn
 from torch.fx.experimental.optimization import fuse
 from tqdm.auto import tqdm
 
-from course_utils.files import atomic
 from course_utils.modes import evaluating
+from minicifar.files import atomic
 from solutions.feature_maps import is_plain, readers
 from solutions.graph.groups import Group
 from solutions.plans import without

@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from course_utils.command_line import run_program
 from course_utils.pictures.study_plots import criteria_curves
 from course_utils.records import Correlation, CriteriaStudy, Curve, Study
-from course_utils.training import BatchLoader, evaluate
-from minicifar import ImageSet, Loader, load
+from course_utils.training import evaluate
+from minicifar import BatchLoader, ImageSet, Loader, load
 from solutions.costs import count_macs
 from solutions.criteria import normalize_per_layer
 from solutions.feature_maps import Scores

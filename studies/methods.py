@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from course_utils.training import BatchLoader, evaluate
+from course_utils.training import evaluate
+from minicifar import BatchLoader
 from solutions.alpha_branch import AlphaNetwork, alpha_schedule, shrink
 from solutions.alpha_training import kept_widths, start_from_ranking, train_through
 from solutions.graph.groups import Group

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from course_utils import networks
 from course_utils.checkpoints import load_network, save_network
-from course_utils.training import BatchLoader, train
-from minicifar import ImageSet, Loader
+from course_utils.training import train
+from minicifar import BatchLoader, ImageSet, Loader
 from solutions.schedules import narrow_twin
 
 

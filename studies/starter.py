@@ -25,9 +25,9 @@ from course_utils.challenge.entry import entry_folder
 from course_utils.challenge.score import RULES
 from course_utils.checkpoints import load_network, save_network
 from course_utils.command_line import run_program
-from course_utils.files import atomic
 from course_utils.onnx_files.export import export_onnx
 from minicifar import ImageSet, Loader, load
+from minicifar.files import atomic
 from solutions.binary import binarized, clip_weights, with_binary_weights
 from solutions.iterative import plan_step
 from solutions.prunable import prunable_groups

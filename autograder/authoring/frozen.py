@@ -20,8 +20,8 @@ from autograder.authoring.editions import Exercise, check_files, exercises, poin
 from autograder.authoring.support import imported, modules_behind, modules_named, recorded_behind, support_files
 from autograder.course import ROOT, CourseError
 from course_utils import VERSION
-from course_utils.files import atomic
 from course_utils.recorded import RECORDED
+from minicifar.files import atomic
 
 FORMAT = 1
 BEFORE_MANIFESTS = Path(__file__).with_name("release-0.1.0.zip")  # what version 0.1.0 graded with, weights left out

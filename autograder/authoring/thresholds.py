@@ -24,7 +24,7 @@ from autograder.course import ROOT
 from course_utils.artifacts import THRESHOLDS, measured, measured_baseline, test_images
 from course_utils.baseline import image_kind
 from course_utils.checking import check
-from course_utils.files import atomic
+from minicifar.files import atomic
 
 
 def recipe(lab: str) -> tuple[str, str]:

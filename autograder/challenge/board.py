@@ -24,8 +24,8 @@ from autograder.text import to_csv
 from course_utils import VERSION
 from course_utils.challenge.ranking import MEASURED, order, ranked
 from course_utils.challenge.score import RULES
-from course_utils.files import write_text
 from minicifar import load
+from minicifar.files import write_text
 
 
 def make_boards(

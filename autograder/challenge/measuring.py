@@ -23,8 +23,8 @@ from course_utils.baseline import cache_folder
 from course_utils.challenge.entry import file_hash
 from course_utils.challenge.ranking import MEASURED, NOT_QUALIFIED, REFUSED, finite_number, status_of
 from course_utils.challenge.score import RULES
-from course_utils.files import write_text
 from course_utils.onnx_files.reading import LARGEST_MEGABYTES
+from minicifar.files import write_text
 
 MEMORY = 4_000_000_000  # bytes that an entry may take beyond what the images do
 DISK = 200_000_000  # bytes of files, which lie in memory

@@ -17,7 +17,7 @@ from autograder.grading.submissions import Submission
 from autograder.sandbox.bubblewrap import Isolation
 from autograder.sandbox.limits import Limits
 from course_utils import VERSION
-from course_utils.files import atomic
+from minicifar.files import atomic
 
 NEW, HANDED_IN_AGAIN, OTHER_SETTINGS = "new", "handed in again", "other settings"
 CHANGED = "changed since version 0.1.0 judged it"

@@ -284,7 +284,7 @@ def rebuilt(cell: Cell, original: NotebookNode | None, name: str = "") -> Notebo
 
 def clean_cell(kind: str, source: str, name: str) -> NotebookNode:
     """A cell without metadata and outputs."""
-    cell: NotebookNode = (new_code_cell if kind == "code" else new_markdown_cell)(source, id=name)
+    cell: NotebookNode = new_code_cell(source, id=name) if kind == "code" else new_markdown_cell(source, id=name)
     return cell
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from autograder.course import SHIPPED
 from autograder.grading.cleaning import readable
 from autograder.grading.notebooks import LARGEST_NOTEBOOK, NOTES
-from course_utils.files import atomic
+from minicifar.files import atomic
 
 LARGEST_FILE = 64_000_000  # bytes
 LARGEST_IN_ALL = 160_000_000  # bytes

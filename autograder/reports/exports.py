@@ -12,7 +12,7 @@ from typing import Any
 
 from autograder.reports.gradebook import GradedSubmission, Mark
 from autograder.text import clipped, format_points, to_csv
-from course_utils.files import write_text
+from minicifar.files import write_text
 
 FORGEABLE = "Graded without a sandbox: the student's code could have forged these points."
 LINE = 300  # characters of a message where one line is shown

@@ -30,8 +30,8 @@ from autograder.reports.exports import (
 )
 from autograder.reports.gradebook import GradedSubmission, submissions
 from autograder.text import clipped, format_points
-from course_utils.files import write_text
 from course_utils.pictures.inline import csp_hash, inline
+from minicifar.files import write_text
 
 TEMPLATE = Path(__file__).with_name("page.html.j2")
 POLICY = "default-src 'none'; style-src '{style}'; script-src '{script}'; base-uri 'none'; form-action 'none'"

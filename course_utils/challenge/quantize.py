@@ -10,9 +10,9 @@ import onnx
 from onnx import helper, numpy_helper
 
 from course_utils.challenge.errors import ChallengeError
-from course_utils.files import atomic
 from course_utils.onnx_files.export import quiet
 from minicifar import ImageSet, Loader
+from minicifar.files import atomic
 
 
 def quantize_static(

@@ -13,7 +13,7 @@ from typing import Any
 import onnx
 import onnx.numpy_helper
 
-from course_utils.files import atomic
+from minicifar.files import atomic
 
 OPSET = 18
 INPUT_SHAPE = (3, 32, 32)

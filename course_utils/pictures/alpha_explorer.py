@@ -43,7 +43,7 @@ def alpha_explorer(
             draw_maps(axes[0], {"wide": wide, "mix": mixed, "narrow": narrow}, reach)
             draw_accuracies(axes[1], levels, curves, place)
             plots.say_source(drawing, images)
-            display(drawing)  # type: ignore[no-untyped-call]
+            display(drawing)
 
     slider.observe(draw, names="value")
     draw()

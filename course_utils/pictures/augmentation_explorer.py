@@ -44,7 +44,7 @@ def augmentation_explorer(images: Any, crop: Callable[..., Tensor], padding: int
             left.set_title(f"padded by {padding}", fontsize=9)
             right.set_title(f"{images.classes[int(images.labels[number.value])]}, as the network sees it", fontsize=9)
             plots.say_source(drawing, images)
-            display(drawing)  # type: ignore[no-untyped-call]
+            display(drawing)
 
     for control in (number, row, column, flip):
         control.observe(draw, names="value")

@@ -75,7 +75,7 @@ def keep_ratio_explorer(
                 axis.set_xlabel(f"{int(stays.sum())} of {len(order)}", fontsize=8)
                 axis.invert_yaxis()
             drawing.suptitle("filters of each convolution by score; grey ones go", fontsize=9)
-            display(drawing)  # type: ignore[no-untyped-call]
+            display(drawing)
 
     slider.observe(draw, names="value")
     draw()

@@ -25,8 +25,8 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_notebook
 
 from course_utils.command_line import run_program
-from course_utils.files import write_text
 from course_utils.pictures.inline import csp_hash
+from minicifar.files import write_text
 
 SECONDS = 600  # a cell
 FONT = 20  # points in which formulas are drawn
@@ -149,9 +149,9 @@ _PARTS = re.compile(
 def with_formulas(markdown: str) -> str:
     """Markdown with its formulas as pictures; those that matplotlib cannot draw as code."""
 
-    def drawn(match: re.Match) -> str:
+    def drawn(match: re.Match[str]) -> str:
         if match["code"]:
-            return match[0]
+            return str(match[0])
         tex = " ".join((match["display"] or match["inline"]).split())
         picture = formula(tex)
         if not picture:
@@ -184,7 +184,7 @@ def colours_of_code() -> str:
     """The style of code, by Pygments."""
     from pygments.formatters import HtmlFormatter
 
-    return HtmlFormatter().get_style_defs(".highlight")
+    return str(HtmlFormatter().get_style_defs(".highlight"))
 
 
 def main(

@@ -11,7 +11,7 @@ import typer
 
 from course_utils import networks
 from course_utils.command_line import run_program
-from course_utils.files import atomic
+from minicifar.files import atomic
 from solutions.graph.export import export_graph
 from solutions.graph.groups import channel_groups
 from solutions.graph.picture import draw_graph

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from course_utils.files import atomic
+from minicifar.files import atomic
 from solutions.graph.groups import Group, Slot
 from solutions.plans import PlanError
 
