@@ -53,7 +53,8 @@ def left_as_found_after_an_error(function):
 @pytest.mark.points(1)
 def test_frozen_layers_and_lone_parameters_count(count_parameters):
     network = nn.Sequential(nn.Linear(3, 3, bias=False), nn.PReLU(7)).requires_grad_(False)
-    hint = "every parameter counts: also those that are frozen (no gradient), and those of layers other than conv and linear"
+    hint = "every parameter counts: also those that are frozen (no gradient), and those of layers other than conv and "
+    hint += "linear"
     mistakes = {0: "frozen parameters are left out here", 9: "a PReLU has parameters too: do not pick layers by type"}
     number(count_parameters(network), 9 + 7, hint, mistakes)
 
