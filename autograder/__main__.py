@@ -88,7 +88,7 @@ def limits_of(named: list[str] | None) -> Limits:
 
 
 @app.command()
-def grade(
+def grade(  # noqa: PLR0913
     labs: Labs = None,
     course: Course = COURSE,
     only: Annotated[list[str] | None, typer.Option(help="This student only; may be given several times.")] = None,

@@ -3,11 +3,12 @@
     python benchmarks/oracle.py [IMAGES]
 
 The plain loop makes a network without each channel (its readers' input slices zeroed) and runs all images through the
-whole of it. Layer by layer the two take turns, in batches of 64; both must give the same losses. Medians of three rounds;
-the last line is JSON.
+whole of it. Layer by layer the two take turns, in batches of 64; both must give the same losses. Medians of three
+rounds; the last line is JSON.
 
-Of `vgg_mini` no more than 5.39 times can be expected: that is the ratio of the MACs. Without a channel of layer i, layer i + 1
-costs 1 / C_i of its MACs (only the channel's own share is subtracted), and all layers behind it have to run again.
+Of `vgg_mini` no more than 5.39 times can be expected: that is the ratio of the MACs. Without a channel of layer i,
+layer i + 1 costs 1 / C_i of its MACs (only the channel's own share is subtracted), and all layers behind it have to
+run again.
 """
 
 import json

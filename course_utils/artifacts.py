@@ -57,7 +57,8 @@ def measured(path: Path | str) -> Measured:
     if moved < result.accuracy - MEMORISED:
         raise NotComparable(
             f"{path.name} classifies {result.accuracy:.1%} of the test images, and {moved:.1%} when they are moved by "
-            "a few pixels: it seems to know these images by heart. It is graded by hand. (Trained without augment=True?)"
+            "a few pixels: it seems to know these images by heart. It is "
+            "graded by hand. (Trained without augment=True?)"
         )
     return result
 
@@ -83,8 +84,8 @@ def measured_baseline() -> Measured:
 def full_marks_drop(name: str) -> float:
     """The largest loss of accuracy (a share) that still gets full marks: the reference's mean plus three σ.
 
-    Recorded over at least 20 seeds by `python -m autograder.authoring.thresholds`, for synthetic images and for CIFAR-10
-    (the official images or a copy of them). Raises NotComparable where nothing is recorded.
+    Recorded over at least 20 seeds by `python -m autograder.authoring.thresholds`, for synthetic images and for
+    CIFAR-10 (the official images or a copy of them). Raises NotComparable where nothing is recorded.
     """
     kind = image_kind(test_images())
     entry = json.loads(THRESHOLDS.read_text(encoding="utf-8")).get(name, {}).get(kind)

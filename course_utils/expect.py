@@ -75,7 +75,7 @@ def equal(answer: Any, expected: Any, hint: str) -> None:
 
 
 def raises(error: type[Exception], hint: str, call: Callable[..., Any], *arguments: Any) -> None:
-    """`call(*arguments)` must raise this kind of error; another one (an `assert`, an index too large) is told the hint."""
+    """`call(*arguments)` must raise this kind of error; after another one (an `assert`, an index) the hint is said."""
     try:
         came = call(*arguments)
     except error:

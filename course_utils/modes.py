@@ -10,7 +10,8 @@ from torch import nn
 @contextlib.contextmanager
 def evaluating(network: nn.Module) -> Iterator[None]:
     """Inside the `with`: evaluation mode, no gradients. Afterwards, also after an error, every module is in the
-    mode (train or eval) in which it was found."""
+    mode (train or eval) in which it was found.
+    """
     modes = [(module, module.training) for module in network.modules()]
     network.eval()
     try:

@@ -139,8 +139,8 @@ def rgb_autoencoder(width: float = 1.0, seed: int = 0) -> "Autoencoder":
     """The RGB autoencoder of Gschossmann 2021 (table 2): images (N, 3, H, W) in 0 … 1 → images of the same shape.
 
     H and W are multiples of 8; in the middle an image is 128 feature maps of H/8 × W/8. `width` multiplies all hidden
-    channel counts (64 and 128 in the report, 1.55 million parameters). Every convolution has a batch norm and a ReLU, as
-    there, but for the last one, which could not give out all colours behind a ReLU.
+    channel counts (64 and 128 in the report, 1.55 million parameters). Every convolution has a batch norm and a ReLU,
+    as there, but for the last one, which could not give out all colours behind a ReLU.
     """
     small, large = max(1, round(64 * width)), max(1, round(128 * width))
     return _seeded(lambda: Autoencoder(small, large), seed)
@@ -148,7 +148,7 @@ def rgb_autoencoder(width: float = 1.0, seed: int = 0) -> "Autoencoder":
 
 @builder
 def from_torchvision(name: str, classes: int = 1000, seed: int = 0) -> nn.Module:
-    """A classification network of `torchvision.models` by its name, untrained: images (N, 3, H, W) → logits (N, classes).
+    """A classification network of `torchvision.models` by name, untrained: images (N, 3, H, W) → logits (N, classes).
 
     Raises ValueError for a name that torchvision does not have.
     """
@@ -195,7 +195,7 @@ class VGG(nn.Module):
 
 
 class Autoencoder(nn.Module):
-    """`encoder`: seven convolutions 3×3 and three max-pools; `decoder`: seven more, and three transposed ones of stride 2."""
+    """`encoder`: seven convolutions 3×3, three max-pools; `decoder`: seven more, three transposed ones of stride 2."""
 
     def __init__(self, small: int, large: int):
         super().__init__()

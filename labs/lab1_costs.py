@@ -125,7 +125,8 @@ for layer in (original.features[0], original.features[1]):
 # <code>print(nn.Conv2d(6, 8, (3, 5), groups=2).__dict__)</code> shows what a layer knows of itself.
 # </details>
 # <details><summary>Hint 2: which attributes?</summary>
-# <code>out_channels</code>, <code>in_channels</code>, <code>groups</code>, and <code>kernel_size</code>, which is a pair.
+# <code>out_channels</code>, <code>in_channels</code>, <code>groups</code>, and <code>kernel_size</code>, which is a
+# pair.
 # </details>
 # <details><summary>Hint 3: a shortcut</summary>
 # What is the shape of <code>conv.weight</code> when there are groups? Its number of elements is most of the
@@ -182,8 +183,8 @@ for handle in handles:
 # So: hooks on, one image through, hooks off, sum up. A linear layer takes one MAC for each of its weights
 # (more exactly: `in_features` for every value of its output). And a *transposed* convolution, which makes images
 # larger (in the decoder of an autoencoder, say), is a convolution run backwards: it multiplies every pixel of its
-# **input** with the whole kernel, so it takes $H \cdot W \cdot I \cdot \tfrac{O}{g} \cdot k_H \cdot k_W$ with the height
-# and width of the input.
+# **input** with the whole kernel, so it takes $H \cdot W \cdot I \cdot \tfrac{O}{g} \cdot k_H \cdot k_W$ with the
+# height and width of the input.
 #
 # A good instrument leaves no trace on what it measures:
 # - **hooks stay** until they are removed, and would slow down every later run;
@@ -202,14 +203,15 @@ for handle in handles:
 # <code>network.modules()</code> gives every layer at any depth, to hang the hook on.
 # </details>
 # <details><summary>Hint 2: which layers, which image?</summary>
-# <code>isinstance(layer, nn.Conv2d)</code>, <code>nn.ConvTranspose2d</code>, <code>nn.Linear</code>. All others cost nothing
-# if they have no weights, or only vectors of them: a layer's own are <code>layer.parameters(recurse=False)</code>, and a
-# tensor has <code>.ndim</code> axes. An image is a batch of one: shape (1, C, H, W); its values do not matter.
+# <code>isinstance(layer, nn.Conv2d)</code>, <code>nn.ConvTranspose2d</code>, <code>nn.Linear</code>. All others cost
+# nothing if they have no weights, or only vectors of them: a layer's own are
+# <code>layer.parameters(recurse=False)</code>, and a tensor has <code>.ndim</code> axes. An image is a batch of one:
+# shape (1, C, H, W); its values do not matter.
 # </details>
 # <details><summary>Hint 3: nearly there</summary>
 # Keep the handles that <code>register_forward_hook</code> returns. Then <code>try:</code> the pass under
-# <code>evaluating</code>, <code>finally:</code> remove each of them. The size of a convolution's output are the last two
-# entries of <code>output.shape</code>; a transposed one's input is <code>inputs[0]</code>, and its weight has
+# <code>evaluating</code>, <code>finally:</code> remove each of them. The size of a convolution's output are the last
+# two entries of <code>output.shape</code>; a transposed one's input is <code>inputs[0]</code>, and its weight has
 # I · O / groups · kH · kW elements. <code>tensor.new_zeros(…)</code> makes zeros of the same dtype and on the same
 # device as a tensor, for instance as the network's first parameter.
 # </details>
@@ -300,9 +302,9 @@ tables.Table(("KB", *famous), rows)
 # Activations come and go. While a layer runs, its input and its output must be there at the same time; what
 # came before is no longer needed (in a chain, and when nobody wants gradients). The layer that needs most
 # decides how much memory the device must have:
-# $$ \text{peak} = \max_{\text{leaf layers } \ell} \bigl( \text{bytes of } \ell\text{'s input} + \text{bytes of its output} \bigr) . $$
-# A *leaf* is a module without modules inside. A `Sequential` is none: its input is long gone when its output is
-# ready. (In a residual network the shortcut must be kept as well; we leave that out.)
+# $$ \text{peak} = \max_{\text{leaf layers } \ell} \bigl( \text{bytes of } \ell\text{'s input} + \text{bytes of its
+# output} \bigr) . $$ A *leaf* is a module without modules inside. A `Sequential` is none: its input is long gone when
+# its output is ready. (In a residual network the shortcut must be kept as well; we leave that out.)
 
 # %% [markdown]
 # **Exercise.** Write `peak_activation_bytes`. It is the twin of `count_macs`: same hooks, same care.

@@ -39,7 +39,8 @@ class LabelledImages(Protocol):
     @property
     def fingerprint(self) -> str:
         """Of the source and the choice of classes and images, the same for all splits: what was made with images of
-        another fingerprint is not comparable."""
+        another fingerprint is not comparable.
+        """
 
     def __len__(self) -> int:
         """The number of images."""

@@ -34,7 +34,7 @@ class FrozenRelease:
     """A lab as it was released.
 
     `exercises`: (name, module of the reference or None, composite). `student`: which of the `files` students got.
-    `modules`: what the lab's own cells import. `files`: path → content; `checks/` holds the visible and the hidden tests.
+    `modules`: what the lab's own cells import. `files`: path → content; `checks/` holds visible and hidden tests.
     """
 
     lab: str
@@ -114,6 +114,7 @@ def with_own_checks(files: Mapping[str, bytes]) -> dict[str, bytes]:
 
 
 def frozen_path(course: Path, lab: str) -> Path:
+    """Where a course folder keeps what a lab was released with."""
     return course / "frozen" / f"{lab}.zip"
 
 

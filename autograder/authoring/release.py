@@ -25,7 +25,7 @@ from autograder.course import COURSE, ROOT, SHIPPED, must, nbgrader
 
 
 def write_source(lab: str, course: Path = COURSE) -> Path:
-    """Write the source edition of a lab, and those of its companions, where nbgrader looks for them → the lab's path."""
+    """Write the source edition of a lab and of its companions where nbgrader looks for them → the lab's path."""
     folder = course / "source" / lab
     folder.mkdir(parents=True, exist_ok=True)
     for name in (lab, *COMPANIONS.get(lab, ())):
@@ -36,7 +36,7 @@ def write_source(lab: str, course: Path = COURSE) -> Path:
 
 
 def add_support_files(assignment: str, notebooks: list[str], **_: object) -> None:
-    """nbgrader's hook after `generate_assignment`: put what the lab needs beside the notebook, and freeze what grades it."""
+    """nbgrader's hook after `generate_assignment`: put what the lab needs beside it, and freeze what grades it."""
     course = Path(notebooks[0]).resolve().parents[2]
     folder = course / "release" / assignment
     clear_support_files(folder)
@@ -48,7 +48,7 @@ def add_support_files(assignment: str, notebooks: list[str], **_: object) -> Non
 
 
 def clear_support_files(folder: Path) -> None:
-    """Remove what an earlier release put beside the notebook: files that are no longer shipped would be frozen there."""
+    """Remove what an earlier release put beside the notebook: some of it may no longer be shipped."""
     for name in SHIPPED:
         shutil.rmtree(folder / name, ignore_errors=True)
 
@@ -97,18 +97,18 @@ def telling_lines(source: str) -> set[str]:
 
 def secrets(lab: str) -> dict[str, set[str]]:
     """What must not reach students with a lab: name of the secret → telling lines of it, this lab and later ones."""
-    found = {}
+    telling = {}
     names = lab_names()
     for other in names[names.index(lab) :]:
         for exercise in exercises(other):
             if exercise.module:
-                found[f"the solution of {exercise.name}"] = telling_lines(exercise_source(reference(exercise)))
+                telling[f"the solution of {exercise.name}"] = telling_lines(exercise_source(reference(exercise)))
     for path in [*CHECKS.glob("hidden_*.py"), *(ROOT / "autograder" / "answers").glob("*.py")]:
         tree = ast.parse(path.read_text(encoding="utf-8"))
         functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
         lines = {plain(f"def {node.name}(") for node in functions if len(node.name) > 12}
-        found[path.name] = lines
-    return found
+        telling[path.name] = lines
+    return telling
 
 
 def answers_in(archive: Path) -> Iterator[str]:

@@ -62,7 +62,7 @@ def modules_behind(modules: Iterable[str]) -> dict[str, Path]:
 
 
 def recorded_behind(modules: dict[str, Path], lab_code: str) -> set[Path]:
-    """What was recorded once and is read by these modules (a file's or folder's name), or shown by the lab (its stem)."""
+    """What was recorded once and is read by these modules (a file's or folder's name), or shown by the lab (a stem)."""
     code = [file.read_text(encoding="utf-8") for module, file in modules.items() if module.startswith("course_utils")]
     names = set().union(*map(strings_in, code)) | {f"{name}.jsonl" for name in strings_in(lab_code)}
     entries = [path for path in RECORDED.iterdir() if path.name in names]
@@ -102,7 +102,7 @@ def modules_named(lab: str) -> tuple[set[str], str]:
 def support_files(lab: str) -> dict[str, Path]:
     """What a lab's notebook needs beside it: path in the student's folder → file of the project.
 
-    Modules of `solutions/` are those of earlier labs only. Raises LabError where a lab builds on its own or a later one.
+    Modules of `solutions/` are those of earlier labs. Raises LabError where a lab builds on its own or a later one.
     """
     named, code = modules_named(lab)
     visible = check_files(lab, hidden=False)
@@ -120,4 +120,4 @@ def support_files(lab: str) -> dict[str, Path]:
 def still_open(lab: str) -> set[str]:
     """The modules that a lab or a later one asks students to write."""
     names = lab_names()
-    return {one.module for later in names[names.index(lab) :] for one in exercises(later) if one.module}
+    return {asked.module for later in names[names.index(lab) :] for asked in exercises(later) if asked.module}

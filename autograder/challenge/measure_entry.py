@@ -36,7 +36,7 @@ def measured(data: bytes, folder: Path, test: ImageSet, validation: ImageSet) ->
 
 
 def main() -> None:
-    """`python -m autograder.challenge.measure_entry FD`: measure every file that comes in on FD, until there are none."""
+    """`python -m autograder.challenge.measure_entry FD`: measure every file that comes in on FD, to the last."""
     channel = socket.socket(fileno=int(sys.argv[1]))
     settings = json.loads(receive(channel)[0])
     limits = confinement.Confinement.from_data(settings["confinement"])

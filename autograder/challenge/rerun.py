@@ -90,7 +90,8 @@ def packages_of(version: object, course: Path) -> dict[str, bytes] | None:
     release = read_frozen(path.read_bytes()) if path.is_file() else None
     if release is None or release.version != version:
         raise LeaderboardError(
-            f"The entry was handed in with version {version}, this is {VERSION}, and {path} does not hold that version: "
+            f"The entry was handed in with version {version}, this is "
+            f"{VERSION}, and {path} does not hold that version: "
             "give the course folder from which the challenge was released (--course)."
         )
     return {name: data for name, data in release.files.items() if name.split("/")[0] in PACKAGES}

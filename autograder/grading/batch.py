@@ -71,6 +71,7 @@ class Options:
 
     @property
     def settings(self) -> Settings:
+        """What of this a verdict follows from."""
         return Settings(self.limits, self.isolation, self.late == "zero")
 
 
@@ -78,12 +79,14 @@ class EndTime(ProgressColumn):
     """When a task will be done, by the clock."""
 
     def render(self, task: Task) -> Text:
+        """The time at which a task will be done."""
         if task.time_remaining is None:
             return Text("until …")
         return Text(f"until {datetime.now() + timedelta(seconds=task.time_remaining):%H:%M}")
 
 
 def progress(console: Console | None = None) -> Progress:
+    """A progress bar that says how many are done and when the rest will be."""
     columns = (
         TextColumn("{task.description:<44}"),
         BarColumn(),
@@ -113,7 +116,7 @@ def chosen_students(course: Path, lab: str, only: Sequence[str]) -> list[str]:
 
 
 def seconds_late(course: Path, lab: str, student: str) -> float:
-    """How long after the due date (nbgrader's, of the assignment) a submission's timestamp.txt lies; 0 without either."""
+    """Seconds from the due date (nbgrader's, of the assignment) to a submission's timestamp.txt; 0 without either."""
     from nbgrader.api import Gradebook, MissingEntry
 
     from autograder.grading.nbgrader_steps import handed_in_at
@@ -187,6 +190,7 @@ class LabGrading:
     failures: list[str] = field(default_factory=list)
 
     def submission(self, student: str) -> Submission:
+        """What a student handed in."""
         return read_submission(self.course / "submitted" / student / self.lab)
 
     def looked_up(self, student: str) -> tuple[JudgedRecord | None, Basis, str]:

@@ -13,7 +13,7 @@ from nbformat import NotebookNode
 from autograder.authoring.frozen import FrozenRelease
 from autograder.grading.judge import Judge
 from autograder.grading.notebooks import NOTES
-from autograder.grading.run import Run
+from autograder.grading.run import SubmissionRun
 from autograder.grading.submissions import Submission
 from autograder.sandbox import bubblewrap
 from autograder.sandbox.bubblewrap import Isolation
@@ -56,7 +56,7 @@ class Grader:
         files = {name: data for name, data in submission.files.items() if not name.endswith(".ipynb")}
         judge.take({name: data for name, data in files.items() if name.endswith(".onnx") and "/" not in name})
         judge.ready()  # it has decoded the images then, which the sandbox can only read
-        run = Run(judge, warm, files)
+        run = SubmissionRun(judge, warm, files)
         try:
             run.notebook(notebook)
         finally:
@@ -66,6 +66,7 @@ class Grader:
         return notebook
 
     def close(self) -> None:
+        """End both processes, and remove what was unpacked for them."""
         if self.judge:
             self.judge.close()
         if self.warm:

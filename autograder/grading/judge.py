@@ -25,7 +25,7 @@ class JudgeEnded(Exception):
 
 
 def judge_binds(release: Path) -> list[str]:
-    """bubblewrap's arguments for what the judge sees: the frozen release, what judges, and the images, whose caches it fills."""
+    """bubblewrap's arguments for what the judge sees: the frozen release, what judges, the images and their caches."""
     return ["--ro-bind", str(release), INSIDE, *project_binds(("autograder",)), *image_binds(write=True)]
 
 

@@ -46,7 +46,7 @@ class Basis:
 
 @dataclass(frozen=True)
 class JudgedRecord:
-    """What is kept of a student: the graded notebook (JSON), what it follows from, and whether it is in the gradebook."""
+    """What is kept of a student: the graded notebook (JSON), what it follows from, whether it is in the gradebook."""
 
     basis: Basis
     notebook: str
@@ -91,6 +91,7 @@ def state_of(record: JudgedRecord | None, basis: Basis) -> str:
 
 
 def judged_path(course: Path, lab: str, student: str) -> Path:
+    """Where a course folder keeps what was judged of a student."""
     return course / "judged" / lab / f"{student}.json"
 
 

@@ -33,6 +33,7 @@ class Answer:
         self.wall, self.__name__, self.helpers = wall, name, helpers
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the answer across the wall."""
         return self.wall.ask(args, kwargs, self.helpers, name=self.__name__)
 
 
@@ -70,8 +71,11 @@ def tests_in(release: Path) -> LabTests:
     files = [release / "checks" / f"{kind}_{about['lab']}.py" for kind in ("test", "hidden")]
     return LabTests(
         tuple(file for file in files if file.is_file()),
-        {one["name"]: getattr(importlib.import_module(one["module"]), one["name"]) for one in asked},
-        frozenset(one["name"] for one in asked if one["composite"]),
+        {
+            exercise["name"]: getattr(importlib.import_module(exercise["module"]), exercise["name"])
+            for exercise in asked
+        },
+        frozenset(each["name"] for each in asked if each["composite"]),
     )
 
 

@@ -55,6 +55,7 @@ class CarefulCourseDirectory(CourseDirectory):
     """
 
     def get_existing_timestamp(self, dest_path: str) -> datetime | None:
+        """The time of submission; None where there is none that can be read."""
         return handed_in_at(dest_path)
 
 
@@ -74,6 +75,7 @@ class SubmissionExporter(NotebookExporter):
             converter.coursedir = careful(converter.coursedir)
 
     def from_filename(self, filename: str, resources: Any = None, **options: Any) -> Any:
+        """The first pass reads what was handed in, the second what the first has written."""
         converter: Any = self.parent
         coursedir: CourseDirectory = converter.coursedir
         lab, student = (resources["nbgrader"][name] for name in ("assignment", "student"))
@@ -113,6 +115,7 @@ class GradeExercises(NbGraderPreprocessor):
     ).tag(config=True)
 
     def preprocess(self, nb: NotebookNode, resources: Any) -> Any:
+        """Grade a notebook that `SubmissionExporter` has brought into the lab's form."""
         lab, student = resources["nbgrader"]["assignment"], resources["nbgrader"]["student"]
         exporter: Any = self.parent
         coursedir: CourseDirectory = exporter.parent.coursedir
@@ -126,6 +129,7 @@ class SaveGrades(SaveAutoGrades):
     """Record the points; what could not be judged here is marked for grading by hand, never as a 0."""
 
     def preprocess(self, nb: NotebookNode, resources: Any) -> Any:
+        """Save the points, and mark what waits for a person."""
         nb, resources = super().preprocess(nb, resources)
         about = resources["nbgrader"]
         with Gradebook(about["db_url"]) as gradebook:

@@ -17,7 +17,7 @@ FOLDER = "judged/.recording"  # below the course folder, as nbgrader's directori
 
 
 def record(course: Path, lab: str, student: str, notebook: str, late_zero: bool = False) -> None:
-    """Save the points of a graded notebook (JSON). `late_zero`: what was handed in late earns nothing. Raises CourseError."""
+    """Save the points of a graded notebook (JSON). `late_zero`: late ones earn nothing. Raises CourseError."""
     place = course / FOLDER / student / lab
     place.mkdir(parents=True, exist_ok=True)
     try:

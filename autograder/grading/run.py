@@ -22,7 +22,7 @@ LEAST_SECONDS = 15.0  # for the tests of an exercise, when the notebook has used
 GRACE_SECONDS = 5.0  # after a time limit that code is told of, until its process is ended
 
 
-class Run:
+class SubmissionRun:
     """One submission on its way through the sandbox: when its process dies, a new one takes over where it was."""
 
     def __init__(self, judge: Judge, warm: Warm, files: Mapping[str, bytes]) -> None:
@@ -82,6 +82,7 @@ class Run:
         return self.exchange(message, seconds)
 
     def exchange(self, message: Mapping[str, Any], seconds: float) -> Any:
+        """A command for the process that runs now → its answer. Raises Ended."""
         seconds = max(0.1, min(seconds, self.end - time.monotonic()))
         frame = frame_of({**message, "seconds": seconds})
         try:
@@ -165,30 +166,11 @@ class Run:
             return {}
 
     def verdict(self, exercise: str, helped: bool = False) -> Verdict:
-        end = time.monotonic() + self.limits.exercise_seconds
+        """Judge an exercise. `helped`: with the reference's functions in place of the student's own."""
+        relay = Relay(self, time.monotonic() + self.limits.exercise_seconds)
         names = self.known(exercise)
         if self.stopped and not exercise.endswith("_onnx"):
             return not_judged(exercise, self.worth[exercise], f"{exercise} was not judged: {self.stopped}.")
-
-        gone = ""  # why the process ended in this exercise: then the rest of its calls is not made
-
-        def relay(frame: Frame) -> Frame:
-            nonlocal gone
-            try:
-                if gone:
-                    raise Ended(gone)
-                if not self.running:
-                    self.ask({"do": KNOW, "names": []}, GRACE_SECONDS)
-                if time.monotonic() > end:
-                    self.warm.stop(f"its tests ran for more than {self.limits.exercise_seconds:g} s: an endless loop?")
-                return self.warm.exchange(frame, self.limits.call_seconds + GRACE_SECONDS)
-            except Ended as ended:
-                gone = str(ended)
-                if self.running:
-                    self.died(gone, counts=False)
-                told = {"name": "ProcessEnded", "bases": ["RuntimeError"], "text": str(ended)}
-                return frame_of({"error": told, "anew": True, "values": {}, "objects": [], "sizes": []})
-
         try:
             seconds = max(LEAST_SECONDS, min(self.limits.exercise_seconds, self.end - time.monotonic()))
             task = {EXERCISE: exercise, "names": names, "helped": helped}
@@ -211,5 +193,32 @@ class Run:
         cell.outputs = [new_output("display_data", data), result]
 
 
+class Relay:
+    """Carries the calls of one exercise's tests to the student's process; when that ends, no further call is made."""
+
+    def __init__(self, run: SubmissionRun, end: float) -> None:
+        self.run, self.end = run, end
+        self.gone = ""  # why the process ended in this exercise
+
+    def __call__(self, frame: Frame) -> Frame:
+        """A call's frame → the answer's, or the error that there is none."""
+        run = self.run
+        try:
+            if self.gone:
+                raise Ended(self.gone)
+            if not run.running:
+                run.ask({"do": KNOW, "names": []}, GRACE_SECONDS)
+            if time.monotonic() > self.end:
+                run.warm.stop(f"its tests ran for more than {run.limits.exercise_seconds:g} s: an endless loop?")
+            return run.warm.exchange(frame, run.limits.call_seconds + GRACE_SECONDS)
+        except Ended as ended:
+            self.gone = str(ended)
+            if run.running:
+                run.died(self.gone, counts=False)
+            error = {"name": "ProcessEnded", "bases": ["RuntimeError"], "text": self.gone}
+            return frame_of({"error": error, "anew": True, "values": {}, "objects": [], "sizes": []})
+
+
 def error(text: str) -> NotebookNode:
+    """An error output that says why a cell was stopped."""
     return new_output("error", ename="Stopped", evalue=text, traceback=[text])

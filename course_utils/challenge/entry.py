@@ -37,7 +37,7 @@ NO_TRAIN = 'With code="train.py" your training goes along: whoever wants to can 
 SYNTHETIC = "Measured on synthetic images, not on CIFAR."
 
 
-def submit(
+def submit(  # noqa: PLR0913
     model: nn.Module | str | Path,
     *,
     name: str,

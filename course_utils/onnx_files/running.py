@@ -26,8 +26,9 @@ def moved_accuracy(path: str | Path, images: Any) -> float:
 def run_onnx(path: str | Path, images: Any, augment: bool = False, seed: int = 0) -> tuple[float, float]:
     """Accuracy (0 to 1) and mean cross-entropy of an ONNX file on a data set, by ONNX Runtime on the CPU.
 
-    The images come mixed, in an order drawn from a seed, so that a batch's other images say nothing about an image's class.
-    `augment`: on the images moved and mirrored at random, as in training; `seed`: of this and the order. Raises OnnxFileError.
+    The images come mixed, in an order drawn from a seed, so that a batch's other images say nothing about an image's
+    class. `augment`: on the images moved and mirrored at random, as in training; `seed`: of this and the order.
+    Raises OnnxFileError.
     """
     import onnxruntime
     import torch

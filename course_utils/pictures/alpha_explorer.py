@@ -1,4 +1,4 @@
-"""An interactive picture for notebooks: move alpha, and see what the next layer sees, and what the network makes of it."""
+"""An interactive picture for notebooks: move alpha, and see what the next layer and the network make of it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any

@@ -72,6 +72,7 @@ def say_source(drawing: Figure, images: Any) -> None:
 
 
 def convolutions(network: nn.Module) -> dict[str, nn.Conv2d]:
+    """A network's convolutions by name."""
     return {name: layer for name, layer in network.named_modules() if isinstance(layer, nn.Conv2d)}
 
 
