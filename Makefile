@@ -1,7 +1,7 @@
 # make demo | test | lab | labs | results: each builds on `make setup`, which makes .venv and is skipped when up to date.
 PYTHON ?= python3
 BIN := .venv/bin
-RESULTS ?= docs/results/minicifar-vgg_mini.json
+RESULTS ?= docs/results/minicifar-vgg_mini.jsonl
 ALONE := $(addprefix tests/autograder/test_,sandbox.py batch.py faults.py) tests/attacks  # they use all cores themselves
 
 .PHONY: setup demo test lab labs results format clean

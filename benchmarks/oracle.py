@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from course_utils.networks import vgg_mini
-from solutions.oracle import losses_without, naive_losses
+from solutions.oracle import Ablations, naive_losses
 from solutions.prunable import prunable_groups
 
 ROUNDS = 3
@@ -48,7 +48,7 @@ def main(count: int) -> None:
         for group in groups:
             channels = range(group.channels)
             plain, expected = seconds(lambda: naive_losses(network, batches, group, channels))  # noqa: B023
-            fast, found = seconds(lambda: losses_without(network, batches, group, channels, at_once=128))  # noqa: B023
+            fast, found = seconds(lambda: Ablations(network, batches).losses_without(group, channels))  # noqa: B023
             times[group.name].append((plain, fast))
             largest = max(largest, *(abs(one - other) for one, other in zip(found, expected, strict=True)))
     table = Table("layer", "channels", "plain, s", "fast, s", "ratio", "of the rounds")

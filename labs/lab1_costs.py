@@ -180,14 +180,19 @@ for handle in handles:
 
 # %% [markdown]
 # So: hooks on, one image through, hooks off, sum up. A linear layer takes one MAC for each of its weights
-# (more exactly: `in_features` for every value of its output).
+# (more exactly: `in_features` for every value of its output). And a *transposed* convolution, which makes images
+# larger (in the decoder of an autoencoder, say), is a convolution run backwards: it multiplies every pixel of its
+# **input** with the whole kernel, so it takes $H \cdot W \cdot I \cdot \tfrac{O}{g} \cdot k_H \cdot k_W$ with the height
+# and width of the input.
 #
 # A good instrument leaves no trace on what it measures:
 # - **hooks stay** until they are removed, and would slow down every later run;
 # - **a batch norm in training mode learns** from whatever passes through, also from an image of zeros. The
 #   context manager `evaluating(network)` is given: inside it the network is in evaluation mode and no gradients
 #   are recorded; afterwards every module is in the mode in which it was found;
-# - **errors happen** (an image of the wrong size). What stands in `finally` runs in any case.
+# - **errors happen** (an image of the wrong size). What stands in `finally` runs in any case;
+# - **there are layers that it does not know.** They must not cost 0 without a word: where a layer of another kind has a
+#   weight of two axes or more (a Conv1d, an attention), raise a `ValueError`.
 
 # %% [markdown]
 # **Exercise.** Write `count_macs`, with your `conv_macs`.
@@ -197,13 +202,15 @@ for handle in handles:
 # <code>network.modules()</code> gives every layer at any depth, to hang the hook on.
 # </details>
 # <details><summary>Hint 2: which layers, which image?</summary>
-# <code>isinstance(layer, nn.Conv2d)</code>, <code>isinstance(layer, nn.Linear)</code>; all others cost nothing.
-# An image is a batch of one: shape (1, C, H, W); its values do not matter.
+# <code>isinstance(layer, nn.Conv2d)</code>, <code>nn.ConvTranspose2d</code>, <code>nn.Linear</code>. All others cost nothing
+# if they have no weights, or only vectors of them: a layer's own are <code>layer.parameters(recurse=False)</code>, and a
+# tensor has <code>.ndim</code> axes. An image is a batch of one: shape (1, C, H, W); its values do not matter.
 # </details>
 # <details><summary>Hint 3: nearly there</summary>
 # Keep the handles that <code>register_forward_hook</code> returns. Then <code>try:</code> the pass under
 # <code>evaluating</code>, <code>finally:</code> remove each of them. The size of a convolution's output are the last two
-# entries of <code>output.shape</code>. <code>tensor.new_zeros(…)</code> makes zeros of the same dtype and on the same
+# entries of <code>output.shape</code>; a transposed one's input is <code>inputs[0]</code>, and its weight has
+# I · O / groups · kH · kW elements. <code>tensor.new_zeros(…)</code> makes zeros of the same dtype and on the same
 # device as a tensor, for instance as the network's first parameter.
 # </details>
 

@@ -40,7 +40,6 @@
 # and what is probably the matter when something is not. You can run it as often as you like.
 
 # %%
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -68,6 +67,7 @@ from solutions.iterative import l1_ranking, plan_step
 from solutions.next_layer import next_layer, sampled_patches
 from solutions.plans import groups_left, kept_without
 from solutions.prunable import prunable_groups
+from solutions.rounding import channels_removed
 from solutions.surgery import prune
 
 # %%

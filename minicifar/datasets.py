@@ -77,7 +77,7 @@ class MiniCIFAR(ImageSet):
     Raises OutOfRange for `n_classes` or `R`, ImagesNotFound, CutShort, ChecksumWrong, ClassMissing, DiskFull.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         split: str = "train",
         n_classes: int = 4,

@@ -25,3 +25,10 @@ def atomic(path: str | Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> Path:
+    """Write text as UTF-8, whole or not at all; what is not Unicode is written out, as \\udcff → the path."""
+    with atomic(path) as temporary:
+        temporary.write_bytes(text.encode("utf-8", errors="backslashreplace"))
+    return path

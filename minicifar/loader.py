@@ -40,7 +40,7 @@ class Loader:
     `dataset.transform` is not applied: a data set that has one is refused with ValueError.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         data: LabelledImages,
         batch_size: int = 128,

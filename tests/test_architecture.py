@@ -20,7 +20,7 @@ FOLDERS = {
 }
 # the rooms of `autograder`, a floor a line: a room sees its own floor and those below it
 FLOORS = [
-    {"course", "answers"},
+    {"course", "answers", "text"},
     {"sandbox", "wall"},  # what stands between a student's code and everything else can be audited alone
     {"authoring"},
     {"checks", "grading"},

@@ -18,6 +18,8 @@ A notebook without exercises, artifacts and questions (`challenge`) is released 
 
 import ast
 import builtins
+import copy
+import functools
 import importlib
 import inspect
 import re
@@ -66,6 +68,12 @@ def read_lab(lab: str) -> NotebookNode:
     path = LABS / f"{lab}.py"
     if not path.exists():
         raise LabError(f"There is no lab {lab!r}. Labs: {', '.join(lab_names())}")
+    return copy.deepcopy(_parsed(path, path.stat().st_mtime_ns))
+
+
+@functools.cache
+def _parsed(path: Path, _changed: int) -> NotebookNode:
+    """A text source as it stands since `_changed`, parsed once; nobody may change what this returns."""
     return jupytext.read(path)
 
 

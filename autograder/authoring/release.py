@@ -19,8 +19,9 @@ from autograder.authoring.editions import (
     reference,
     source_edition,
 )
+from autograder.authoring.frozen import frozen_path, write_frozen
 from autograder.authoring.support import support_files
-from autograder.course import COURSE, ROOT, must, nbgrader
+from autograder.course import COURSE, ROOT, SHIPPED, must, nbgrader
 
 
 def write_source(lab: str, course: Path = COURSE) -> Path:
@@ -35,12 +36,21 @@ def write_source(lab: str, course: Path = COURSE) -> Path:
 
 
 def add_support_files(assignment: str, notebooks: list[str], **_: object) -> None:
-    """nbgrader's hook after `generate_assignment`: put the packages and checks beside the released notebook."""
-    folder = Path(notebooks[0]).resolve().parents[2] / "release" / assignment
+    """nbgrader's hook after `generate_assignment`: put what the lab needs beside the notebook, and freeze what grades it."""
+    course = Path(notebooks[0]).resolve().parents[2]
+    folder = course / "release" / assignment
+    clear_support_files(folder)
     for name, path in support_files(assignment).items():
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)
+    write_frozen(assignment, course)
+
+
+def clear_support_files(folder: Path) -> None:
+    """Remove what an earlier release put beside the notebook: files that are no longer shipped would be frozen there."""
+    for name in SHIPPED:
+        shutil.rmtree(folder / name, ignore_errors=True)
 
 
 def release(lab: str, course: Path = COURSE) -> Path:
@@ -52,7 +62,7 @@ def release(lab: str, course: Path = COURSE) -> Path:
     must(nbgrader(course).generate_assignment(lab, force=True), f"nbgrader generate_assignment {lab}")
     folder = course / "release" / lab
     absent = [name for name in support_files(lab) if not (folder / name).is_file()]
-    if absent:
+    if absent or not frozen_path(course, lab).is_file():
         raise LabError(f"the release of {lab} lacks {', '.join(absent)}: run `autograder release` from the project")
     archive = zip_folder(folder, course / "release" / f"{lab}.zip")
     if leaks := list(answers_in(archive)):

@@ -63,7 +63,7 @@ def read_onnx(path: str | Path, whole_numbers: bool = False) -> onnx.ModelProto:
     if megabytes > LARGEST_MEGABYTES:
         raise OnnxFileError(f"{path.name} has {megabytes:.0f} MB; at most {LARGEST_MEGABYTES} MB are measured.")
     try:
-        model = onnx.ModelProto.FromString(path.read_bytes())
+        model: onnx.ModelProto = onnx.ModelProto.FromString(path.read_bytes())
     except Exception:
         raise OnnxFileError(f"{path.name} is not an ONNX file, or was cut short: export it again.") from None
     if not model.graph.node or not model.graph.output:
@@ -187,10 +187,10 @@ def check_shapes(model: onnx.ModelProto, batch: int = 1) -> None:
     black = np.zeros((batch, *INPUT_SHAPE), np.float32)
     try:
         session = onnxruntime.InferenceSession(looking.SerializeToString(), options, providers=["CPUExecutionProvider"])
-        found = session.run(None, {session.get_inputs()[0].name: black})
+        actual_shapes = session.run(None, {session.get_inputs()[0].name: black})
     except Exception as error:
         raise OnnxFileError(f"ONNX Runtime cannot run the file: {str(error).splitlines()[0]}") from None
-    for (name, shape), actual in zip(expected.items(), found, strict=True):
+    for (name, shape), actual in zip(expected.items(), actual_shapes, strict=True):
         if tuple(actual) != shape:
             raise OnnxFileError(
                 f"The tensor {name} has the shape {tuple(map(int, actual))} when the file is run, and {shape} by its "

@@ -44,10 +44,10 @@ def run_onnx(path: str | Path, images: Any, augment: bool = False, seed: int = 0
         name = session.get_inputs()[0].name
         for batch, labels in Loader(images, batch_size=100, shuffle=True, augment=augment, seed=seed):
             (logits,) = session.run(None, {name: np.ascontiguousarray(batch.numpy(), dtype=np.float32)})
-            wanted = (len(labels), len(images.classes))
-            if getattr(logits, "shape", None) != wanted:
+            expected = (len(labels), len(images.classes))
+            if getattr(logits, "shape", None) != expected:
                 raise OnnxFileError(
-                    f"For {wanted[0]} images of {wanted[1]} classes the output must have the shape {wanted}; "
+                    f"For {expected[0]} images of {expected[1]} classes the output must have the shape {expected}; "
                     f"it has {getattr(logits, 'shape', None)}."
                 )
             logits = logits.astype(np.float64)

@@ -56,8 +56,8 @@ def while_alpha_falls(
     axis.patch.set_visible(False)
     shade = COLOURS["alpha-branch"]
     axis.plot(epochs, [entry["accuracy"] for entry in history], ".:", color=shade, label="alpha-branch, training")
-    found = [entry["test_accuracy"] for entry in history]
-    axis.plot(epochs, found, "o-", color=shade, label=f"alpha-branch, {measured_on}")
+    unseen = [entry["test_accuracy"] for entry in history]
+    axis.plot(epochs, unseen, "o-", color=shade, label=f"alpha-branch, {measured_on}")
     axis.axhline(baseline, color=COLOURS["original"], linestyle="--", linewidth=1, label=f"original, {measured_on}")
     axis.set(xlabel="epoch", ylabel="accuracy")
     axis.yaxis.set_major_formatter(percent)

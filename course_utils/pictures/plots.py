@@ -40,7 +40,7 @@ STYLE: Any = {
 plt.rcParams.update(STYLE)
 
 
-def percent(value: float, _position: int = 0) -> str:
+def percent(value: float, _position: float = 0) -> str:
     """A share as an axis shows it."""
     return f"{100 * value:.3g}%"
 

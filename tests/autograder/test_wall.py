@@ -5,7 +5,6 @@ import errno
 import json
 import math
 import socket
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,49 +12,24 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers.lab_tests import lab_tests
+from helpers.walls import open_walls
 from torch import nn
 
-from autograder.answers import Answer as BankAnswer
-from autograder.answers import answers
-from autograder.authoring.editions import check_files, exercises, graded_labs, references
+from autograder.authoring.editions import exercises, graded_labs, references
 from autograder.grading.judging import Answer, Answers, judge
 from autograder.sandbox.channels import HEADER, TooLarge, receive
-from autograder.sandbox.kernel import cell_line
-from autograder.wall.calls import Handle, Wall, WallError, error_as_data, send
-from course_utils.checking import run_tests
+from autograder.wall.calls import Handle, Wall, WallError, send
 from course_utils.networks import resnet20, vgg_mini
 
 Across = Callable[..., Answer]
 
 
-def student(channel: socket.socket, names: Mapping[str, Any]) -> None:
-    """The student's side of a wall, as the kernel runs it."""
-    wall = Wall(channel, 1, lambda name: names[name])
-    wall.where = cell_line
-    while True:
-        try:
-            frame = receive(channel)
-            wall.answer(*wall.unpack(frame))
-        except WallError as error:
-            send(channel, wall.pack({"error": error_as_data(error)}))
-        except (EOFError, OSError):
-            return
-
-
 @pytest.fixture
 def open_wall() -> Iterator[Callable[[Mapping[str, Any]], Wall]]:
     """A wall with the given names behind it → the tests' side."""
-    sockets = []
-
-    def build(names: Mapping[str, Any]) -> Wall:
-        ours, theirs = socket.socketpair()
-        sockets.extend([ours, theirs])
-        threading.Thread(target=student, args=(theirs, names), daemon=True).start()
-        return Wall(ours, 0)
-
-    yield build
-    for one in sockets:
-        one.close()
+    with open_walls() as build:
+        yield build
 
 
 @pytest.fixture
@@ -558,20 +532,6 @@ def test_a_frame_that_is_too_large_is_not_read() -> None:
 
 # --- the tests of the labs
 
-BANK = [(lab, answer) for lab in graded_labs() for answer in answers(lab)]
-
-
-@pytest.mark.parametrize(
-    ("lab", "answer"), [pytest.param(lab, answer, id=f"{answer.exercise}-{answer.name}") for lab, answer in BANK]
-)
-def test_an_answer_gets_the_same_verdict_across_the_wall(open_wall, lab: str, answer: BankAnswer) -> None:  # type: ignore[no-untyped-def]
-    names = {**references(lab), answer.exercise: answer.function}
-    here = run_tests(check_files(lab), answer.exercise, names)
-    there = run_tests(check_files(lab), answer.exercise, Answers(open_wall(names), names))
-    assert [(one.test, one.earned) for one in there.outcomes] == [(one.test, one.earned) for one in here.outcomes]
-    if answer.says:
-        assert answer.says in "\n".join(outcome.message for outcome in there.outcomes if not outcome.passed)
-
 
 @pytest.mark.parametrize("lab", graded_labs())
 def test_a_composite_exercise_is_judged_with_the_references_helpers_too(open_wall, lab: str, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
@@ -582,6 +542,6 @@ def test_a_composite_exercise_is_judged_with_the_references_helpers_too(open_wal
             broken = dict.fromkeys(references(lab))
             function = type(own)(own.__code__, {**own.__globals__, **broken}, own.__name__, own.__defaults__)
             wall = open_wall({**broken, exercise.name: function})
-            assert not judge(lab, exercise.name, Answers(wall, {exercise.name: 1}), tmp_path).passed
-            verdict = judge(lab, exercise.name, Answers(wall, {exercise.name: 1}), tmp_path, helped=True)
+            assert not judge(lab_tests(lab), exercise.name, Answers(wall, {exercise.name: 1}), tmp_path).passed
+            verdict = judge(lab_tests(lab), exercise.name, Answers(wall, {exercise.name: 1}), tmp_path, helped=True)
             assert verdict.passed, str(verdict)

@@ -7,7 +7,7 @@ import pytest
 
 from autograder.checks import test_lab3_l1_filters as lab3
 from course_utils import checking
-from course_utils.checking import Outcome, Verdict, run_tests
+from course_utils.checking import Outcome, Verdict, run_cases, run_tests
 
 
 @pytest.fixture
@@ -70,6 +70,28 @@ def test_a_part_of_the_points_can_be_awarded(tests_of) -> None:  # type: ignore[
     assert verdict.outcomes[0].message == "a start"
 
 
+@pytest.mark.parametrize(("share", "message"), [(0, ""), (0, "no"), (0.99, "")])
+def test_what_earns_less_than_all_points_has_not_passed(tests_of, share, message) -> None:  # type: ignore[no-untyped-def]
+    assert not tests_of(f"def test_it(double, award):\n    award({share}, {message!r})", double=None).passed
+
+
+@pytest.mark.parametrize("message", ["", "as good as the reference"])
+def test_what_earns_all_points_has_passed_with_or_without_words(tests_of, message) -> None:  # type: ignore[no-untyped-def]
+    assert tests_of(f"def test_it(double, award):\n    award(1, {message!r})", double=None).passed
+
+
+@pytest.mark.parametrize(
+    ("outcome", "passed"),
+    [
+        (Outcome("test_a_third", 1 / 3, 0.33), True),
+        (Outcome("test_worth_nothing", 0, 0), True),
+        (Outcome("test_worth_nothing", 0, 0, "twice, not squared"), False),
+    ],
+)
+def test_points_are_rounded_and_a_test_may_be_worth_none(outcome: Outcome, passed: bool) -> None:
+    assert outcome.passed == passed
+
+
 def test_what_is_not_comparable_is_set_aside(tests_of) -> None:  # type: ignore[no-untyped-def]
     body = "def test_it(double):\n    raise checking.NotComparable('other images')"
     outcome = tests_of(body, double=None).outcomes[0]
@@ -111,3 +133,35 @@ def test_a_verdict_survives_the_way_through_data() -> None:
     verdict = Verdict("double", (Outcome("test_it[3]", 1, 0.5, "half", hidden=True),))
     assert Verdict.from_data(verdict.as_data()) == verdict
     assert verdict.outcomes[0].title == "it (3)"
+
+
+def test_several_answers_are_judged_by_tests_collected_once(tests_of, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    """Each as if it were alone: neither points awarded nor fixtures go from one to the next."""
+    body = """
+        def test_it(double, award):
+            if double(2) != 4:
+                award(0.5, 'only half')
+
+        @pytest.fixture(scope="module")
+        def seen():
+            return []
+
+        @pytest.mark.points(1)
+        def test_alone(double, seen):
+            seen.append(double)
+            assert len(seen) == 1
+
+        @pytest.mark.points(3)
+        def test_other(triple):
+            assert triple(1) == 3
+    """
+    alone = [tests_of(body, double=answer) for answer in (abs, lambda x: 2 * x)]
+    answers = [("double", {"double": abs}), ("triple", {"triple": lambda x: 3 * x}), ("double", {"double": lambda x: 2 * x})]  # fmt: skip
+    wrong, other, right = run_cases([tmp_path / f"test_{tmp_path.name}.py"], answers, tmp_path)
+    assert [wrong, right] == alone
+    assert (wrong.earned, other.earned, right.earned) == (2, 3, 3)
+
+
+def test_a_test_file_that_cannot_be_read_says_where(tests_of) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(RuntimeError, match=r"test_\w+\.py(.|\n)*line 8(.|\n)*no_such_name"):
+        tests_of("def test_it(double):\n    pass\n\nno_such_name", double=abs)
