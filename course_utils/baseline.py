@@ -93,7 +93,7 @@ def _train(network: nn.Module, images: Any, resume: Path | None = None) -> list[
 
 
 def image_kind(images: Any) -> str:
-    """ "Synthetic", or the data set that the images are (a copy of): what baselines and thresholds go by."""
+    """What baselines and thresholds go by: synthetic, or the data set that the images are or are a copy of."""
     return "synthetic" if images.source.synthetic else images.source.dataset
 
 

@@ -32,7 +32,8 @@ from traitlets.config import Config
 from autograder.sandbox import confinement
 from autograder.sandbox.channels import CONFINED, ENDED, KNOW, NOT_CONFINED, RUN, Frame, frame_of, receive, send
 from autograder.sandbox.confinement import Confinement, ConfinementError
-from autograder.wall import calls
+from autograder.wall.calls import Wall
+from autograder.wall.errors import WallError, error_as_data
 
 MOST_OUTPUT = 8_000_000  # characters a cell
 MOST_FRAMES = 10  # of a traceback's beginning, and of its end
@@ -257,12 +258,12 @@ def run_cell(shell: Shell, message: Mapping[str, Any]) -> Frame:
     return frame_of({"outputs": shell.outputs.taken(), "failed": failed, "count": shell.execution_count - 1})
 
 
-def answer_call(side: calls.Wall, frame: Frame) -> None:
+def answer_call(side: Wall, frame: Frame) -> None:
     """Answer a call that came across the wall."""
     try:
         side.answer(*side.unpack(frame))
-    except calls.WallError as error:
-        send(side.channel, side.pack({"error": calls.error_as_data(error)}))
+    except WallError as error:
+        send(side.channel, side.pack({"error": error_as_data(error)}))
 
 
 def serve(channel: socket.socket) -> None:
@@ -276,7 +277,7 @@ def serve(channel: socket.socket) -> None:
             raise LookupError(answer)
         return shell.user_ns[answer]
 
-    side = calls.Wall(channel, 1, find)
+    side = Wall(channel, 1, find)
     side.while_called, side.where = time_limit, cell_line
     while True:
         try:
