@@ -122,37 +122,58 @@ def train(  # noqa: PLR0913
     It comes back in eval mode. A loss that is no longer a number ends it likewise. With `on_stop="raise"`, for callers
     who cannot go on with a network that is half trained, a stop raises `Stopped`, and such a loss `Diverged`.
     """
-    if schedule not in ("one-cycle", "constant"):
-        raise ValueError(f'schedule is "one-cycle" or "constant", not {schedule!r}.')
+    settings: dict[str, Any] = {"epochs": epochs, "lr": lr, "momentum": momentum, "weight_decay": weight_decay}
+    settings |= {"label_smoothing": label_smoothing, "schedule": schedule, "loss": _name_of(loss)}
+    file = None if resume is None else Path(resume)
+    state = _begun(network, loader, settings, file)
+    hooks = _Hooks(loss, after_step, test)
+    return _all_epochs(state, loader, hooks, file, progress, on_stop)
+
+
+def _name_of(loss: Loss | None) -> str:
+    return "cross-entropy" if loss is None else str(getattr(loss, "__name__", type(loss).__name__))
+
+
+def _begun(network: nn.Module, loader: BatchLoader, settings: dict[str, Any], file: Path | None) -> "_State":
+    """A training that begins, or goes on from a file. Raises ValueError for settings that there are not."""
+    if settings["schedule"] not in ("one-cycle", "constant"):
+        raise ValueError(f'schedule is "one-cycle" or "constant", not {settings["schedule"]!r}.')
     network.to(memory_format=_memory_format(network))
-    settings = {
-        "epochs": epochs,
-        "lr": lr,
-        "momentum": momentum,
-        "weight_decay": weight_decay,
-        "label_smoothing": label_smoothing,
-        "schedule": schedule,
-        "loss": getattr(loss, "__name__", "cross-entropy" if loss is None else type(loss).__name__),
-    }
-    optimizer = _optimizer(network, lr, momentum, weight_decay)
-    precision = _precision(_device(network))
-    scaler = torch.amp.GradScaler(_device(network).type, enabled=precision == torch.float16)
+    optimizer = _optimizer(network, settings["lr"], settings["momentum"], settings["weight_decay"])
+    device = _device(network)
+    scaler = torch.amp.GradScaler(device.type, enabled=_precision(device) == torch.float16)
     state = _State(network, optimizer, scaler, settings, getattr(loader, "epoch", 0))
-    if resume is not None and Path(resume).exists():
-        state.restore(Path(resume))
-    history, done = state.history, len(state.history)
+    if file is not None and file.exists():
+        state.restore(file)
+    return state
+
+
+@dataclass
+class _Hooks:
+    """What a caller may put into a training: another loss, work after each step, images to test on after each epoch."""
+
+    loss: Loss | None
+    after_step: Callable[[nn.Module], None] | None
+    test: Iterable[tuple[Tensor, Tensor]] | None
+
+
+def _all_epochs(
+    state: "_State", loader: BatchLoader, hooks: _Hooks, file: Path | None, progress: bool, on_stop: OnStop
+) -> list[dict[str, Any]]:
+    """The epochs that are left, each kept in `file` → the history. Raises Stopped and Diverged if `on_stop` says so."""
+    network, history, epochs, done = state.network, state.history, state.settings["epochs"], len(state.history)
     bar = tqdm(total=epochs * len(loader), initial=done * len(loader), disable=not progress, unit="step")
     start = time.perf_counter()
     try:
         while len(history) < epochs:
             bar.set_description(f"epoch {len(history) + 1}/{epochs}")
             began = time.perf_counter()
-            means = _epoch(state, loader, loss, after_step, bar.update)
-            entry = {"epoch": len(history) + 1, **means, **_tested(network, test, loss)}
-            entry["lr"] = optimizer.param_groups[0]["lr"]
+            means = _epoch(state, loader, hooks.loss, hooks.after_step, bar.update)
+            entry = {"epoch": len(history) + 1, **means, **_tested(network, hooks.test, hooks.loss)}
+            entry["lr"] = state.optimizer.param_groups[0]["lr"]
             history.append(entry | {"seconds": time.perf_counter() - began})
-            if resume is not None:
-                state.store(Path(resume))
+            if file is not None:
+                state.store(file)
             left = (time.perf_counter() - start) / (len(history) - done) * (epochs - len(history))
             bar.set_postfix_str(_summary(history[-1], left))
     except KeyboardInterrupt:

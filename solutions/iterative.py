@@ -28,6 +28,7 @@ from solutions.plans import channels_to_keep, groups_left, l1_norms, must_stay
 from solutions.rounding import channels_removed
 from solutions.surgery import prune, silence
 
+OWN = ("network", "keep_ratios", "epochs", "rank", "scope", "floor")  # of what is asked; the rest is `train`'s
 Ranking = Callable[[nn.Module, Sequence[Group]], Mapping[str, Tensor]]
 
 
@@ -141,24 +142,45 @@ def prune_iteratively(  # noqa: PLR0913
     lengths = [epochs] * (len(keep_ratios) - 1) + [epochs if final_epochs is None else final_epochs]
     named = {"rank": getattr(rank, "__name__", str(rank)), "scope": scope, "floor": floor}
     asked = {"network": _digest(network), "keep_ratios": list(keep_ratios), "epochs": lengths, **named, **settings}
-    original = {group.name: group.channels for group in groups}
     folder = None if resume is None else Path(resume)
     state = _State(copy.deepcopy(network), list(groups))
     if folder is not None and (folder / "state.json").exists():
         state = _restored(folder, asked)
         state.network.to(next(network.parameters()).device)
-    first, first_epoch = state.retrained, getattr(loader, "epoch", 0)
+    original = {group.name: group.channels for group in groups}
+
+    def plan(step: int) -> dict[str, list[int]]:
+        scores = rank(state.network, state.groups)
+        return plan_step(state.groups, scores, original, keep_ratios[step], scope, floor)
+
+    _all_steps(state, plan, loader, lengths, folder, asked, test=test, progress=progress, on_stop=on_stop)
+    return state.network.eval(), state.log
+
+
+def _all_steps(  # noqa: PLR0913
+    state: "_State",
+    plan: Callable[[int], Mapping[str, Sequence[int]]],
+    loader: BatchLoader,
+    lengths: Sequence[int],
+    folder: Path | None,
+    asked: dict[str, Any],
+    *,
+    test: Iterable[tuple[Tensor, Tensor]] | None,
+    progress: bool,
+    on_stop: OnStop,
+) -> None:
+    """The steps that are left: prune by `plan(step)`, retrain for the step's epochs, and keep both in `folder`."""
+    ratios, first, first_epoch = asked["keep_ratios"], state.retrained, getattr(loader, "epoch", 0)
+    settings = {name: value for name, value in asked.items() if name not in OWN}
     total, done = sum(lengths) * len(loader), sum(lengths[:first]) * len(loader)
     bar, start = tqdm(total=total, initial=done, disable=not progress), perf_counter()
     try:
-        for step in range(first, len(keep_ratios)):
+        for step in range(first, len(ratios)):
             if not state.pruned:
-                scores = rank(state.network, state.groups)
-                plan = plan_step(state.groups, scores, original, keep_ratios[step], scope, floor)
-                state.prune(plan, keep_ratios[step], test)
+                state.prune(plan(step), ratios[step], test)
                 _store(folder, asked, state)
             loader.epoch = first_epoch + sum(lengths[:step])
-            bar.set_description(f"step {step + 1}/{len(keep_ratios)}, {keep_ratios[step]:.0%} of the channels")
+            bar.set_description(f"step {step + 1}/{len(ratios)}, {ratios[step]:.0%} of the channels")
             file = None if folder is None else folder / f"step-{step + 1}.resume"
             options: dict[str, Any] = {"resume": file, "progress": False, "on_stop": "raise", **settings}
             train(state.network, loader, lengths[step], after_step=lambda _: _tick(bar, start, done), **options)
@@ -175,7 +197,6 @@ def prune_iteratively(  # noqa: PLR0913
             raise
     finally:
         bar.close()
-    return state.network.eval(), state.log
 
 
 @dataclass
