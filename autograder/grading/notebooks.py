@@ -137,10 +137,13 @@ def by_cell_id(original: NotebookNode, free: Mapping[int, Cell], _before: int | 
 def by_content(original: NotebookNode, free: Mapping[int, Cell], _before: int | None) -> int | None:
     """The cell that says the same: the last that defines an exercise's function, or the first with the same text.
 
-    The lab's tagged cells (training, slow ones, files to hand in) are also known where they were changed a little.
+    The lab's tagged cells (training, slow ones, files to hand in) are also known where they were changed a little. An
+    answer in words is not known by what it says: of two questions only the second may have been left empty.
     """
     same_kind = {position: cell for position, cell in free.items() if cell.kind == original.cell_type}
-    if original.cell_type == "code" and grading(original).get("solution"):
+    if is_answer(original):
+        return None
+    if grading(original).get("solution"):
         name = grade_id(original)
         return max((position for position, cell in same_kind.items() if defines(cell.source, name)), default=None)
     source = original.source.strip()
@@ -154,7 +157,7 @@ def by_content(original: NotebookNode, free: Mapping[int, Cell], _before: int | 
 
 def by_question(original: NotebookNode, free: Mapping[int, Cell], before: int | None) -> int | None:
     """An answer in words: the text right behind its question."""
-    if before is None or original.cell_type != "markdown" or not grade_id(original):
+    if before is None or not is_answer(original):
         return None
     behind = before + 1
     return behind if behind in free and free[behind].kind == "markdown" else None
@@ -253,6 +256,11 @@ def grade_id(cell: NotebookNode) -> str:
     """nbgrader's name for a cell; empty for a cell that is not graded."""
     name: str = grading(cell).get("grade_id", "")
     return name
+
+
+def is_answer(cell: NotebookNode) -> bool:
+    """Whether a cell is for an answer in words, which a person grades."""
+    return cell.cell_type == "markdown" and bool(grading(cell).get("solution"))
 
 
 def untouched(original: NotebookNode) -> Cell:

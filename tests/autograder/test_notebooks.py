@@ -20,6 +20,8 @@ from helpers.small_lab import (
     solved,
     without_metadata,
 )
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell
 
@@ -322,6 +324,108 @@ def test_a_solution_that_became_text_is_code_again(kind: str) -> None:
     assert cell_of(notebook, "double").cell_type == "code" and solved(notebook)
 
 
+# --- whatever is done to the cells
+
+TEXTS = ["", "x = 1", "A note.", "YOUR ANSWER HERE", "**Why?**", 'check("double")', "def triple(x):\n    return 5"]
+CHANGES = ("delete", "double", "move", "merge", "edit", "insert", "change the kind of", "rename", "strip", "regrade")
+
+
+@st.composite
+def mangled(draw: st.DrawFn) -> NotebookNode:
+    """The right notebook with cells deleted, doubled, moved, merged, edited …, and their ids and grade ids changed."""
+    notebook = draw(st.sampled_from([right, without_metadata, released]))()
+    cells = notebook.cells
+    for change in draw(st.lists(st.sampled_from(CHANGES), max_size=10)):
+        if not cells:
+            break
+        cell = cells[draw(st.integers(0, len(cells) - 1))]
+        place = draw(st.integers(0, len(cells) - 1))
+        other = cells[place]
+        match change:
+            case "delete":
+                cells.remove(cell)
+            case "double":
+                cells.insert(place, copy.deepcopy(cell))
+            case "move":
+                cells.remove(cell)
+                cells.insert(place, cell)
+            case "merge" if cell is not other:
+                cell.source = f"{cell.source}\n\n{other.source}"
+                cells.pop(place)
+            case "edit":
+                cell.source = draw(st.sampled_from(TEXTS))
+            case "insert":
+                make = draw(st.sampled_from([new_code_cell, new_markdown_cell]))
+                cells.insert(place, make(draw(st.sampled_from(TEXTS))))
+            case "change the kind of":
+                cell.cell_type = draw(st.sampled_from(["code", "markdown", "raw"]))
+            case "rename":
+                cell.id = draw(st.sampled_from(["new", other.id]))
+            case "strip":
+                cell.metadata = NotebookNode()
+            case "regrade":
+                cell.metadata = copy.deepcopy(other.metadata)
+    return notebook
+
+
+def as_json(notebook: NotebookNode) -> bytes:
+    """Its file, also where nbformat would refuse to write it."""
+    return json.dumps(notebook).encode()
+
+
+def contents(notebook: NotebookNode) -> list[tuple[str, str, str]]:
+    return [(cell.cell_type, cell.source, grade_id(cell)) for cell in notebook.cells]
+
+
+@given(mangled())
+@settings(deadline=None)
+def test_what_is_in_form_stays_as_it_is(handed_in: NotebookNode) -> None:
+    """Every graded cell occurs once, and locked ones as released (`in_form`); once more changes nothing."""
+    once = in_form(as_json(handed_in))
+    twice = in_form(as_json(once))
+    assert contents(twice) == contents(once)
+    assert remarks(twice) == remarks(once)
+
+
+@given(mangled())
+@settings(deadline=None)
+def test_a_cell_that_was_not_touched_keeps_its_id(handed_in: NotebookNode) -> None:
+    ids = [cell.id for cell in handed_in.cells]
+    names = [grade_id(cell) for cell in handed_in.cells]
+    originals = {cell.id: cell for cell in right().cells}
+    notebook = in_form(as_json(handed_in))
+    for cell in handed_in.cells:
+        alone = ids.count(cell.id) == 1 and (not grade_id(cell) or names.count(grade_id(cell)) == 1)
+        if alone and cell == originals.get(cell.id):
+            assert cell_of(notebook, cell.id).source == cell.source
+
+
+@given(mangled())
+@settings(deadline=None)
+def test_what_a_student_adds_is_there_once_and_in_order(handed_in: NotebookNode) -> None:
+    """Cells in between, numbered, whatever was done to the others."""
+    cells = []
+    for number, cell in enumerate(handed_in.cells):
+        cells += [cell, new_code_cell(f"mine = {number}")]
+    numbers = [f"mine = {number}" for number in range(len(handed_in.cells))]
+    handed_in.cells = cells
+    notebook = in_form(as_json(handed_in))
+    assert [cell.source for cell in notebook.cells if cell.source.startswith("mine =")] == numbers
+
+
+@given(mangled())
+@settings(deadline=None)
+def test_no_code_that_a_student_wrote_is_lost(handed_in: NotebookNode) -> None:
+    """It is there as often as it was handed in, unless it stood in a cell that only the course may change."""
+    locked = {name for cell in released().cells if cell.metadata.get("nbgrader", {}).get("locked")
+              for name in (cell.id, grade_id(cell))}  # fmt: skip
+    notebook = in_form(as_json(handed_in))
+    for source in (RIGHT.format("double", 2), RIGHT.format("triple", 3)):
+        written = [cell for cell in handed_in.cells if cell.source == source]
+        if not any({cell.id, grade_id(cell)} & locked for cell in written):
+            assert sum(cell.source == source for cell in notebook.cells) == len(written)
+
+
 # --- without grade ids
 
 
@@ -359,6 +463,28 @@ def test_a_text_elsewhere_is_no_answer() -> None:
     notebook = in_form(handed_in)
     assert cell_of(notebook, "answer-why").source == "YOUR ANSWER HERE"
     assert notebook.cells[1].source == "A note."
+
+
+def test_a_text_where_a_question_was_is_not_lost() -> None:
+    """The question is put back beside it, not in its place."""
+    handed_in = without_metadata()
+    handed_in.cells = [cell for cell in handed_in.cells if cell.source != "**Why?**"]
+    notebook = in_form(handed_in)
+    assert [cell.source for cell in notebook.cells].count("Because.") == 1
+    assert "put back as they were released: why, answer-why." in remarks(notebook)
+
+
+def test_an_answer_is_not_taken_for_a_question_that_was_left_empty() -> None:
+    """Metadata and ids are gone, and only the first of two questions was answered."""
+    lab, handed_in = released(), without_metadata()
+    lab.cells += [new_markdown_cell("**How?**", id="how"), new_markdown_cell("YOUR ANSWER HERE", id="answer-how")]
+    lab.cells[-2].metadata["nbgrader"] = graded("how", locked=True, cell_type="markdown")
+    lab.cells[-1].metadata["nbgrader"] = graded("answer-how", grade=True, solution=True, cell_type="markdown")
+    handed_in.cells += [new_markdown_cell(cell.source) for cell in lab.cells[-2:]]
+    notebook = notebooks.restored(lab, as_bytes(handed_in))
+    assert cell_of(notebook, "answer-why").source == "Because."
+    assert cell_of(notebook, "answer-how").source == "YOUR ANSWER HERE"
+    assert remarks(notebook) == ""
 
 
 @pytest.mark.parametrize("handed_in", [right, without_metadata])
