@@ -71,7 +71,9 @@ def test_no_kind_is_hidden_by_one_before_it() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [np.timedelta64(1), np.datetime64(1, "s"), np.void(b"x"), object(), print, [1], {}], ids=repr
+    "value",
+    [np.timedelta64(1), np.datetime64(1, "s"), np.void(b"x"), object(), print, [1], {}],
+    ids=lambda value: type(value).__name__,
 )
 def test_what_is_no_plain_value_is_of_no_plain_kind(value: Any) -> None:
     assert values.kind_of(type(value)) is None
