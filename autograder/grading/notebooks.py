@@ -100,8 +100,8 @@ def read_cell(data: dict[str, Any]) -> Cell:
     if isinstance(source, list):
         source = "".join(line for line in source if isinstance(line, str))
     metadata = data.get("metadata")
-    grading = metadata.get("nbgrader") if isinstance(metadata, dict) else None
-    name = grading.get("grade_id") if isinstance(grading, dict) else ""
+    nbgrader = metadata.get("nbgrader") if isinstance(metadata, dict) else None
+    name = nbgrader.get("grade_id") if isinstance(nbgrader, dict) else ""
     return Cell(
         kind="code" if data.get("cell_type") == "code" else "markdown",
         source=readable(source) if isinstance(source, str) else "",
@@ -140,9 +140,9 @@ def by_content(original: NotebookNode, free: Mapping[int, Cell], _before: int | 
     The lab's tagged cells (training, slow ones, files to hand in) are also known where they were changed a little. An
     answer in words is not known by what it says: of two questions only the second may have been left empty.
     """
-    same_kind = {position: cell for position, cell in free.items() if cell.kind == original.cell_type}
     if is_answer(original):
         return None
+    same_kind = {position: cell for position, cell in free.items() if cell.kind == original.cell_type}
     if grading(original).get("solution"):
         name = grade_id(original)
         return max((position for position, cell in same_kind.items() if defines(cell.source, name)), default=None)
