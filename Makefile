@@ -1,10 +1,11 @@
-# make demo | test | lab | labs | results: each builds on `make setup`, which makes .venv and is skipped when up to date.
+# make demo | test | test-fast | lint | lab | labs | results: each builds on `make setup`, which makes .venv and is
+# skipped when up to date.
 PYTHON ?= python3
 BIN := .venv/bin
 RESULTS ?= docs/results/minicifar-vgg_mini.json
-ALONE := $(addprefix tests/autograder/test_,sandbox.py batch.py faults.py) tests/attacks  # they use all cores themselves
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
 
-.PHONY: setup demo test lab labs results format clean
+.PHONY: setup demo test test-fast lint lab labs results format clean
 
 setup: .venv/.up-to-date
 
@@ -17,12 +18,16 @@ setup: .venv/.up-to-date
 demo: setup
 	$(BIN)/autograder demo
 
-test: setup
+lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(patsubst %,--ignore=%,$(ALONE))
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(ALONE)
+
+test: lint
+	$(PYTEST)
+
+test-fast: setup  # for every day, under two minutes; `make test` and CI leave nothing out
+	$(PYTEST) -m "not slow"
 
 labs: setup
 	$(BIN)/python -m pytest tests/labs/test_editions.py --full-training

@@ -9,6 +9,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full-training", action="store_true", help="run the labs' training cells in full (make labs)")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With several workers (`--dist loadgroup`) a file's tests share one, and what they set up, unless marked otherwise."""
+    for item in items:
+        if not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+
+
 @pytest.fixture(scope="session")
 def bubblewrap() -> str:
     """The sandbox's program. Where it is missing, its tests are skipped, but never in CI."""

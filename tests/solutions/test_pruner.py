@@ -1,20 +1,29 @@
 """Plans and what comes of them: sizes, kinds, hooks, sharing, errors; and removing beside silencing on torchvision's networks."""
 
 import copy
+from dataclasses import dataclass
 from pathlib import Path
 
+import onnx
 import pytest
 import torch
-from helpers.torchvision_networks import SMALLEST, compared, difference_of_one_wrong, images, lively, random_plan
+from helpers.torchvision_networks import (
+    SMALLEST,
+    compared,
+    difference_of_one_wrong,
+    random_images,
+    random_plan,
+    small,
+)
 from torch import Tensor, nn
 
 from course_utils.checkpoints import load_network, save_network
 from course_utils.networks import resnet20, vgg_mini
-from solutions.graph.export import export_graph
+from solutions.graph.export import export_graph, unreached
 from solutions.graph.groups import Group, channel_groups
 from solutions.graph.kept import load_groups, save_groups
 from solutions.plans import PlanError, channels_to_keep, groups_left, l1_norms, l1_plan, parameters_left
-from solutions.prunable import prunable_groups
+from solutions.prunable import prunable_groups, tried_out
 from solutions.surgery import prune, silence
 
 IMAGES = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
@@ -35,16 +44,66 @@ def plan(resnet: nn.Module, groups: list[Group]) -> dict[str, list[int]]:
     return l1_plan(resnet, groups, 0.5)
 
 
-@pytest.mark.parametrize("name", SMALLEST)
-def test_removing_equals_silencing(name: str) -> None:
+@dataclass
+class Family:
+    """A small network of one of torchvision's families, and its graph."""
+
+    network: nn.Module
+    size: int  # of its images
+    model: onnx.ModelProto
+    groups: list[Group]
+
+
+@pytest.fixture(scope="module")
+def family(request: pytest.FixtureRequest) -> Family:
+    network, size = small(request.param)
+    model = export_graph(network, random_images(size, 1))
+    return Family(network, size, model, channel_groups(model, list(network.state_dict())))
+
+
+EVERY_DAY = ("alexnet", "resnet18", "squeezenet1_1", "vit_b_16")
+
+
+def families(*names: str) -> pytest.MarkDecorator:
+    """One test a family; what two tests need of it is made once."""
+    params = []
+    for name in names:
+        marks = [pytest.mark.xdist_group(f"torchvision's {name}"), *([] if name in EVERY_DAY else [pytest.mark.slow])]
+        params.append(pytest.param(name, marks=marks))
+    return pytest.mark.parametrize("family", params, indirect=True)
+
+
+@families(*SMALLEST)
+def test_removing_equals_silencing(family: Family) -> None:
     """Half or 30 % of every group at random: exact to rounding, where one wrong channel is far off."""
-    network = lively(name)
-    groups = prunable_groups(network, images(name, 1))
+    example = random_images(family.size, 2)
     for share in (0.3, 0.5):
-        found = compared(network, groups, share, images(name, 2))
-        assert found["difference"] < 1e-10
-        assert found["left"] == found["foretold"]
-    assert difference_of_one_wrong(network, groups, images(name, 2)) > 1e-3
+        result = compared(family.network, family.groups, share, example)
+        assert result["difference"] < 1e-10
+        assert result["left"] == result["foretold"]
+    assert difference_of_one_wrong(family.network, family.groups, example) > 1e-4
+
+
+@families(*SMALLEST)
+def test_what_the_graph_says_a_trial_confirms(family: Family) -> None:
+    """So `prunable_groups` freezes nothing more, and no parameter is out of its sight."""
+    assert unreached(family.network, family.model) == []
+    tried = tried_out(family.network, random_images(family.size, 1), family.groups)
+    assert [group.frozen for group in tried] == [group.frozen for group in family.groups]
+
+
+@families("resnet18", "mobilenet_v2", "squeezenet1_1", "shufflenet_v2_x0_5", "regnet_x_400mf")
+def test_the_groups_of_the_pruned_network_follow_from_the_plan(family: Family) -> None:
+    """Additions, depthwise and grouped convolutions, concatenations, channels cut in halves: as if read anew."""
+    plan = random_plan(family.groups, 0.5)
+    smaller = prune(family.network, family.groups, plan)
+    again = channel_groups(export_graph(smaller, random_images(family.size, 1)), list(smaller.state_dict()))
+    assert [described(group) for group in groups_left(family.groups, plan)] == [described(group) for group in again]
+
+
+def described(group: Group) -> tuple:
+    slots = [(slot.parameter, slot.axis, slot.consumes, slot.channel.tolist()) for slot in group.slots]
+    return group.name, group.channels, slots, sorted(group.frozen)
 
 
 def test_a_residual_network_is_pruned_through_its_additions(
@@ -98,23 +157,6 @@ def test_gradients_flow_in_the_pruned_network(
     pruned(IMAGES).sum().backward()
     assert all(parameter.grad is not None for parameter in pruned.parameters())
     assert all(parameter.grad is None for parameter in resnet.parameters())
-
-
-@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2", "squeezenet1_1", "shufflenet_v2_x0_5", "regnet_x_400mf"])
-def test_the_groups_of_the_pruned_network_follow_from_the_plan(name: str) -> None:
-    """Additions, depthwise and grouped convolutions, concatenations, channels cut in halves: as if read anew."""
-    network, example = lively(name), images(name, 1)
-    model = export_graph(network, example)
-    groups = channel_groups(model, list(network.state_dict()))
-    plan = random_plan(groups, 0.5)
-    smaller = prune(network, groups, plan)
-    again = channel_groups(export_graph(smaller, example), list(smaller.state_dict()))
-    assert [described(group) for group in groups_left(groups, plan)] == [described(group) for group in again]
-
-
-def described(group: Group) -> tuple:
-    slots = [(slot.parameter, slot.axis, slot.consumes, slot.channel.tolist()) for slot in group.slots]
-    return group.name, group.channels, slots, sorted(group.frozen)
 
 
 def test_a_pruned_network_can_be_pruned_again(
