@@ -26,6 +26,10 @@ from autograder.grading import batch, worker
 from autograder.grading.batch import Options, grade_lab, read_judged
 from autograder.reports.gradebook import results
 
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.xdist_group("processes left behind"),
+]  # it kills graders: not beside attacks
 LAB = "lab3_l1_filters"
 STUDENTS = [f"student{number}" for number in range(4)]
 WRONG = "the_sign_counts"

@@ -16,6 +16,7 @@ from autograder.sandbox.bubblewrap import SandboxError
 from autograder.sandbox.limits import Limits, alive, processes_below
 from autograder.sandbox.warm import Ended, Warm
 
+pytestmark = pytest.mark.slow
 LIMITS = Limits(memory_megabytes=1000, processes=16, disk_megabytes=20, cpu_seconds=30)
 Run = Callable[..., dict[str, Any]]
 

@@ -531,6 +531,7 @@ def test_a_frame_that_is_too_large_is_not_read() -> None:
 
 # --- the tests of the labs
 
+
 @pytest.mark.parametrize("lab", graded_labs())
 def test_a_composite_exercise_is_judged_with_the_references_helpers_too(open_wall, lab: str, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     """Every helper of the notebook is broken; with the reference's, called from across the wall, the answer is right."""

@@ -36,7 +36,8 @@ def test_every_lab_has_two_questions_and_an_artifact(lab: str) -> None:
     assert sum(name.endswith("_onnx") for name in ids) == 1
 
 
-@pytest.mark.parametrize("lab", LABS)
+@pytest.mark.slow
+@pytest.mark.parametrize("lab", [pytest.param(lab, marks=pytest.mark.xdist_group(f"edition of {lab}")) for lab in LABS])
 def test_the_source_edition_runs(lab: str, tmp_path: Path, images_at_hand: str, request: pytest.FixtureRequest) -> None:
     """Top to bottom, with the reference answers: every check passes (training shortened unless --full-training)."""
     full = request.config.getoption("--full-training")
