@@ -2,7 +2,7 @@
 # skipped when up to date.
 PYTHON ?= python3
 BIN := .venv/bin
-RESULTS ?= docs/results/minicifar-vgg_mini.json
+RESULTS ?= docs/results/minicifar-vgg_mini.jsonl
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
 
 .PHONY: setup demo test test-fast lint lab labs results format clean

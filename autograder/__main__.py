@@ -1,4 +1,7 @@
-"""The command line: `autograder release | grade | report | leaderboard | rerun | demo` (and `source`, for authors)."""
+"""The command line: `autograder release | grade | report | leaderboard | rerun | demo` (and `source`, for authors).
+
+Each command imports what it needs: nbgrader and PyTorch take seconds, and hardly any command needs both.
+"""
 
 from enum import StrEnum
 from pathlib import Path
@@ -7,21 +10,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from autograder.authoring.editions import LabError, graded_labs, lab_names
-from autograder.authoring.release import contents, release, write_source
-from autograder.challenge.board import as_table as board_table
-from autograder.challenge.board import make_boards, write_board
-from autograder.challenge.entries import LeaderboardError
-from autograder.challenge.measuring import SECONDS
-from autograder.challenge.rerun import HOLDS, Repeated
-from autograder.challenge.rerun import rerun as repeat
-from autograder.course import COURSE, CourseError
-from autograder.grading.batch import Options, grade_lab, progress
-from autograder.reports.gradebook import as_table, results
-from autograder.reports.page import write_reports
-from autograder.sandbox.bubblewrap import SandboxError
+from autograder.course import COURSE
 from autograder.sandbox.limits import Limits, limits_from
-from minicifar import MiniCIFARError
 
 app = typer.Typer(
     help="Release, grade and report the pruning labs; everything is recorded by nbgrader.",
@@ -35,32 +25,40 @@ Course = Annotated[Path, typer.Option(help="The course folder.")]
 
 
 class Late(StrEnum):
+    """What becomes of a submission that came late."""
+
     grade, skip, zero = "grade", "skip", "zero"
 
 
 class Isolated(StrEnum):
+    """What holds students' code and files."""
+
     bubblewrap, process = "bubblewrap", "process"
 
 
 def chosen(names: list[str] | None, graded: bool = False) -> list[str]:
     """Full names of labs from names or beginnings of names. `graded`: only those that have something to grade."""
+    from autograder.authoring.editions import LabError, graded_labs, lab_names
+
     known = graded_labs() if graded else lab_names()
     if not names:
         return known
-    found = []
+    labs = []
     for name in names:
         if graded and name in lab_names() and name not in known:
             raise LabError(f"There is nothing to grade in {name}: for the challenge, `autograder leaderboard FOLDER`.")
         matching = [lab for lab in known if lab == name or lab.split("_")[0] == name]
         if not matching:
             raise LabError(f"There is no lab {name!r}. Labs: {', '.join(lab_names())}")
-        found += matching
-    return found
+        labs += matching
+    return labs
 
 
 @app.command()
 def source(labs: Labs = None, course: Course = COURSE) -> None:
     """Build the source editions that `nbgrader generate_assignment` starts from."""
+    from autograder.authoring.release import write_source
+
     for lab in chosen(labs):
         console.print(write_source(lab, course))
 
@@ -68,6 +66,9 @@ def source(labs: Labs = None, course: Course = COURSE) -> None:
 @app.command("release")
 def release_labs(labs: Labs = None, course: Course = COURSE) -> None:
     """Build the student editions: a folder and a zip a lab, proved to hold no answers."""
+    from autograder.authoring.release import contents, release
+    from autograder.grading.batch import progress
+
     with progress(console) as bar:
         task = bar.add_task("releasing", total=len(chosen(labs)))
         for lab in chosen(labs):
@@ -87,11 +88,14 @@ def limits_of(named: list[str] | None) -> Limits:
 
 
 @app.command()
-def grade(
+def grade(  # noqa: PLR0913
     labs: Labs = None,
     course: Course = COURSE,
     only: Annotated[list[str] | None, typer.Option(help="This student only; may be given several times.")] = None,
     force: Annotated[bool, typer.Option(help="Grade again what has been graded.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Record nothing; show which marks grading would change, old → new.")
+    ] = False,
     late: Annotated[
         Late, typer.Option(help="What comes late: grade it, skip it, or grade it with zero points.")
     ] = Late.grade,
@@ -106,11 +110,14 @@ def grade(
 
     It can be stopped at any time; given again, it goes on where it was.
     """
-    options = Options(limits_of(limit), isolation.value, only or (), force, late.value, scheduler, workers)
+    from autograder.grading.batch import Options, grade_lab
+
+    options = Options(limits_of(limit), isolation.value, only or (), force, late.value, scheduler, workers, dry_run)
     if isolation is Isolated.process:
         console.print("No sandbox: students' code runs with your own rights, and the report says so.", style="red")
     failures = [failure for lab in chosen(labs, graded=True) for failure in grade_lab(lab, course, options, console)]
-    report(labs, course)
+    if not dry_run:
+        report(labs, course)
     for failure in failures:
         console.print(failure, style="red")
     raise typer.Exit(1 if failures else 0)
@@ -119,15 +126,20 @@ def grade(
 @app.command()
 def report(labs: Labs = None, course: Course = COURSE) -> None:
     """Print the table, and write the reports: a page, CSV, Gradescope, Moodle, Canvas (course/reports/<lab>/)."""
-    wanted = chosen(labs)
-    found = [result for result in results(course) if result.lab in wanted]
-    console.print(as_table(found))
-    for lab in wanted:
-        if any(result.lab == lab for result in found):
+    from autograder.reports.gradebook import as_table, results
+    from autograder.reports.page import write_reports
+
+    names = chosen(labs)
+    submissions = [submission for submission in results(course) if submission.lab in names]
+    console.print(as_table(submissions))
+    for lab in names:
+        if any(submission.lab == lab for submission in submissions):
             console.print(f"report: {write_reports(course, lab)}")
 
 
 class Dataset(StrEnum):
+    """The challenge's divisions."""
+
     minicifar, cifar10, cifar100 = "minicifar", "cifar10", "cifar100"
 
 
@@ -141,18 +153,21 @@ def leaderboard(
     isolation: Annotated[
         Isolated, typer.Option(help="process: no sandbox around the files that are measured.")
     ] = Isolated.bubblewrap,
-    minutes: Annotated[float, typer.Option(help="The longest that one entry may run.")] = SECONDS / 60,
+    minutes: Annotated[float, typer.Option(help="The longest that one entry may run.")] = 30,
     workers: Annotated[int | None, typer.Option(help="How many at a time; all cores if not given.")] = None,
 ) -> None:
     """Measure the challenge's entries and write the leaderboard: a page, CSV and JSON (leaderboard/<division>/).
 
     What was measured once is not measured again, so it can be stopped, and given again whenever an entry comes in.
     """
+    from autograder.challenge.board import as_table, make_boards, write_board
+    from autograder.grading.batch import progress
+
     with progress(console) as bar:
         task = bar.add_task("measuring entries", total=None)
         boards = make_boards(
             submissions,
-            [one.value for one in dataset or []],
+            [division.value for division in dataset or []],
             isolation=isolation.value,
             workers=workers,
             seconds=60 * minutes,
@@ -160,7 +175,7 @@ def leaderboard(
             advance=lambda done, of: bar.update(task, completed=done, total=of),
         )
     for board in boards:
-        console.print(board_table(board))
+        console.print(as_table(board))
         console.print(f"leaderboard: {write_board(board, output / board['dataset'])}")
 
 
@@ -168,17 +183,21 @@ def leaderboard(
 def rerun(
     entry: Annotated[Path, typer.Argument(help="An entry's folder, with its train.py.")],
     hours: Annotated[float, typer.Option(help="The longest that the training with one seed may run.")] = 1.0,
+    course: Course = COURSE,
 ) -> None:
     """Run an entry's training again, in a sandbox without network or GPU, and say whether its accuracy holds."""
-    results: list[Repeated] = []
+    from autograder.challenge import rerun as training
+
+    runs: list[training.Repeated] = []
     with console.status(f"Training again: at most {hours:g} h with each seed …"):
-        for one in repeat(entry, hours):
-            results.append(one)
-            found = one.reason if one.accuracy is None else f"{one.accuracy:.2%}"
-            console.print(f"seed {one.seed}: {found} (handed in: {one.handed_in:.2%})", markup=False)
-    held = sum(one.holds for one in results)
-    console.print(f"It holds for {held} of {len(results)} seeds: no more than {HOLDS:.0%} lost on the test images.")
-    raise typer.Exit(0 if held == len(results) else 1)
+        for run in training.rerun(entry, hours, course):
+            runs.append(run)
+            result = run.reason if run.accuracy is None else f"{run.accuracy:.2%}"
+            console.print(f"seed {run.seed}: {result} (handed in: {run.handed_in:.2%})", markup=False)
+    held = sum(run.holds for run in runs)
+    lost = f"no more than {training.HOLDS:.0%} lost on the test images"
+    console.print(f"It holds for {held} of {len(runs)} seeds: {lost}.")
+    raise typer.Exit(0 if held == len(runs) else 1)
 
 
 @app.command()
@@ -186,15 +205,30 @@ def demo(
     course: Annotated[Path, typer.Option(help="Where the demo course is made.")] = Path("build/demo"),
 ) -> None:
     """The whole round with a small made-up class: release, hand in, grade, feedback, report."""
-    from autograder.demo import run
+    with console.status("importing PyTorch and nbgrader …"):
+        from autograder.demo import run
 
     run(course.resolve(), console)
 
 
+def errors_in_words() -> tuple[type[Exception], ...]:
+    """The errors whose message says what to do; imported when something did go wrong."""
+    from autograder.authoring.editions import LabError
+    from autograder.challenge.entries import LeaderboardError
+    from autograder.course import CourseError
+    from autograder.sandbox.bubblewrap import SandboxError
+    from minicifar import MiniCIFARError
+
+    return LabError, CourseError, SandboxError, LeaderboardError, MiniCIFARError, FileNotFoundError
+
+
 def main() -> None:
+    """Run a command; an error that says what to do is shown without its traceback."""
     try:
         app()
-    except (LabError, CourseError, SandboxError, LeaderboardError, MiniCIFARError, FileNotFoundError) as error:
+    except Exception as error:
+        if not isinstance(error, errors_in_words()):
+            raise
         console.print(str(error), style="red")
         raise SystemExit(1) from None
 

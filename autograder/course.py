@@ -4,9 +4,11 @@ import os
 import sys
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from nbgrader.apps.api import NbGraderAPI
-from traitlets.config import Config
+if TYPE_CHECKING:  # nbgrader takes long to import, and most of what needs a folder's place does without it
+    from nbgrader.apps.api import NbGraderAPI
+    from traitlets.config import Config
 
 ROOT = Path(__file__).resolve().parent.parent
 COURSE = ROOT / "course"
@@ -18,9 +20,10 @@ SHIPPED = [
 ]  # come with a release, never back with a submission
 
 
-def configure(config: Config, course: Path) -> Config:
+def configure(config: "Config", course: Path) -> "Config":
     """Fill nbgrader's configuration for a course folder: source, release, submitted, autograded, feedback."""
     put_tools_on_path()
+    warnings.filterwarnings("ignore", module="nbgrader")  # SQLAlchemy's remarks on nbgrader's own queries
     config.CourseDirectory.course_id = "pruning-labs"
     config.CourseDirectory.root = str(course)
     config.CourseDirectory.db_url = f"sqlite:///{course / 'gradebook.db'}"
@@ -50,14 +53,13 @@ def put_tools_on_path() -> None:
         os.environ["PATH"] = os.pathsep.join([tools, os.environ.get("PATH", "")])
 
 
-def nbgrader(course: Path = COURSE, late_zero: bool = False) -> NbGraderAPI:
-    """nbgrader's own interface on a course folder. `late_zero`: what was handed in late earns nothing."""
-    warnings.filterwarnings("ignore", module="nbgrader")  # SQLAlchemy's remarks on nbgrader's own queries
+def nbgrader(course: Path = COURSE) -> "NbGraderAPI":
+    """nbgrader's own interface on a course folder."""
+    from nbgrader.apps.api import NbGraderAPI
+    from traitlets.config import Config
+
     course.mkdir(parents=True, exist_ok=True)
-    config = configure(Config(), course.resolve())
-    if late_zero:
-        config.LateSubmissionPlugin.penalty_method = "zero"
-    return NbGraderAPI(config=config)
+    return NbGraderAPI(config=configure(Config(), course.resolve()))
 
 
 class CourseError(Exception):
@@ -67,6 +69,6 @@ class CourseError(Exception):
 def must(result: dict, what: str) -> dict:
     """The result of an nbgrader step; CourseError with its log where it failed."""
     if not result["success"]:
-        told = dict.fromkeys(text.strip() for text in (result.get("log"), result.get("error")) if text)
-        raise CourseError(f"{what} failed:\n" + "\n".join(told))
+        messages = dict.fromkeys(text.strip() for text in (result.get("log"), result.get("error")) if text)
+        raise CourseError(f"{what} failed:\n" + "\n".join(messages))
     return result

@@ -2,9 +2,9 @@
 
     python benchmarks/alpha_branch.py
 
-VGG-16 on 32×32 images and the RGB autoencoder on 128×128, 65.625 % of the channels of every layer removed at once, merged
-(untrained: weights do not matter here). Original and pruned run in turn. Beside our ratios stand those of Gschossmann 2021
-(tables 1 and 5): other machines, so only ratios can be compared. The last line is JSON.
+VGG-16 on 32×32 images and the RGB autoencoder on 128×128, 65.625 % of the channels of every layer removed at once,
+merged (untrained: weights do not matter here). Original and pruned run in turn. Beside our ratios stand those of
+Gschossmann 2021 (tables 1 and 5): other machines, so only ratios can be compared. The last line is JSON.
 """
 
 import json

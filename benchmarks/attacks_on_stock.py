@@ -24,10 +24,12 @@ from rich.table import Table
 from traitlets.config import Config
 
 from autograder.authoring.editions import source_edition
+from autograder.authoring.frozen import freeze
 from autograder.authoring.support import support_files
 from autograder.course import ROOT, must, put_tools_on_path
 from autograder.demo import filled_in
 from autograder.grading.engine import Grader
+from autograder.grading.notebooks import restored
 from autograder.grading.submissions import read_submission, take_in
 from autograder.grading.verdicts import verdict_of
 from autograder.sandbox import bubblewrap
@@ -156,7 +158,9 @@ def by_engine(attacks: list[Attack], place: Path) -> dict[str, tuple[float, bool
         for attack in attacks:
             folder = place / "engine" / "submitted" / attack.hand_in(text, place / "engine") / LAB
             take_in(folder, LAB)
-            notebook = grader.grade(LAB, nbformat.reads(text, as_version=4), read_submission(folder))
+            submission = read_submission(folder)
+            notebook = restored(nbformat.reads(text, as_version=4), submission.files.get(f"{LAB}.ipynb"))
+            notebook = grader.grade(freeze(LAB), notebook, submission)
             verdicts = [verdict for cell in notebook.cells if (verdict := verdict_of(cell))]
             found[attack.name] = sum(verdict.earned for verdict in verdicts), BREACH in shown_by(notebook.cells)
     return found

@@ -427,7 +427,10 @@ def print_all(results: list[Measured], options: argparse.Namespace) -> None:
             f"stock: single submissions took {lowest:.1f} to {highest:.1f} s",
             f"engine with feedback pages: {one.pages:.2f} s a submission",
             f"engine, a further submission in a running batch: {spread(one.later)} s",
-            f"engine, one new submission in a graded course (everything starts, with its page): {spread(one.one_more)} s",
+            (
+                f"engine, one new submission in a graded course (everything "
+                f"starts, with its page): {spread(one.one_more)} s"
+            ),
             f"engine, peak memory: {one.peak:,.0f} MB (PSS of its processes together, in a run of its own)",
         ]:
             say(f"- {sentence}")

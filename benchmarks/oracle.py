@@ -3,11 +3,12 @@
     python benchmarks/oracle.py [IMAGES]
 
 The plain loop makes a network without each channel (its readers' input slices zeroed) and runs all images through the
-whole of it. Layer by layer the two take turns, in batches of 64; both must give the same losses. Medians of three rounds;
-the last line is JSON.
+whole of it. Layer by layer the two take turns, in batches of 64; both must give the same losses. Medians of three
+rounds; the last line is JSON.
 
-Of `vgg_mini` no more than 5.39 times can be expected: that is the ratio of the MACs. Without a channel of layer i, layer i + 1
-costs 1 / C_i of its MACs (only the channel's own share is subtracted), and all layers behind it have to run again.
+Of `vgg_mini` no more than 5.39 times can be expected: that is the ratio of the MACs. Without a channel of layer i,
+layer i + 1 costs 1 / C_i of its MACs (only the channel's own share is subtracted), and all layers behind it have to
+run again.
 """
 
 import json
@@ -21,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from course_utils.networks import vgg_mini
-from solutions.oracle import losses_without, naive_losses
+from solutions.oracle import Ablations, naive_losses
 from solutions.prunable import prunable_groups
 
 ROUNDS = 3
@@ -48,7 +49,7 @@ def main(count: int) -> None:
         for group in groups:
             channels = range(group.channels)
             plain, expected = seconds(lambda: naive_losses(network, batches, group, channels))  # noqa: B023
-            fast, found = seconds(lambda: losses_without(network, batches, group, channels, at_once=128))  # noqa: B023
+            fast, found = seconds(lambda: Ablations(network, batches).losses_without(group, channels))  # noqa: B023
             times[group.name].append((plain, fast))
             largest = max(largest, *(abs(one - other) for one, other in zip(found, expected, strict=True)))
     table = Table("layer", "channels", "plain, s", "fast, s", "ratio", "of the rounds")

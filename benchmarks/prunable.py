@@ -18,8 +18,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 from helpers.torchvision_networks import SMALLEST, compared, difference_of_one_wrong, images, lively
 
-from course_utils.files import atomic
 from course_utils.networks import parameter_count
+from minicifar.files import atomic
 from solutions.plans import channels_to_keep, parameters_left
 from solutions.prunable import prunable_groups
 
@@ -27,7 +27,7 @@ PAGE = Path(__file__).resolve().parent.parent / "docs" / "prunable.md"
 HEAD = """# What can be pruned in torchvision's networks
 
 Written by `python benchmarks/prunable.py`: untrained networks whose batch norms, gates and heads have been made lively
-(see `tests/torchvision_networks.py`), in float64. *Prunable*: the share of the parameters that goes when one channel of
+(see `tests/helpers/torchvision_networks.py`), in float64. *Prunable*: the share of the parameters that goes when one channel of
 every layer is left. *Difference*: between the network without 30 % or 50 % of the channels of every group, at random, and
 the whole one in which every layer that reads them has zeros there, by the standard deviation of the outputs; and, as a
 comparison, when one wrong channel has gone at 50 % (the largest over three groups). *Seconds* on one thread: export, groups and trial.

@@ -3,7 +3,8 @@
     python benchmarks/timing.py [--plot speedup.png]
 
 Original and pruned run in turn. Every setting is timed at several keep ratios, with widths as they come and rounded up
-to multiples of 8. The last line is JSON, for a VGG-16 with 34.375 % of its channels (11/32), at batch 64 unless a name says batch_1.
+to multiples of 8. The last line is JSON, for a VGG-16 with 34.375 % of its channels (11/32), at batch 64 unless a
+name says batch_1.
 """
 
 import argparse

@@ -8,12 +8,12 @@ from tempfile import TemporaryDirectory
 
 from course_utils.baseline import baseline, cache_folder, image_kind
 from course_utils.checking import NotComparable
-from course_utils.files import atomic
 from course_utils.onnx_files.export import export_onnx
 from course_utils.onnx_files.measuring import Measured, measure_onnx
 from course_utils.onnx_files.running import MEMORISED, moved_accuracy
 from course_utils.recorded import RECORDED
 from minicifar import MiniCIFAR
+from minicifar.files import atomic
 
 THRESHOLDS = RECORDED / "thresholds.json"
 RAMP = 0.15  # from full marks down to none, as a share of the test images
@@ -21,16 +21,19 @@ RAMP = 0.15  # from full marks down to none, as a share of the test images
 
 @functools.cache
 def test_images() -> MiniCIFAR:
+    """The images that files are measured on, read once."""
     return MiniCIFAR("test")
 
 
 @functools.cache
 def measured_at(path: Path, _changed: float) -> Measured:
+    """What a file is worth, measured once for each time that it was written."""
     return measure_onnx(path, test_images())
 
 
 @functools.cache
 def accuracy_when_moved(path: Path, _changed: float) -> float:
+    """A file's accuracy on moved images, measured once for each time that it was written."""
     return moved_accuracy(path, test_images())
 
 
@@ -53,8 +56,9 @@ def measured(path: Path | str) -> Measured:
     moved = accuracy_when_moved(*which)
     if moved < result.accuracy - MEMORISED:
         raise NotComparable(
-            f"{path.name} classifies {result.accuracy:.1%} of the test images, and {moved:.1%} when they are moved by a "
-            "few pixels: it seems to know these images by heart. It is graded by hand. (Trained without augment=True?)"
+            f"{path.name} classifies {result.accuracy:.1%} of the test images, and {moved:.1%} when they are moved by "
+            "a few pixels: it seems to know these images by heart. It is "
+            "graded by hand. (Trained without augment=True?)"
         )
     return result
 
@@ -66,14 +70,13 @@ def measured_baseline() -> Measured:
     key = hashlib.sha256(f"{test_images().fingerprint} {Measured._fields}".encode())
     for tensor in network.state_dict().values():
         key.update(tensor.numpy().tobytes())
-    kept = cache_folder() / f"measured-{key.hexdigest()[:16]}.json"
-    if kept.is_file():
-        return Measured(**json.loads(kept.read_text(encoding="utf-8")))
+    path = cache_folder() / f"measured-{key.hexdigest()[:16]}.json"
+    if path.is_file():
+        return Measured(**json.loads(path.read_text(encoding="utf-8")))
     with TemporaryDirectory() as folder:
-        path = Path(folder) / "baseline.onnx"
-        export_onnx(network, path, images=test_images())
-        result = measure_onnx(path, test_images())
-    with atomic(kept) as temporary:
+        exported = export_onnx(network, Path(folder) / "baseline.onnx", images=test_images())
+        result = measure_onnx(exported, test_images())
+    with atomic(path) as temporary:
         temporary.write_text(json.dumps(result._asdict()), encoding="utf-8")
     return result
 
@@ -81,14 +84,14 @@ def measured_baseline() -> Measured:
 def full_marks_drop(name: str) -> float:
     """The largest loss of accuracy (a share) that still gets full marks: the reference's mean plus three σ.
 
-    Recorded over at least 20 seeds by `python -m autograder.authoring.thresholds`, for synthetic images and for CIFAR-10
-    (the official images or a copy of them). Raises NotComparable where nothing is recorded.
+    Recorded over at least 20 seeds by `python -m autograder.authoring.thresholds`, for synthetic images and for
+    CIFAR-10 (the official images or a copy of them). Raises NotComparable where nothing is recorded.
     """
     kind = image_kind(test_images())
     entry = json.loads(THRESHOLDS.read_text(encoding="utf-8")).get(name, {}).get(kind)
     if entry is None:
         raise NotComparable(f"No threshold is recorded for {name} on {kind} images, so a person grades its accuracy.")
-    return entry["mean_drop"] + 3 * entry["std_drop"]
+    return float(entry["mean_drop"] + 3 * entry["std_drop"])
 
 
 def ramp(name: str, result: Measured, original: Measured) -> tuple[float, str]:

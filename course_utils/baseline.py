@@ -16,7 +16,7 @@ from torch import nn
 from course_utils import networks
 from course_utils.checkpoints import CheckpointError, describe, load_network, save_network
 from course_utils.recorded import RECORDED
-from course_utils.training import evaluate, train
+from course_utils.training import Diverged, Stopped, evaluate, train
 
 COMMITTED = RECORDED / "baselines"
 EPOCHS = 25
@@ -47,11 +47,14 @@ def baseline(images: Any, name: str = "vgg_mini") -> nn.Module:
     if not images.split.startswith("train"):
         raise ValueError(f"A baseline is trained on training images; these are the split {images.split!r}.")
     print(f"There is no trained {name} for these images yet: it is trained once, for {EPOCHS} epochs.")
-    network, history = _train(images, name, resume=cached.with_suffix(".resume"))
-    if len(history) == EPOCHS:
-        save_network(network, cached, history=history, images=images)
-        cached.with_suffix(".resume").unlink(missing_ok=True)
-        print(f"It is kept as {cached}.")
+    network = _new_network(images, name)
+    try:
+        history = _train(network, images, resume=cached.with_suffix(".resume"))
+    except (Stopped, Diverged):
+        return network.cpu()
+    save_network(network.cpu(), cached, history=history, images=images)
+    cached.with_suffix(".resume").unlink(missing_ok=True)
+    print(f"It is kept as {cached}.")
     return network
 
 
@@ -63,29 +66,34 @@ def make_committed(kinds: Sequence[str], name: str = "vgg_mini") -> None:
         images, unseen = (MiniCIFAR(split, synthetic=synthetic) for split in ("train", "test"))
         path = COMMITTED / f"{name}-{image_kind(images)}.safetensors"
         print(f"{path.name}: training on {images.source.description}")
-        network, history = _train(images, name)
-        found = evaluate(network, Loader(unseen, batch_size=500))
-        save_network(network, path, history=history, images=images, test_accuracy=found.accuracy)
+        network = _new_network(images, name)
+        history = _train(network, images)
+        network.cpu()
+        result = evaluate(network, Loader(unseen, batch_size=500))
+        save_network(network, path, history=history, images=images, test_accuracy=result.accuracy)
         seconds, megabytes = sum(entry["seconds"] for entry in history), path.stat().st_size / 1e6
-        print(f"{path.name}: {found.accuracy:.2%} on the test images, {seconds:.0f} s, {megabytes:.2f} MB")
+        print(f"{path.name}: {result.accuracy:.2%} on the test images, {seconds:.0f} s, {megabytes:.2f} MB")
 
 
-def _train(images: Any, name: str, resume: Path | None = None) -> tuple[nn.Module, list[dict[str, Any]]]:
-    from minicifar import Loader
-
+def _new_network(images: Any, name: str) -> nn.Module:
+    """An untrained network for these images, on the GPU if there is one."""
     make = getattr(networks, name, None)
     if make is None:
         raise ValueError(f"There is no network {name!r} in course_utils.networks.")
-    network = make(classes=len(images.classes))
-    if torch.cuda.is_available():
-        network.cuda()
+    network: nn.Module = make(classes=len(images.classes))
+    return network.cuda() if torch.cuda.is_available() else network
+
+
+def _train(network: nn.Module, images: Any, resume: Path | None = None) -> list[dict[str, Any]]:
+    """The course's recipe; returns the history, raises `Stopped` or `Diverged`."""
+    from minicifar import Loader
+
     loader = Loader(images, batch_size=64, shuffle=True, augment=True)
-    history = train(network, loader, EPOCHS, label_smoothing=0.1, resume=resume)
-    return network.cpu(), history
+    return train(network, loader, EPOCHS, label_smoothing=0.1, resume=resume, on_stop="raise")
 
 
 def image_kind(images: Any) -> str:
-    """ "synthetic", or the data set that the images are or are a copy of: what baselines and thresholds go by."""
+    """What baselines and thresholds go by: synthetic, or the data set that the images are or are a copy of."""
     return "synthetic" if images.source.synthetic else images.source.dataset
 
 
@@ -93,7 +101,7 @@ def _fits(committed: Path, images: Any) -> bool:
     """Whether a committed network is one for these images: the same, or a real copy of the same choice."""
     trained_on = describe(committed)["images"]["fingerprint"]
     if images.source.synthetic:
-        return trained_on == images.fingerprint
+        return bool(trained_on == images.fingerprint)
     return _choice(trained_on) == _choice(images.fingerprint)
 
 

@@ -13,7 +13,6 @@ import linecache
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import zip_longest
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -37,10 +36,12 @@ class Outcome:
 
     @property
     def passed(self) -> bool:
-        return not self.message or self.earned == self.points > 0
+        """All points, as they are rounded when they are given; a test worth none passes without a message."""
+        return self.earned >= round(self.points, 2) and (self.points > 0 or not self.message)
 
     @property
     def title(self) -> str:
+        """The test's name in words."""
         name, _, case = self.test.partition("[")
         words = name.removeprefix("test_").replace("_", " ")
         return f"{words} ({case[:-1]})" if case else words
@@ -55,17 +56,21 @@ class Verdict:
 
     @property
     def points(self) -> float:
+        """What the exercise is worth."""
         return sum(outcome.points for outcome in self.outcomes)
 
     @property
     def earned(self) -> float:
+        """What the answer earned."""
         return sum(outcome.earned for outcome in self.outcomes)
 
     @property
     def passed(self) -> bool:
+        """Whether every test passed."""
         return all(outcome.passed for outcome in self.outcomes)
 
     def headline(self) -> str:
+        """How many checks pass and how many points there are, in a sentence."""
         if self.passed:
             return f"{self.exercise}: all {len(self.outcomes)} checks pass, {self.earned:g} points."
         good = sum(outcome.passed for outcome in self.outcomes)
@@ -99,14 +104,16 @@ class Verdict:
         )
 
     def as_data(self) -> dict[str, Any]:
+        """As it can be written as JSON."""
         return {"exercise": self.exercise, "outcomes": [asdict(outcome) for outcome in self.outcomes]}
 
     @classmethod
     def from_data(cls, data: dict[str, Any]) -> "Verdict":
+        """The verdict that `as_data` wrote."""
         return cls(data["exercise"], tuple(Outcome(**outcome) for outcome in data["outcomes"]))
 
 
-def graded_exercise(test: Callable) -> str | None:
+def graded_exercise(test: Callable[..., Any]) -> str | None:
     """The name of a test's first argument: the exercise that it grades."""
     return next(iter(inspect.signature(test).parameters), None)
 
@@ -142,14 +149,17 @@ class Collector:
         return find_answer(name, self.answers, self.folder)
 
     def pytest_configure(self, config: pytest.Config) -> None:
+        """Make the marker known, and error reports cheap."""
         config.addinivalue_line("markers", "points(n): how many points the test is worth")
         config.option.tbstyle = "native"  # pytest's own, which nobody sees, take most of a failing check's time
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """The collected tests once a case: those of its exercise. Nothing is kept up from one case to the next."""
-        for self.exercise, self.answers in () if self.problem else self.cases:
+        for exercise, answers in () if self.problem else self.cases:
+            self.exercise, self.answers = exercise, answers
             self.outcomes.append([])
-            items = [item for item in session.items if graded_exercise(item.function) == self.exercise]
+            tests = [item for item in session.items if isinstance(item, pytest.Function)]
+            items = [item for item in tests if graded_exercise(item.function) == exercise]
             for item, following in zip(items, [*items[1:], None], strict=True):
                 item.user_properties.clear()
                 item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
@@ -165,7 +175,8 @@ class Collector:
         return give
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(self, item: pytest.Function, call: pytest.CallInfo) -> Any:
+    def pytest_runtest_makereport(self, item: pytest.Function, call: pytest.CallInfo[None]) -> Any:
+        """Turn what happened to a test into an outcome."""
         report = yield
         if call.excinfo is not None:
             self.record(
@@ -181,10 +192,12 @@ class Collector:
         return report
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Keep why a test file could not be read."""
         if report.failed:
             self.problem = str(report.longrepr)
 
     def record(self, item: pytest.Function, share: float, message: str, set_aside: bool = False) -> None:
+        """Note a share (0 to 1) of a test's points, and what is to be said."""
         points = points_of(item)
         hidden = item.path.name.startswith("hidden_")
         self.outcomes[-1].append(Outcome(item.name, points, round(points * share, 2), message, hidden, set_aside))
@@ -196,7 +209,7 @@ def points_of(item: pytest.Item) -> float:
     return float(marker.args[0]) if marker else 0.0
 
 
-def explain(excinfo: pytest.ExceptionInfo, exercise: str, test_file: Path) -> str:
+def explain(excinfo: pytest.ExceptionInfo[BaseException], exercise: str, test_file: Path) -> str:
     """What a person reads when a test fails: the test's own message, or where the answer stopped."""
     error = excinfo.value
     if isinstance(error, NotImplementedError):
@@ -209,13 +222,13 @@ def explain(excinfo: pytest.ExceptionInfo, exercise: str, test_file: Path) -> st
     return f"{exercise} stopped with {type(error).__name__}: {error}{where}"
 
 
-def in_test(excinfo: pytest.ExceptionInfo, test_file: Path) -> bool:
+def in_test(excinfo: pytest.ExceptionInfo[BaseException], test_file: Path) -> bool:
     """Whether an assertion was raised by the tests and not by the answer's own `assert`."""
     last = Path(str(excinfo.traceback[-1].path))
     return last.parent == test_file.parent or last == Path(__file__).with_name("expect.py")
 
 
-def answer_line(excinfo: pytest.ExceptionInfo) -> str:
+def answer_line(excinfo: pytest.ExceptionInfo[BaseException]) -> str:
     """The last line of a notebook cell on the way to the error, if there is one."""
     if told := getattr(excinfo.value, "cell_line", ""):  # the answer lives in another process
         return str(told)
@@ -286,7 +299,8 @@ def run_cases(files: Sequence[Path], cases: Sequence[Case], folder: Path | None 
     if collector.problem:
         raise RuntimeError(collector.problem)
     verdicts = []
-    for (exercise, _), outcomes in zip_longest(cases, collector.outcomes, fillvalue=[]):
+    for number, (exercise, _) in enumerate(cases):
+        outcomes = collector.outcomes[number] if number < len(collector.outcomes) else []
         if not outcomes:
             raise LookupError(f"no test grades {exercise!r}; the exercises of this lab are {', '.join(names)}")
         verdicts.append(Verdict(exercise, tuple(outcomes)))

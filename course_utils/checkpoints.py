@@ -16,8 +16,8 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from course_utils.files import atomic
 from course_utils.networks import build
+from minicifar.files import atomic
 
 FORMAT = 1
 
@@ -83,7 +83,8 @@ def load_network(path: str | Path, device: str | torch.device = "cpu") -> nn.Mod
 
 def load_history(path: str | Path) -> list[dict[str, Any]]:
     """The training history that was saved with a network: one dict an epoch, as `train` returned it."""
-    return describe(path)["history"]
+    history: list[dict[str, Any]] = describe(path)["history"]
+    return history
 
 
 def describe(path: str | Path) -> dict[str, Any]:
@@ -206,7 +207,7 @@ def _tensors(network: nn.Module) -> tuple[dict[str, Tensor], dict[str, str]]:
     """The state dict on the CPU, each shared tensor once, and the other names of the shared ones."""
     tensors: dict[str, Tensor] = {}
     tied: dict[str, str] = {}
-    first_names: dict[tuple, str] = {}
+    first_names: dict[tuple[Any, ...], str] = {}
     for name, tensor in network.state_dict().items():
         place = (tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype)
         if tensor.numel() and first_names.setdefault(place, name) != name:

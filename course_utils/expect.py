@@ -27,6 +27,7 @@ def show(value: Any) -> str:
 
 
 def say(hint: str, expected: Any, came: Any) -> str:
+    """A hint with what was expected and what came."""
     return f"{hint}\n  expected: {show(expected)}\n  yours:    {show(came)}"
 
 
@@ -53,17 +54,18 @@ def same(answer: Any, expected: Any, hint: str, tolerance: float | None = None) 
     Without a tolerance it follows from the coarser dtype of the two: 0 for whole numbers, 1e-5 for float32,
     1e-10 for float64, 1e-2 for half precision.
     """
-    wanted = torch.as_tensor(expected).detach()
-    came = same_shape(answer, wanted.shape, hint)
+    target = torch.as_tensor(expected).detach()
+    came = same_shape(answer, target.shape, hint)
     if tolerance is None:
-        exact = not (came.is_floating_point() or wanted.is_floating_point())
-        tolerance = 0.0 if exact else max(rounding(came), rounding(wanted))
-    scale = max(1.0, wanted.abs().max().item()) if wanted.numel() and wanted.is_floating_point() else 1.0
-    difference = (came.to(torch.float64) - wanted.to(torch.float64)).abs()
-    assert bool((difference <= tolerance * scale).all()), say(hint, wanted, came)
+        exact = not (came.is_floating_point() or target.is_floating_point())
+        tolerance = 0.0 if exact else max(rounding(came), rounding(target))
+    scale = max(1.0, target.abs().max().item()) if target.numel() and target.is_floating_point() else 1.0
+    difference = (came.to(torch.float64) - target.to(torch.float64)).abs()
+    assert bool((difference <= tolerance * scale).all()), say(hint, target, came)
 
 
 def rounding(values: Tensor) -> float:
+    """How far apart numbers of this dtype may lie, as a share of the largest; 0 for whole numbers."""
     return {torch.float64: 1e-10, torch.float32: 1e-5, torch.float16: 1e-2, torch.bfloat16: 2e-2}.get(values.dtype, 0.0)
 
 
@@ -72,8 +74,8 @@ def equal(answer: Any, expected: Any, hint: str) -> None:
     assert answer == expected, say(hint, expected, answer)
 
 
-def raises(error: type[Exception], hint: str, call: Callable, *arguments: Any) -> None:
-    """`call(*arguments)` must raise this kind of error; another one (an `assert`, an index too large) is told the hint."""
+def raises(error: type[Exception], hint: str, call: Callable[..., Any], *arguments: Any) -> None:
+    """`call(*arguments)` must raise this kind of error; after another one (an `assert`, an index) the hint is said."""
     try:
         came = call(*arguments)
     except error:

@@ -10,12 +10,13 @@ from torch import nn
 @contextlib.contextmanager
 def evaluating(network: nn.Module) -> Iterator[None]:
     """Inside the `with`: evaluation mode, no gradients. Afterwards, also after an error, every module is in the
-    mode (train or eval) in which it was found."""
-    found = [(module, module.training) for module in network.modules()]
+    mode (train or eval) in which it was found.
+    """
+    modes = [(module, module.training) for module in network.modules()]
     network.eval()
     try:
         with torch.no_grad():
             yield
     finally:
-        for module, mode in found:
+        for module, mode in modes:
             module.training = mode

@@ -139,8 +139,8 @@ def rgb_autoencoder(width: float = 1.0, seed: int = 0) -> "Autoencoder":
     """The RGB autoencoder of Gschossmann 2021 (table 2): images (N, 3, H, W) in 0 … 1 → images of the same shape.
 
     H and W are multiples of 8; in the middle an image is 128 feature maps of H/8 × W/8. `width` multiplies all hidden
-    channel counts (64 and 128 in the report, 1.55 million parameters). Every convolution has a batch norm and a ReLU, as
-    there, but for the last one, which could not give out all colours behind a ReLU.
+    channel counts (64 and 128 in the report, 1.55 million parameters). Every convolution has a batch norm and a ReLU,
+    as there, but for the last one, which could not give out all colours behind a ReLU.
     """
     small, large = max(1, round(64 * width)), max(1, round(128 * width))
     return _seeded(lambda: Autoencoder(small, large), seed)
@@ -148,7 +148,7 @@ def rgb_autoencoder(width: float = 1.0, seed: int = 0) -> "Autoencoder":
 
 @builder
 def from_torchvision(name: str, classes: int = 1000, seed: int = 0) -> nn.Module:
-    """A classification network of `torchvision.models` by its name, untrained: images (N, 3, H, W) → logits (N, classes).
+    """A classification network of `torchvision.models` by name, untrained: images (N, 3, H, W) → logits (N, classes).
 
     Raises ValueError for a name that torchvision does not have.
     """
@@ -158,7 +158,8 @@ def from_torchvision(name: str, classes: int = 1000, seed: int = 0) -> nn.Module
         raise ValueError(f"torchvision has no classification network {name!r}.")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return models.get_model(name, weights=None, num_classes=classes)
+        network: nn.Module = models.get_model(name, weights=None, num_classes=classes)
+    return network
 
 
 class VGG(nn.Module):
@@ -188,11 +189,13 @@ class VGG(nn.Module):
         self.classifier = nn.Linear(channels * final**2, classes)
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.classifier(self.features(images).flatten(1))
+        """Logits (N, classes) of images (N, 3, H, W)."""
+        logits: Tensor = self.classifier(self.features(images).flatten(1))
+        return logits
 
 
 class Autoencoder(nn.Module):
-    """`encoder`: seven convolutions 3×3 and three max-pools; `decoder`: seven more, and three transposed ones of stride 2."""
+    """`encoder`: seven convolutions 3×3, three max-pools; `decoder`: seven more, three transposed ones of stride 2."""
 
     def __init__(self, small: int, large: int):
         super().__init__()
@@ -213,7 +216,9 @@ class Autoencoder(nn.Module):
         self.decoder = nn.Sequential(*decoder[:-3], nn.Conv2d(small, 3, 3, padding=1))
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.decoder(self.encoder(images))
+        """Images (N, 3, H, W) as the decoder draws them again: the same shape."""
+        drawn: Tensor = self.decoder(self.encoder(images))
+        return drawn
 
 
 def _layer(conv: nn.Conv2d | nn.ConvTranspose2d) -> list[nn.Module]:
@@ -242,7 +247,9 @@ class MobileNet(nn.Module):
         self.classifier = nn.Linear(channels, classes)
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.classifier(self.pool(self.features(images)).flatten(1))
+        """Logits (N, classes) of images (N, 3, H, W)."""
+        logits: Tensor = self.classifier(self.pool(self.features(images)).flatten(1))
+        return logits
 
 
 class ResNet(nn.Module):
@@ -267,8 +274,10 @@ class ResNet(nn.Module):
         self.classifier = nn.Linear(channels, classes)
 
     def forward(self, images: Tensor) -> Tensor:
+        """Logits (N, classes) of images (N, 3, H, W)."""
         maps = self.stages(self.relu(self.bn1(self.conv1(images))))
-        return self.classifier(self.pool(maps).flatten(1))
+        logits: Tensor = self.classifier(self.pool(maps).flatten(1))
+        return logits
 
 
 class BasicBlock(nn.Module):
@@ -286,8 +295,10 @@ class BasicBlock(nn.Module):
             self.shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
 
     def forward(self, maps: Tensor) -> Tensor:
+        """Feature maps (N, inputs, H, W) → (N, outputs, H / stride, W / stride)."""
         inner = self.relu(self.bn1(self.conv1(maps)))
-        return self.relu(self.bn2(self.conv2(inner)) + self.shortcut(maps))
+        joined: Tensor = self.relu(self.bn2(self.conv2(inner)) + self.shortcut(maps))
+        return joined
 
 
 def _seeded(make: Callable[[], _N], seed: int) -> _N:

@@ -14,8 +14,9 @@
 # # The challenge: accurate, small, and measured
 #
 # You know how to rank channels, cut them out and retrain; quantising is part 3 here. Now put it together: the network
-# with the **lowest score** wins, among those that are accurate enough. There is no right answer, and there are no checks; there is a
-# leaderboard, and at the end you tell the others in a few slides what you did, and what did not work.
+# with the **lowest score** wins, among those that are accurate enough. There is no right answer, and there are no
+# checks; there is a leaderboard, and at the end you tell the others in a few slides what you did, and what did not
+# work.
 #
 # | division (`dataset=`) | accuracy asked for | what it takes |
 # |---|---|---|
@@ -29,8 +30,8 @@
 #   what disagrees is shown.
 # - Every image is classified by itself; a network that has the *test* images by heart (it fails once they are mirrored
 #   or moved by a few pixels) is refused. Train with `augment=True`, as below.
-# - Train on the training images only, of MiniCIFAR on its own 4000 and without weights that saw others (CIFAR: also on the
-#   validation images, if you say so). Choose on the *validation* images.
+# - Train on the training images only, of MiniCIFAR on its own 4000 and without weights that saw others (CIFAR: also
+#   on the validation images, if you say so). Choose on the *validation* images.
 # - Any network, any method; say which one, and from which seeds.
 #
 # **You need** lab 3; labs 4 to 8 give you more to choose from.
@@ -65,12 +66,13 @@ print(train_images.source.description)
 # $$ \text{score} = \sum_{\text{tensors}} \frac{\text{nonzero} \cdot \text{bits}}{32 \cdot 5.6 \cdot 10^6}
 #  + \sum_{\text{operators}} \frac{\text{MACs} \cdot \max(q_w, q_a)}{32 \cdot 2.8 \cdot 10^8} $$
 # - **nonzero**: zeros cost nothing, so masks (lab 2) count here, but not in the second term.
-# - **bits** of a weight: those of its type (float32: 32, int8: 8), or $\lceil \log_2(\text{different values}) \rceil$ where a
-#   tensor has few different ones (BinaryConnect: 1). The values themselves, scales and zero points, are counted too.
+# - **bits** of a weight: those of its type (float32: 32, int8: 8), or $\lceil \log_2(\text{different values}) \rceil$
+#   where a tensor has few different ones (BinaryConnect: 1). The values themselves, scales and zero points, are
+#   counted too.
 # - **MACs** of convolutions and linear layers; and one for each number that other products, sums, comparisons and
 #   concatenations of two tensors give (biases, shortcuts and batch norms right behind a convolution are free).
-# - **$q_w$, $q_a$**: the bits of an operator's weights and of the activations that reach it. The *larger* one counts: it takes
-#   both to make a convolution cheaper.
+# - **$q_w$, $q_a$**: the bits of an operator's weights and of the activations that reach it. The *larger* one counts:
+#   it takes both to make a convolution cheaper.
 #
 # A small example, the unpruned network. First the tensors and operators of two layers, then the score by hand:
 
@@ -88,8 +90,8 @@ computed = sum(row.macs * max(row.q_w, row.q_a) for row in found.operators) / 32
 print(f"stored {stored:.4f} + computed {computed:.4f} = {stored + computed:.4f}; score_onnx says {found.score:.4f}")
 
 # %% [markdown]
-# Which of the two terms is larger here? What would you gain by int8 weights alone? By int8 weights *and* activations? By
-# half of the channels in every layer? Guess, before you go on.
+# Which of the two terms is larger here? What would you gain by int8 weights alone? By int8 weights *and* activations?
+# By half of the channels in every layer? Guess, before you go on.
 #
 # ## 2. A first entry, in three cells
 #
@@ -112,8 +114,9 @@ history = train(pruned, loader, epochs=12, test=unseen, lr=0.05)
 save_network(pruned, "challenge_pruned.safetensors", history=history, images=train_images)
 
 # %% [markdown]
-# Submit: the network is exported, measured on the test and validation images, and written to a small folder. (`replace=True`:
-# running this cell again puts the new network in the old one's place. Give another `name` to keep both.)
+# Submit: the network is exported, measured on the test and validation images, and written to a small folder.
+# (`replace=True`: running this cell again puts the new network in the old one's place. Give another `name` to keep
+# both.)
 
 # %%
 pruned = load_network("challenge_pruned.safetensors")
@@ -131,8 +134,8 @@ challenge.submit(
 # ## 3. Fewer bits
 #
 # `quantize_static` writes weights and activations as int8; how large activations get it learns from *training* images.
-# `quantize_dynamic` finds that out anew for every batch, and `quantize_weights(path, bits=…)` leaves the activations alone
-# (which term of the score does that help?). All three read an ONNX file and write another.
+# `quantize_dynamic` finds that out anew for every batch, and `quantize_weights(path, bits=…)` leaves the activations
+# alone (which term of the score does that help?). All three read an ONNX file and write another.
 
 # %%
 export_onnx(pruned, "challenge_pruned.onnx", images=train_images)
@@ -159,35 +162,38 @@ for bits in (8, 6, 4, 3, 2, 1):
 tables.Table(("weights of at most", "mean bits", "score", "validation"), lines)
 
 # %% [markdown]
-# BinaryConnect (Courbariaux et al. 2015, [arXiv 1511.00363](https://arxiv.org/abs/1511.00363)) *trains* with weights of one
-# bit, and keeps real ones behind them that the gradients move. `train(…, after_step=…)` is a place for such things.
+# BinaryConnect (Courbariaux et al. 2015, [arXiv 1511.00363](https://arxiv.org/abs/1511.00363)) *trains* with weights
+# of one bit, and keeps real ones behind them that the gradients move. `train(…, after_step=…)` is a place for such
+# things.
 #
 # ## 4. Where do we stand?
 #
-# Your instructor hands out `leaderboard.json` from time to time: put it into the folder `challenge/`, and your entries are
-# shown among all others.
+# Your instructor hands out `leaderboard.json` from time to time: put it into the folder `challenge/`, and your
+# entries are shown among all others.
 
 # %%
 pareto(team_entries("challenge"), board_entries("challenge"), images=train_images)
 
 # %% [markdown]
-# An entry is worth something if no other is both more accurate and cheaper: then it lies on the *Pareto front*. You need not
-# be the best to be there.
+# An entry is worth something if no other is both more accurate and cheaper: then it lies on the *Pareto front*. You
+# need not be the best to be there.
 #
 # ## 5. Advice
 #
-# - **Seeds.** Two trainings that differ in the seed only differ by about half a point. Is your new idea better than that? Train three
-#   seeds, look at mean and spread, and put all of them in `seeds=`.
-# - **Validation images.** Whoever tries fifty variants and hands in the one that is best on the *test* images has trained on
-#   them, a little. Nobody can prevent it: the test images are public. So the leaderboard shows the accuracy on the validation
-#   images beside it, and a gap is seen by everybody. Choose on validation images, and look at the test images once.
+# - **Seeds.** Two trainings that differ in the seed only differ by about half a point. Is your new idea better than
+#   that? Train three seeds, look at mean and spread, and put all of them in `seeds=`.
+# - **Validation images.** Whoever tries fifty variants and hands in the one that is best on the *test* images has
+#   trained on them, a little. Nobody can prevent it: the test images are public. So the leaderboard shows the
+#   accuracy on the validation images beside it, and a gap is seen by everybody. Choose on validation images, and look
+#   at the test images once.
 # - **Threshold.** A network at exactly 84 % on the validation images will miss it on the test images every second time.
-# - **What to try first.** More channels gone where it costs little (lab 4: sensitivity); another network (`resnet20(classes=4)`,
-#   `mobile_mini`); longer retraining; a lower resolution in the first layers; then int8, then fewer bits.
-# - **A trick that needs no honesty** is that others can repeat it. `challenge.submit(…, code="train.py")` puts your script into
-#   the entry; called as `python train.py SEED`, it must write `network.onnx` into the folder where it runs. It
-#   runs alone in an empty folder, on a processor, without network, within an hour, and can import `minicifar`, `course_utils` and `solutions`. The
-#   instructor runs the best entries again.
+# - **What to try first.** More channels gone where it costs little (lab 4: sensitivity); another network
+#   (`resnet20(classes=4)`, `mobile_mini`); longer retraining; a lower resolution in the first layers; then int8, then
+#   fewer bits.
+# - **A trick that needs no honesty** is that others can repeat it. `challenge.submit(…, code="train.py")` puts your
+#   script into the entry; called as `python train.py SEED`, it must write `network.onnx` into the folder where it
+#   runs. It runs alone in an empty folder, on a processor, without network, within an hour, and can import
+#   `minicifar`, `course_utils` and `solutions`. The instructor runs the best entries again.
 #
 # ## 6. Hand in
 #
@@ -202,9 +208,10 @@ for entry in team_entries("challenge"):
 # %% [markdown]
 # ## 7. Tell the others
 #
-# `presentation.ipynb` beside this notebook holds a talk of five minutes: your curves, your table, your entries among all
-# others are filled in from the files made here; the words are yours. When it is done,
+# `presentation.ipynb` beside this notebook holds a talk of five minutes: your curves, your table, your entries among
+# all others are filled in from the files made here; the words are yours. When it is done,
 # ```
 # python -m course_utils.pictures.slides presentation.ipynb
 # ```
-# writes `presentation.slides.html`: open it in a browser, move with the arrow keys (f: full screen). It needs no network.
+# writes `presentation.slides.html`: open it in a browser, move with the arrow keys (f: full screen). It needs no
+# network.

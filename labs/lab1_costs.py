@@ -125,7 +125,8 @@ for layer in (original.features[0], original.features[1]):
 # <code>print(nn.Conv2d(6, 8, (3, 5), groups=2).__dict__)</code> shows what a layer knows of itself.
 # </details>
 # <details><summary>Hint 2: which attributes?</summary>
-# <code>out_channels</code>, <code>in_channels</code>, <code>groups</code>, and <code>kernel_size</code>, which is a pair.
+# <code>out_channels</code>, <code>in_channels</code>, <code>groups</code>, and <code>kernel_size</code>, which is a
+# pair.
 # </details>
 # <details><summary>Hint 3: a shortcut</summary>
 # What is the shape of <code>conv.weight</code> when there are groups? Its number of elements is most of the
@@ -180,14 +181,19 @@ for handle in handles:
 
 # %% [markdown]
 # So: hooks on, one image through, hooks off, sum up. A linear layer takes one MAC for each of its weights
-# (more exactly: `in_features` for every value of its output).
+# (more exactly: `in_features` for every value of its output). And a *transposed* convolution, which makes images
+# larger (in the decoder of an autoencoder, say), is a convolution run backwards: it multiplies every pixel of its
+# **input** with the whole kernel, so it takes $H \cdot W \cdot I \cdot \tfrac{O}{g} \cdot k_H \cdot k_W$ with the
+# height and width of the input.
 #
 # A good instrument leaves no trace on what it measures:
 # - **hooks stay** until they are removed, and would slow down every later run;
 # - **a batch norm in training mode learns** from whatever passes through, also from an image of zeros. The
 #   context manager `evaluating(network)` is given: inside it the network is in evaluation mode and no gradients
 #   are recorded; afterwards every module is in the mode in which it was found;
-# - **errors happen** (an image of the wrong size). What stands in `finally` runs in any case.
+# - **errors happen** (an image of the wrong size). What stands in `finally` runs in any case;
+# - **there are layers that it does not know.** They must not cost 0 without a word: where a layer of another kind has a
+#   weight of two axes or more (a Conv1d, an attention), raise a `ValueError`.
 
 # %% [markdown]
 # **Exercise.** Write `count_macs`, with your `conv_macs`.
@@ -197,13 +203,16 @@ for handle in handles:
 # <code>network.modules()</code> gives every layer at any depth, to hang the hook on.
 # </details>
 # <details><summary>Hint 2: which layers, which image?</summary>
-# <code>isinstance(layer, nn.Conv2d)</code>, <code>isinstance(layer, nn.Linear)</code>; all others cost nothing.
-# An image is a batch of one: shape (1, C, H, W); its values do not matter.
+# <code>isinstance(layer, nn.Conv2d)</code>, <code>nn.ConvTranspose2d</code>, <code>nn.Linear</code>. All others cost
+# nothing if they have no weights, or only vectors of them: a layer's own are
+# <code>layer.parameters(recurse=False)</code>, and a tensor has <code>.ndim</code> axes. An image is a batch of one:
+# shape (1, C, H, W); its values do not matter.
 # </details>
 # <details><summary>Hint 3: nearly there</summary>
 # Keep the handles that <code>register_forward_hook</code> returns. Then <code>try:</code> the pass under
-# <code>evaluating</code>, <code>finally:</code> remove each of them. The size of a convolution's output are the last two
-# entries of <code>output.shape</code>. <code>tensor.new_zeros(…)</code> makes zeros of the same dtype and on the same
+# <code>evaluating</code>, <code>finally:</code> remove each of them. The size of a convolution's output are the last
+# two entries of <code>output.shape</code>; a transposed one's input is <code>inputs[0]</code>, and its weight has
+# I · O / groups · kH · kW elements. <code>tensor.new_zeros(…)</code> makes zeros of the same dtype and on the same
 # device as a tensor, for instance as the network's first parameter.
 # </details>
 
@@ -293,9 +302,9 @@ tables.Table(("KB", *famous), rows)
 # Activations come and go. While a layer runs, its input and its output must be there at the same time; what
 # came before is no longer needed (in a chain, and when nobody wants gradients). The layer that needs most
 # decides how much memory the device must have:
-# $$ \text{peak} = \max_{\text{leaf layers } \ell} \bigl( \text{bytes of } \ell\text{'s input} + \text{bytes of its output} \bigr) . $$
-# A *leaf* is a module without modules inside. A `Sequential` is none: its input is long gone when its output is
-# ready. (In a residual network the shortcut must be kept as well; we leave that out.)
+# $$ \text{peak} = \max_{\text{leaf layers } \ell} \bigl( \text{bytes of } \ell\text{'s input} + \text{bytes of its
+# output} \bigr) . $$ A *leaf* is a module without modules inside. A `Sequential` is none: its input is long gone when
+# its output is ready. (In a residual network the shortcut must be kept as well; we leave that out.)
 
 # %% [markdown]
 # **Exercise.** Write `peak_activation_bytes`. It is the twin of `count_macs`: same hooks, same care.

@@ -239,8 +239,8 @@ plots.shares_left(extreme)
 # %% [markdown]
 # ## 3. Zeros that stay zeros   (25 min)
 #
-# At 90 % the network does no better than guess. But, as in lab 3, it has only been interrupted: let us train it on. Here is
-# the mistake that most people make once. They set the weights to zero, and then train as always:
+# At 90 % the network does no better than guess. But, as in lab 3, it has only been interrupted: let us train it on.
+# Here is the mistake that most people make once. They set the weights to zero, and then train as always:
 
 # %% tags=["slow"]
 masks = global_masks(network, 0.9)
@@ -299,10 +299,10 @@ drawing
 # The course's `train` calls a function after every step if you ask it to: `after_step`. So `train_masked`, given, is
 # `train` with your `apply_masks`.
 #
-# The second cell below trains for about half a minute, and saves the network (for you) and an ONNX file (for grading). **Hand
-# in both files together with this notebook.** Cells like this one are not run again when your work is graded: the file
-# is measured instead. You may change everything in it, as long as at most 11 % of the unpruned network's parameters
-# are not zero. (While you make choices, look at the *validation* images.)
+# The second cell below trains for about half a minute, and saves the network (for you) and an ONNX file (for
+# grading). **Hand in both files together with this notebook.** Cells like this one are not run again when your work
+# is graded: the file is measured instead. You may change everything in it, as long as at most 11 % of the unpruned
+# network's parameters are not zero. (While you make choices, look at the *validation* images.)
 
 # %% tags=["given"]
 from solutions.masks import train_masked
@@ -380,9 +380,9 @@ timing.table(races, ("dense", "CSR"))
 
 # %% [markdown]
 # At 50 % zeros the list of positions costs more than it saves: a processor loves long rows of neighbouring numbers.
-# Somewhere above that the format pays, for this matrix on this machine. For *convolutions* PyTorch has no such kernel, and on
-# a GPU the break-even lies further to the right. (Hardware with 2:4 sparsity, where two of every four neighbours are
-# zero, moves that point, at the price of a pattern that the weights must follow.)
+# Somewhere above that the format pays, for this matrix on this machine. For *convolutions* PyTorch has no such
+# kernel, and on a GPU the break-even lies further to the right. (Hardware with 2:4 sparsity, where two of every four
+# neighbours are zero, moves that point, at the price of a pattern that the weights must follow.)
 #
 # So what *are* zeros good for? For whatever can skip them: a file on its way to a telephone.
 
@@ -398,13 +398,14 @@ tables.Table(("", "file, MB", "compressed, MB"), sizes)
 #
 # Frankle & Carbin (2018, [arXiv 1803.03635](https://arxiv.org/abs/1803.03635)) asked: is it the *weights* that pruning
 # found, or the *places*? Their experiment: train, prune, put the weights that are left back to where they
-# *started* (or to where they were after the first epochs: Frankle et al. 2019, [arXiv 1903.01611](https://arxiv.org/abs/1903.01611)), and train
-# again, masked. If that network, a "winning ticket", learns as well as the dense one did, the places were worth finding. The control: the
-# same masks on *other* random weights.
+# *started* (or to where they were after the first epochs: Frankle et al. 2019,
+# [arXiv 1903.01611](https://arxiv.org/abs/1903.01611)), and train again, masked. If that network, a "winning ticket",
+# learns as well as the dense one did, the places were worth finding. The control: the same masks on *other* random
+# weights.
 
 # %% [markdown]
-# **Exercise.** Write `rewind`. `start` is a `state_dict` that was kept early in training, with weights, biases *and* the
-# batch norms' running statistics. It is used several times, so training must not change it afterwards.
+# **Exercise.** Write `rewind`. `start` is a `state_dict` that was kept early in training, with weights, biases *and*
+# the batch norms' running statistics. It is used several times, so training must not change it afterwards.
 #
 # <details><summary>Hint 1: where do I start?</summary>
 # <code>network.load_state_dict(start)</code> <em>copies</em> the values into the network's own tensors.
@@ -418,7 +419,8 @@ from solutions.masks import rewind
 
 # %% [markdown]
 # A fresh network, half as wide so that it does not take long, trained for one epoch: there we put a pin. Then the rest
-# of its training, then a mask of 90 % from the trained weights, and three ways on, each of the same length. (A minute or two.)
+# of its training, then a mask of 90 % from the trained weights, and three ways on, each of the same length. (A minute
+# or two.)
 
 
 # %% tags=["slow"]
@@ -454,9 +456,9 @@ tables.Table(("", "sparsity", f"accuracy on {len(val_images)} validation images"
 
 # %% [markdown]
 # Mind the epochs: the dense network had 9 in all, the rewound one 1 + 8, the one that was trained on 9 + 8. And one run
-# of each is an anecdote: on 800 images an accuracy of 80 % has a standard error of 1.4 points, seeds apart. (`solutions.masks.winning_ticket`
-# does the iterative version: prune a little, rewind, train, prune a little more.) Question 2 asks what you would need
-# to make a claim of it.
+# of each is an anecdote: on 800 images an accuracy of 80 % has a standard error of 1.4 points, seeds apart.
+# (`solutions.masks.winning_ticket` does the iterative version: prune a little, rewind, train, prune a little more.)
+# Question 2 asks what you would need to make a claim of it.
 
 # %% [markdown]
 # ## 7. Questions   (15 min)
@@ -470,8 +472,8 @@ tables.Table(("", "sparsity", f"accuracy on {len(val_images)} validation images"
 # *Rubric (2 points).* 1 point: the last convolutions have many more inputs (9 · 128 against 27): weights are
 # initialised and learned smaller where more of them are summed up (fan-in), and most of the parameters, so most of
 # the redundancy, is there. 1 point: no; a batch norm divides by the standard deviation of what comes, so the scale of a
-# layer's weights has no influence on the function: all weights of a layer times 0.1 gives the same network and ranks them
-# last. One threshold for all layers compares numbers of different units; that it works is an empirical fact. Any
+# layer's weights has no influence on the function: all weights of a layer times 0.1 gives the same network and ranks
+# them last. One threshold for all layers compares numbers of different units; that it works is an empirical fact. Any
 # right normalisation (dividing by the layer's norm or standard deviation) may be mentioned in place of it.
 # ### END MARK SCHEME
 

@@ -14,8 +14,8 @@
 # # Lab 4: where, when, and how fast?
 #
 # You can remove filters. This lab is about the experiment around it: from *which* layers, *when* in the training,
-# *how fast*, in *how many* steps? And about the control that nobody may skip: what does a network reach that was simply born
-# with the small shape?
+# *how fast*, in *how many* steps? And about the control that nobody may skip: what does a network reach that was
+# simply born with the small shape?
 #
 # **Afterwards you can**
 # - measure how sensitive each layer is, and leave the network as you found it;
@@ -89,21 +89,22 @@ print(f"accuracy of the unpruned network on {len(val_images)} validation images:
 # one left; and at the end the network is as it was, also if something goes wrong in the middle.
 
 # %% [markdown]
-# **Exercise.** Write `sensitivity_scan`. `evaluate` is a function that takes the network and returns a number (here: the
-# accuracy on validation images); the result is a dictionary with a list for each convolution. Change the batch norm's
-# numbers, please, and use no hooks: hooks do not travel with a network that is graded.
+# **Exercise.** Write `sensitivity_scan`. `evaluate` is a function that takes the network and returns a number (here:
+# the accuracy on validation images); the result is a dictionary with a list for each convolution. Change the batch
+# norm's numbers, please, and use no hooks: hooks do not travel with a network that is graded.
 #
 # <details><summary>Hint 1: how do I find the batch norm of a convolution?</summary>
 # In our networks it comes right behind it. <code>list(network.named_modules())</code> has the modules in order, and
 # <code>pairwise</code> of that list gives neighbours: <code>(name, conv), (_, norm)</code>.
 # </details>
 # <details><summary>Hint 2: how do I put everything back?</summary>
-# Keep copies (<code>.clone()</code>!) of the batch norm's weight and bias before the first change, and put copies of them
-# back after <em>every</em> measurement. <code>try: … finally: …</code> does it even when <code>evaluate</code> fails.
+# Keep copies (<code>.clone()</code>!) of the batch norm's weight and bias before the first change, and put copies of
+# them back after <em>every</em> measurement. <code>try: … finally: …</code> does it even when <code>evaluate</code>
+# fails.
 # </details>
 # <details><summary>Hint 3: nearly there</summary>
-# For each ratio: which filters stay (<code>filters_to_keep</code> of <code>filter_l1_norms</code>)? Make a vector with 1
-# for these and 0 for the others, and multiply weight and bias with it.
+# For each ratio: which filters stay (<code>filters_to_keep</code> of <code>filter_l1_norms</code>)? Make a vector
+# with 1 for these and 0 for the others, and multiply weight and bias with it.
 # </details>
 
 # %% tags=["exercise"]
@@ -131,15 +132,15 @@ study_plots.sensitivity(curves, ratios, before, tolerance=0.02, images=val_image
 # Pruning step by step gives the network time to recover. Zhu & Gupta (2017,
 # [arXiv 1710.01878](https://arxiv.org/abs/1710.01878)) prune fast at first, while there is much to spare, and slowly
 # at the end: between `begin` and `end` the sparsity, the share that is gone, rises as
-# $$ s(t) = s_{\text{final}} \left( 1 - \left( 1 - \frac{t - t_{\text{begin}}}{t_{\text{end}} - t_{\text{begin}}} \right)^3 \right) , $$
-# it is 0 before, and $s_{\text{final}}$ afterwards.
+# $$ s(t) = s_{\text{final}} \left( 1 - \left( 1 - \frac{t - t_{\text{begin}}}{t_{\text{end}} - t_{\text{begin}}}
+# \right)^3 \right) , $$ it is 0 before, and $s_{\text{final}}$ afterwards.
 
 # %% [markdown]
 # **Exercise.** Write `cubic_sparsity`.
 #
 # <details><summary>Hint 1: before and after?</summary>
-# Compute the fraction first, and hold it between 0 and 1 with <code>min</code> and <code>max</code>; then one formula is
-# right everywhere.
+# Compute the fraction first, and hold it between 0 and 1 with <code>min</code> and <code>max</code>; then one formula
+# is right everywhere.
 # </details>
 # <details><summary>Hint 2: what can be wrong with the arguments?</summary>
 # If <code>begin</code> is not before <code>end</code> there is no schedule: <code>ValueError</code>.
@@ -165,8 +166,8 @@ study_plots.schedules(
 #
 # ## 3. A step: prune, and forget the momentum   (20 min)
 #
-# SGD with momentum keeps a buffer for each parameter, of the parameter's shape. Now you replace the network by a smaller
-# one. What does the old optimizer do?
+# SGD with momentum keeps a buffer for each parameter, of the parameter's shape. Now you replace the network by a
+# smaller one. What does the old optimizer do?
 
 # %%
 optimizer = torch.optim.SGD(network.parameters(), lr=0.05, momentum=0.9)
@@ -198,8 +199,8 @@ from solutions.schedules import prune_and_reset
 # ## 4. One step or many, and the network you hand in   (20 min)
 #
 # `prune_iteratively` is the course's driver. It works on any network (lab 7 shows how it finds out which channels
-# belong together), prunes down to each of a list of keep ratios, trains after each step, with a new optimizer every time,
-# shows a bar, and can be stopped and resumed. Four steps of three epochs, following the cubic schedule:
+# belong together), prunes down to each of a list of keep ratios, trains after each step, with a new optimizer every
+# time, shows a bar, and can be stopped and resumed. Four steps of three epochs, following the cubic schedule:
 
 # %%
 from solutions.prunable import prunable_groups
@@ -238,7 +239,8 @@ history = train(at_once, Loader(train_images, batch_size=64, shuffle=True, augme
 one_step = evaluate(at_once, unseen).accuracy
 many_steps = evaluate(pruned, unseen).accuracy
 print(
-    f"validation accuracy after one step: {shock:.1%} before training, {one_step:.1%} after; four steps: {many_steps:.1%}"
+    f"validation accuracy after one step: {shock:.1%} before training, "
+    f"{one_step:.1%} after; four steps: {many_steps:.1%}"
 )
 
 # %% tags=["slow"]
@@ -267,12 +269,12 @@ check("lab4_pruned_onnx")
 # **Exercise.** Write `narrow_twin`: the shapes of the pruned network, fresh random weights.
 #
 # <details><summary>Hint 1: how do I draw weights anew?</summary>
-# Layers with weights have a method <code>reset_parameters</code>, batch norms too (it also resets their statistics). The
-# others do not have it: ask with <code>hasattr</code>.
+# Layers with weights have a method <code>reset_parameters</code>, batch norms too (it also resets their statistics).
+# The others do not have it: ask with <code>hasattr</code>.
 # </details>
 # <details><summary>Hint 2: and the seed?</summary>
-# <code>torch.manual_seed(seed)</code> makes the draw repeatable, but it changes the random numbers of the whole program.
-# Inside <code>with torch.random.fork_rng():</code> it does not.
+# <code>torch.manual_seed(seed)</code> makes the draw repeatable, but it changes the random numbers of the whole
+# program. Inside <code>with torch.random.fork_rng():</code> it does not.
 # </details>
 
 # %% tags=["exercise"]
@@ -321,11 +323,11 @@ tables.Table(
 # **one step, once the training starts to stabilise, is consistently best, and waiting until the end is worse.** Its
 # settings: SGD with a learning rate of 0.01, no momentum, batches of 64.
 #
-# Here is the study again on MiniCIFAR (from a JPEG copy of CIFAR-10). Every run has 20 epochs in total. It prunes after 0, 8 or 18 of them, in one step
-# or in four, each layer by the same share, and trains for the rest. A line is the mean of three seeds, its band reaches
-# from the worst to the best of them. On the left are the poster's settings; on the right good ones (momentum 0.9, weight
-# decay, a learning rate that rises to 0.1 and falls to 0 before pruning, and again after it). Green is the control: the
-# narrow twin, 20 epochs from random weights. Mind the two scales.
+# Here is the study again on MiniCIFAR (from a JPEG copy of CIFAR-10). Every run has 20 epochs in total. It prunes
+# after 0, 8 or 18 of them, in one step or in four, each layer by the same share, and trains for the rest. A line is
+# the mean of three seeds, its band reaches from the worst to the best of them. On the left are the poster's settings;
+# on the right good ones (momentum 0.9, weight decay, a learning rate that rises to 0.1 and falls to 0 before pruning,
+# and again after it). Green is the control: the narrow twin, 20 epochs from random weights. Mind the two scales.
 
 # %% tags=["slow"]
 results = study_plots.recorded_study("when_to_prune")
@@ -337,27 +339,28 @@ study_plots.when_to_prune(
 )
 
 # %% [markdown]
-# What agrees with the poster: **waiting until the end is worse**, at every size and in both settings, by 2 to 10 points. (Two
-# epochs are too few to heal; the four steps had to be two there.) And once training has stabilised, **one step is mostly
-# better than four**: with good settings at all three sizes, by about a point (at 4 % of the parameters 81.3 % against
+# What agrees with the poster: **waiting until the end is worse**, at every size and in both settings, by 2 to 10
+# points. (Two epochs are too few to heal; the four steps had to be two there.) And once training has
+# stabilised, **one step is mostly better than four**: with good settings at all three sizes, by about a point (at 4 %
+# of the parameters 81.3 % against
 # 80.1 %), with the poster's at two of three.
 #
 # What does not agree: "consistently best". Pruning *at the very beginning*, in one step, is as good: with good
-# settings 84.8, 83.7 and 81.1 % against 84.8, 83.7 and 81.3 %, and with the poster's even better at two sizes. And look at
-# the **control**. With good settings the narrow twin, born small, has 85.0, 83.5 and 80.2 %: no difference at the two larger
-# sizes, and one point less at 4 % of the parameters. With the poster's it has 72.5, 70.2 and 66.6 %, which is ahead of one step
-# once training stabilises (70.2, 67.0 and 69.3 %) at two sizes of three. No wonder, by the way, that twin and "at the
-# beginning" go together: a network with random weights has nothing to lose yet.
+# settings 84.8, 83.7 and 81.1 % against 84.8, 83.7 and 81.3 %, and with the poster's even better at two sizes. And
+# look at the **control**. With good settings the narrow twin, born small, has 85.0, 83.5 and 80.2 %: no difference at
+# the two larger sizes, and one point less at 4 % of the parameters. With the poster's it has 72.5, 70.2 and 66.6 %,
+# which is ahead of one step once training stabilises (70.2, 67.0 and 69.3 %) at two sizes of three. No wonder, by the
+# way, that twin and "at the beginning" go together: a network with random weights has nothing to lose yet.
 #
-# And the third thing to see: the settings matter as much as the worst moment does. Mostly more than ten points lie between
-# left and right. (Twenty epochs are few. The longer the first training, the more a trained network has to give: in part 5
-# it had 25.)
+# And the third thing to see: the settings matter as much as the worst moment does. Mostly more than ten points lie
+# between left and right. (Twenty epochs are few. The longer the first training, the more a trained network has to
+# give: in part 5 it had 25.)
 #
 # Be fair to the four steps: with good settings every step has a rise and a fall of the learning rate of its own, three
-# epochs long, where the one step has twelve in one piece. And a confession. When we made this figure first, the twin drew its
-# weights as PyTorch does by default, the others as He et al. do. That alone was worth two to four points to the twin with
-# the poster's settings (smaller weights in front of a batch norm act like a larger learning rate), and we had written: "the twin
-# wins at all sizes". A comparison is never quite fair; look for what differs.
+# epochs long, where the one step has twelve in one piece. And a confession. When we made this figure first, the twin
+# drew its weights as PyTorch does by default, the others as He et al. do. That alone was worth two to four points to
+# the twin with the poster's settings (smaller weights in front of a batch norm act like a larger learning rate), and
+# we had written: "the twin wins at all sizes". A comparison is never quite fair; look for what differs.
 #
 # Is it so for a ResNet too? `resnet20`, the same sizes, three seeds again.
 
@@ -370,15 +373,16 @@ study_plots.when_to_prune(
 )
 
 # %% [markdown]
-# Waiting until the end is worse again, the more so the smaller the network becomes: by 2, 6 and 8 points with good settings, by 8, 6
-# and 15 with the poster's. One step once it stabilises is ahead of four with the poster's settings, and with good ones only at the
-# smallest size (76.2 against 74.3 %). But pruning at the very beginning in one step is ahead of both nearly everywhere, and the control is
-# about as good: 81.8, 80.0 and 77.6 % with good settings, where one step once it stabilises has 80.9, 79.1 and 76.2 %.
-# With so few epochs no later moment is ahead of being born small.
+# Waiting until the end is worse again, the more so the smaller the network becomes: by 2, 6 and 8 points with good
+# settings, by 8, 6 and 15 with the poster's. One step once it stabilises is ahead of four with the poster's settings,
+# and with good ones only at the smallest size (76.2 against 74.3 %). But pruning at the very beginning in one step is
+# ahead of both nearly everywhere, and the control is about as good: 81.8, 80.0 and 77.6 % with good settings, where
+# one step once it stabilises has 80.9, 79.1 and 76.2 %. With so few epochs no later moment is ahead of being born
+# small.
 #
-# Would you like a run of your own? Paste this into a new cell: one step down to 40 % of the channels, good settings. Choose
-# the moment and a seed, and compare with your neighbour's. (The two numbers of epochs make 10, half of the study's: about a
-# minute.)
+# Would you like a run of your own? Paste this into a new cell: one step down to 40 % of the channels, good settings.
+# Choose the moment and a seed, and compare with your neighbour's. (The two numbers of epochs make 10, half of the
+# study's: about a minute.)
 #
 # ```python
 # seed = 3
@@ -410,8 +414,8 @@ study_plots.when_to_prune(
 # make these comparisons unfair, and what you would ask for.
 #
 # ### BEGIN MARK SCHEME
-# *Rubric (2 points).* 1 point: iterative has had 100 epochs of retraining against 20: the same total is needed. 1 point:
-# the narrow network must get the epochs of the original's training and of retraining (here at least as many as all
-# stages together), with a learning-rate schedule of its own. Also accepted for either point: one run each, no seeds and
-# spread; choosing the best epoch on the test set; different learning-rate restarts.
+# *Rubric (2 points).* 1 point: iterative has had 100 epochs of retraining against 20: the same total is needed. 1
+# point: the narrow network must get the epochs of the original's training and of retraining (here at least as many as
+# all stages together), with a learning-rate schedule of its own. Also accepted for either point: one run each, no
+# seeds and spread; choosing the best epoch on the test set; different learning-rate restarts.
 # ### END MARK SCHEME

@@ -15,8 +15,8 @@
 #
 # Lab 3 ranked filters by the size of their weights, and hoped. Can we know? There is a way to find out what a filter is
 # *really* worth: take it out, and look at the loss. That costs one run over the data for every filter, far too much
-# for a large network, but for ours it is a matter of seconds. So we have a ruler, and can measure the cheap criteria with
-# it. The best known of them is one line long, and it matters where in this line the absolute value stands.
+# for a large network, but for ours it is a matter of seconds. So we have a ruler, and can measure the cheap criteria
+# with it. The best known of them is one line long, and it matters where in this line the absolute value stands.
 #
 # **Afterwards you can**
 # - measure what a filter is worth, and say why nobody does that for a large network;
@@ -128,16 +128,17 @@ plots.say_source(drawing, train_images)
 drawing
 
 # %% [markdown]
-# Many of these filters could go, *each alone*, and the loss would hardly change. For all 448 filters the course has a faster
-# oracle: what lies in front of a layer is computed once, and many ablations run as one batch. On the same images it gives
-# the same numbers.
+# Many of these filters could go, *each alone*, and the loss would hardly change. For all 448 filters the course has a
+# faster oracle: what lies in front of a layer is computed once, and many ablations run as one batch. On the same
+# images it gives the same numbers.
 
 # %% tags=["slow"]
 ruler = oracle(network, batches, groups)
 
 # %% [markdown]
-# Would you do this for VGG-16 on ImageNet? 4,224 filters, and for each of them 15.5 billion multiply-accumulates an image.
-# And after the first filters are gone, all the numbers have changed. So everybody uses something cheaper, a *criterion*.
+# Would you do this for VGG-16 on ImageNet? 4,224 filters, and for each of them 15.5 billion multiply-accumulates an
+# image. And after the first filters are gone, all the numbers have changed. So everybody uses something cheaper,
+# a *criterion*.
 #
 # ## 2. From the weights   (10 min)
 #
@@ -159,8 +160,8 @@ from solutions.criteria import minimum_weight_scores
 # ## 3. From the activations   (10 min)
 #
 # A feature map that is zero nearly everywhere has little to say. Hu et al. (2016,
-# [arXiv 1607.03250](https://arxiv.org/abs/1607.03250)) count the *average percentage of zeros* behind the ReLU, over all
-# examples and positions. A high APoZ is bad, and we want high scores for what matters, so we take
+# [arXiv 1607.03250](https://arxiv.org/abs/1607.03250)) count the *average percentage of zeros* behind the ReLU, over
+# all examples and positions. A high APoZ is bad, and we want high scores for what matters, so we take
 # $$ \Theta_{\text{APoZ}}(c) = 1 - \text{APoZ}(c) = \text{the share of activations that are not zero} . $$
 
 # %% [markdown]
@@ -184,13 +185,13 @@ from solutions.criteria import apoz_scores
 # $$ \mathcal{C}(z = 0) \approx \mathcal{C}(z) - \sum_m \frac{\partial \mathcal{C}}{\partial z_m} \, z_m
 #    \quad\Rightarrow\quad
 #    \left| \Delta \mathcal{C} \right| \approx \Big| \sum_m \frac{\partial \mathcal{C}}{\partial z_m} \, z_m \Big| ,$$
-# the sum going over the $M = H \cdot W$ positions of the map. Activation times gradient, and both come out of a single pass
-# forward and backward, for *all* filters of the network at once. The criterion divides by the number of positions, and
-# takes the mean over the $N$ examples:
+# the sum going over the $M = H \cdot W$ positions of the map. Activation times gradient, and both come out of a
+# single pass forward and backward, for *all* filters of the network at once. The criterion divides by the number of
+# positions, and takes the mean over the $N$ examples:
 # $$ \Theta_{\text{Taylor}}(c) = \frac{1}{N} \sum_n \left| \frac{1}{M} \sum_m z^{(n)}_{c,m} \,
 #    \frac{\partial \mathcal{C}^{(n)}}{\partial z^{(n)}_{c,m}} \right| . $$
-# Look where the absolute value stands: *outside* the sum over the positions of one example, whose effects on its loss may
-# cancel, and *inside* the mean over examples, where one image's gain must not hide another one's loss.
+# Look where the absolute value stands: *outside* the sum over the positions of one example, whose effects on its loss
+# may cancel, and *inside* the mean over examples, where one image's gain must not hide another one's loss.
 
 # %% [markdown]
 # **Exercise.** Write `taylor_scores`. `activation` and `gradient` have the shape `(N, C, H, W)`; row $n$ of `gradient`
@@ -223,9 +224,9 @@ scores = mean_scores(network, batches, groups, criteria)
 scores["weight"] = weight_scores(network, groups, minimum_weight_scores)
 
 # %% [markdown]
-# Three more are given, to compare with. The spread of the activations. OBD, *optimal brain damage* (1990): multiply a map by a
-# switch $g = 1$, and take the square of $\partial \mathcal{C} / \partial g$. And mutual information: what a map's
-# mean tells about the class.
+# Three more are given, to compare with. The spread of the activations. OBD, *optimal brain damage* (1990): multiply a
+# map by a switch $g = 1$, and take the square of $\partial \mathcal{C} / \partial g$. And mutual information: what a
+# map's mean tells about the class.
 
 # %% tags=["given", "slow"]
 from solutions.activation_criteria import activation_std_scores, gate_gradients, obd_scores, entropy, mutual_information
@@ -246,9 +247,9 @@ scores["mutual information"] = {
 }
 
 # %% [markdown]
-# A criterion has the right *order* or it has not; its units do not matter. So we compare ranks: Spearman's correlation is 1
-# where both put the filters in the same order, and 0 where they have nothing to do with each other. Each point
-# is a filter, each colour a layer.
+# A criterion has the right *order* or it has not; its units do not matter. So we compare ranks: Spearman's
+# correlation is 1 where both put the filters in the same order, and 0 where they have nothing to do with each other.
+# Each point is a filter, each colour a layer.
 
 # %% tags=["slow"]
 shown = {name: scores[name] for name in ("weight", "APoZ", "Taylor")}
@@ -257,10 +258,10 @@ study_plots.rank_scatter(shown, ruler, images=train_images)
 # %% [markdown]
 # ## 6. Between layers   (15 min)
 #
-# Inside a layer Taylor does well. But we want to remove the filters that matter least *in the whole network*, and so the
-# numbers of different layers have to be comparable. The division by $M$ alone makes them differ by far: a map of 32 × 32
-# positions and one of 2 × 2 (behind the last pooling) are not on one scale. The paper's answer is simple: divide each layer's scores by their
-# l2 norm,
+# Inside a layer Taylor does well. But we want to remove the filters that matter least *in the whole network*, and so
+# the numbers of different layers have to be comparable. The division by $M$ alone makes them differ by far: a map of
+# 32 × 32 positions and one of 2 × 2 (behind the last pooling) are not on one scale. The paper's answer is simple:
+# divide each layer's scores by their l2 norm,
 # $$ \hat\Theta_{l,c} = \frac{\Theta_{l,c}}{\sqrt{\sum_j \Theta_{l,j}^2}} . $$
 
 # %% [markdown]
@@ -295,43 +296,46 @@ for name, by_layer in scores.items():
 tables.Table(("rank correlation with the oracle", "per layer (mean)", "all layers", "all layers, normalised"), rows)
 
 # %% [markdown]
-# The paper has the same table for VGG-16 on Birds-200. Here is ours beside its numbers: all criteria of the course, three
-# networks with three seeds, 512 images each; mean (lowest … highest). Which of the paper's numbers do you find again, and
-# which not?
+# The paper has the same table for VGG-16 on Birds-200. Here is ours beside its numbers: all criteria of the course,
+# three networks with three seeds, 512 images each; mean (lowest … highest). Which of the paper's numbers do you find
+# again, and which not?
 
 # %% tags=["slow"]
 study = study_plots.recorded_study("criteria")
 study_plots.criteria_table(study)
 
 # %% [markdown]
-# What agrees: **Taylor is best inside the layers**, says nothing over all of them, and is as good as before once they are
-# normalised. OBD is good over all layers as it is (0.81 here, 0.65 there). The spread of the activations says more than
-# their mean, and both say less than Taylor. What does not agree: **the weights** are much better here, 0.67 against 0.27
-# inside the layers. That may be a matter of how the network came to be: ours were trained on these images from the start,
-# the paper's VGG-16 was fine-tuned, and for an AlexNet that was trained on ImageNet from the start the paper has
+# What agrees: **Taylor is best inside the layers**, says nothing over all of them, and is as good as before once they
+# are normalised. OBD is good over all layers as it is (0.81 here, 0.65 there). The spread of the activations says
+# more than their mean, and both say less than Taylor. What does not agree: **the weights** are much better here, 0.67
+# against 0.27 inside the layers. That may be a matter of how the network came to be: ours were trained on these
+# images from the start, the paper's VGG-16 was fine-tuned, and for an AlexNet that was trained on ImageNet from the
+# start the paper has
 # 0.57, too. OBD is as good as Taylor inside our layers (0.59 there), and APoZ and mutual information say less here.
 #
-# And a larger network? Here is VGG-16 (4224 filters), trained for 25 epochs on CIFAR-10's ten classes (45 000 images of the
-# JPEG copy; 88.7 % on the test images), three seeds again:
+# And a larger network? Here is VGG-16 (4224 filters), trained for 25 epochs on CIFAR-10's ten classes (45 000 images
+# of the JPEG copy; 88.7 % on the test images), three seeds again:
 
 # %% tags=["slow"]
 study_plots.criteria_table(study_plots.recorded_study("criteria_vgg16"))
 
 # %% [markdown]
-# Nearer to the paper in one respect: the weights have only 0.39 inside the layers. Nothing was fine-tuned here, so that fine-tuning
-# cannot be the whole reason; the size of the network has a part in it. As in the paper Taylor (0.55) is ahead of OBD
-# (0.52), and both are ahead of everything that looks at weights or activations alone. The activations, which the paper has at
+# Nearer to the paper in one respect: the weights have only 0.39 inside the layers. Nothing was fine-tuned here, so
+# that fine-tuning cannot be the whole reason; the size of the network has a part in it. As in the paper Taylor (0.55)
+# is ahead of OBD (0.52), and both are ahead of everything that looks at weights or activations alone. The
+# activations, which the paper has at
 # 0.56, say little here, and over all layers they point the wrong way. The winner is a criterion that the paper did not
 # have yet, the *gate* Taylor of 2019: 0.64 inside the layers, and without any normalisation 0.80 over all of them.
 #
-# Mind the last line of both tables. *Random* scores reach 0.19 and 0.17 where all layers are normalised! Dividing by the norm makes the scores
-# of layers with few filters larger, the early layers, and these do matter more. So that is what one gets for nothing there.
+# Mind the last line of both tables. *Random* scores reach 0.19 and 0.17 where all layers are normalised! Dividing by
+# the norm makes the scores of layers with few filters larger, the early layers, and these do matter more. So that is
+# what one gets for nothing there.
 #
 # ## 7. One absolute value, three places   (10 min)
 #
-# Taylor is one line, and public codes have it in three versions: with the absolute value inside (taken at every position),
-# in the middle (yours, and the paper's), or outside (after the mean over examples). They look alike, and nobody notices,
-# since each of them prunes *something*. The oracle notices:
+# Taylor is one line, and public codes have it in three versions: with the absolute value inside (taken at every
+# position), in the middle (yours, and the paper's), or outside (after the mean over examples). They look alike, and
+# nobody notices, since each of them prunes *something*. The oracle notices:
 
 # %% tags=["slow"]
 variants = {
@@ -353,8 +357,8 @@ tables.Table(
 )
 
 # %% [markdown]
-# Strange: the oracle is the change of the *mean* loss, and the version outside is the one that estimates just that, to first
-# order. Is it the best, then? In the last layer it is, on the whole it is the worst. Question 1 asks why.
+# Strange: the oracle is the change of the *mean* loss, and the version outside is the one that estimates just that,
+# to first order. Is it the best, then? In the last layer it is, on the whole it is the worst. Question 1 asks why.
 #
 # ## 8. Pruning by Taylor, and the network you hand in   (20 min)
 #
@@ -406,19 +410,19 @@ tables.comparison(
 )
 
 # %% [markdown]
-# And which criterion is best to *prune* with? Table and ruler judge one filter at a time. Here are the paper's curves again:
-# twelve steps down to 15 % of the filters, only 30 minibatches of retraining after each, scores measured anew before
-# every step, and the oracle itself among them. Three seeds; bands from the worst to the best. (Half an hour for a seed, so
-# we did it for you: `python -m studies.criteria`.)
+# And which criterion is best to *prune* with? Table and ruler judge one filter at a time. Here are the paper's curves
+# again: twelve steps down to 15 % of the filters, only 30 minibatches of retraining after each, scores measured anew
+# before every step, and the oracle itself among them. Three seeds; bands from the worst to the best. (Half an hour
+# for a seed, so we did it for you: `python -m studies.criteria`.)
 
 # %% tags=["slow"]
 study_plots.criteria_curves(study)
 
 # %% [markdown]
-# As in the paper, every criterion is ahead of random until only a few filters are left. But there is no winner: with 36 % of
-# the filters Taylor has 80.6 %, OBD 80.5, the smallest weights 80.2 and the activations 80.1 %, within each other's
-# bands. And **the oracle is not the best**, with 77.9 %, nor is it at the end. Question 2 asks how that can be. (On the right
-# random does better than on the left: for the same number of filters it leaves fewer MACs.)
+# As in the paper, every criterion is ahead of random until only a few filters are left. But there is no winner: with
+# 36 % of the filters Taylor has 80.6 %, OBD 80.5, the smallest weights 80.2 and the activations 80.1 %, within each
+# other's bands. And **the oracle is not the best**, with 77.9 %, nor is it at the end. Question 2 asks how that can
+# be. (On the right random does better than on the left: for the same number of filters it leaves fewer MACs.)
 #
 # **The network you hand in.** This check shows the very numbers and points that grading will give.
 
@@ -429,30 +433,30 @@ check("lab5_pruned_onnx")
 # ## 9. Questions   (15 min)
 
 # %% [markdown] tags=["question"] points=2 name="question_first_order"
-# **Question 1.** At the end of training the gradient of the mean loss with respect to the *weights* is close to zero. What
-# does that mean for the version of Taylor with the absolute value outside, and why is the one in the middle not close to
-# zero for all filters? And for which filters do you expect a first-order approximation to be poor at all?
+# **Question 1.** At the end of training the gradient of the mean loss with respect to the *weights* is close to zero.
+# What does that mean for the version of Taylor with the absolute value outside, and why is the one in the middle not
+# close to zero for all filters? And for which filters do you expect a first-order approximation to be poor at all?
 #
 # ### BEGIN MARK SCHEME
-# *Rubric (2 points).* 1 point: the mean over the examples vanishes with the gradient (exactly: summed over positions and
-# examples, z · dC/dz of a channel equals W · dC/dW summed over the weights that read it, so "outside" is zero at a
-# stationary point, and what is left is small); each example's own gradient does not vanish, and "in the middle" takes the
-# absolute value of each before the mean (it measures their spread). Who argues from the table that "outside" is the best
-# in the last layer, since so little lies behind it that the first order is nearly all, has this point too. 1 point, one
-# of: zeroing a map is a large step where much depends on it (early layers, few filters left, large activations), and
-# higher orders count; examples of which the network is sure have hardly any gradient, yet an ablation can tip them;
-# effects of several filters at once are not the sum of their effects.
+# *Rubric (2 points).* 1 point: the mean over the examples vanishes with the gradient (exactly: summed over positions
+# and examples, z · dC/dz of a channel equals W · dC/dW summed over the weights that read it, so "outside" is zero at a
+# stationary point, and what is left is small); each example's own gradient does not vanish, and "in the middle" takes
+# the absolute value of each before the mean (it measures their spread). Who argues from the table that "outside" is
+# the best in the last layer, since so little lies behind it that the first order is nearly all, has this point too. 1
+# point, one of: zeroing a map is a large step where much depends on it (early layers, few filters left, large
+# activations), and higher orders count; examples of which the network is sure have hardly any gradient, yet an
+# ablation can tip them; effects of several filters at once are not the sum of their effects.
 # ### END MARK SCHEME
 
 # %% [markdown] tags=["question"] points=2 name="question_ruler"
-# **Question 2.** The oracle ablates *one* filter at a time, and without retraining. Somebody removes the 200 filters with
-# the lowest oracle scores at once and is disappointed. Give two reasons why even a perfect agreement with the oracle does
-# not promise a good pruned network, and say what the loop in part 8 does about each.
+# **Question 2.** The oracle ablates *one* filter at a time, and without retraining. Somebody removes the 200 filters
+# with the lowest oracle scores at once and is disappointed. Give two reasons why even a perfect agreement with the
+# oracle does not promise a good pruned network, and say what the loop in part 8 does about each.
 #
 # ### BEGIN MARK SCHEME
-# *Rubric (2 points).* 1 point for each reason with its answer, two of: filters can stand in for each other, each alone is
-# dispensable and together they are not (the loop removes some, then scores anew); retraining can repair much, so that the
-# loss before it says little about the accuracy after it (the loop trains in between); the scores hold for the images they
-# were measured on, a few batches of training images (the loop shows the accuracy on validation images after each step,
-# where overfitting to these batches would be seen).
+# *Rubric (2 points).* 1 point for each reason with its answer, two of: filters can stand in for each other, each
+# alone is dispensable and together they are not (the loop removes some, then scores anew); retraining can repair
+# much, so that the loss before it says little about the accuracy after it (the loop trains in between); the scores
+# hold for the images they were measured on, a few batches of training images (the loop shows the accuracy on
+# validation images after each step, where overfitting to these batches would be seen).
 # ### END MARK SCHEME

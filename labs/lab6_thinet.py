@@ -13,7 +13,8 @@
 # %% [markdown]
 # # Lab 6: ask the next layer. ThiNet
 #
-# All criteria so far look at a filter and what it makes. But who is to say whether a feature map matters? The layer that
+# All criteria so far look at a filter and what it makes. But who is to say whether a feature map matters? The layer
+# that
 # *reads* it. ThiNet removes the channels that the next layer misses least, and then rescales the rest, so that the next
 # layer notices as little as possible. Does that give a better network? You will measure it, and the answer
 # is more interesting than yes.
@@ -40,7 +41,6 @@
 # and what is probably the matter when something is not. You can run it as often as you like.
 
 # %%
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -59,8 +59,8 @@ from course_utils.training import evaluate, train
 from minicifar import Loader, MiniCIFAR
 
 # %% [markdown]
-# From the course you get the groups of channels that belong together (lab 7), the surgery for any network, the L1 ranking
-# of lab 3, and a function that looks over the next layer's shoulder.
+# From the course you get the groups of channels that belong together (lab 7), the surgery for any network, the L1
+# ranking of lab 3, and a function that looks over the next layer's shoulder.
 
 # %%
 from solutions.graph.groups import Group
@@ -68,6 +68,7 @@ from solutions.iterative import l1_ranking, plan_step
 from solutions.next_layer import next_layer, sampled_patches
 from solutions.plans import groups_left, kept_without
 from solutions.prunable import prunable_groups
+from solutions.rounding import channels_removed
 from solutions.surgery import prune
 
 # %%
@@ -88,8 +89,9 @@ for group in groups:
 # The filter looks at a patch of $k_H \times k_W$ pixels of every channel, and the number is a sum,
 # $$ y = \sum_{c} x_c , \qquad x_c = \sum_{i,j} W_{f,c,i,j} \; \text{patch}_{c,i,j} . $$
 # So every channel has a share of its own in it. Luo et al. (2017, [arXiv 1707.06342](https://arxiv.org/abs/1707.06342))
-# collect many such *samples*, at random places and with random filters: 10 images of each of ImageNet's 1000 classes, and
-# 10 places in each image. We have four classes only, so we take more images of each, and more places: 10,000 samples.
+# collect many such *samples*, at random places and with random filters: 10 images of each of ImageNet's 1000 classes,
+# and 10 places in each image. We have four classes only, so we take more images of each, and more places: 10,000
+# samples.
 
 # %%
 images, _ = next(iter(Loader(train_images, batch_size=400, shuffle=True, seed=1)))
@@ -121,8 +123,8 @@ print(f"first sample: {contributions[0].sum():.4f} is the sum of", contributions
 # sum smallest *together with those that are gone already*. That is more than a ranking: two channels that
 # cancel each other are a good pair to remove, although each of them alone would be missed.
 #
-# How to do it fast: with the matrix $G = X^\top X$ of all products of two channels ($C \times C$, computed once), adding
-# channel $c$ to $T$ changes the sum by $G_{cc} + 2 \sum_{t \in T} G_{ct}$.
+# How to do it fast: with the matrix $G = X^\top X$ of all products of two channels ($C \times C$, computed once),
+# adding channel $c$ to $T$ changes the sum by $G_{cc} + 2 \sum_{t \in T} G_{ct}$.
 
 # %% [markdown]
 # **Exercise.** Write `channels_to_remove`. It returns a list, in the order in which the channels go.
@@ -132,8 +134,8 @@ print(f"first sample: {contributions[0].sum():.4f} is the sum of", contributions
 # and take the smallest. (For 128 channels you will wait.)
 # </details>
 # <details><summary>Hint 2: fast</summary>
-# Keep a vector <code>cost</code> with one number for each channel: what the sum grows by if it goes next. At first it is the
-# diagonal of G. When channel t has gone, <code>cost += 2 * G[:, t]</code>.
+# Keep a vector <code>cost</code> with one number for each channel: what the sum grows by if it goes next. At first it
+# is the diagonal of G. When channel t has gone, <code>cost += 2 * G[:, t]</code>.
 # </details>
 # <details><summary>Hint 3: not the same one twice</summary>
 # Set the cost of channels that are gone to <code>torch.inf</code> before you ask for <code>argmin()</code>.
@@ -143,8 +145,8 @@ print(f"first sample: {contributions[0].sum():.4f} is the sum of", contributions
 from solutions.thinet import channels_to_remove
 
 # %% [markdown]
-# How much of the samples is lost as channels go, in three orders: ThiNet's, that of the L1 norms, and one by one from the
-# front.
+# How much of the samples is lost as channels go, in three orders: ThiNet's, that of the L1 norms, and one by one from
+# the front.
 
 
 # %%
@@ -176,13 +178,13 @@ drawing
 # %% [markdown]
 # ## 3. Make up for it   (20 min)
 #
-# What stays can be turned up or down: a factor $w_c$ for every kept channel, chosen so that the samples come out as close
-# as they can,
+# What stays can be turned up or down: a factor $w_c$ for every kept channel, chosen so that the samples come out as
+# close as they can,
 # $$ \min_w \; \big\lVert y - X_S \, w \big\rVert^2 , $$
-# where $X_S$ has the columns of the kept channels and $y$ is the sum over *all* channels. That is a least-squares problem.
-# The textbook solves it by the normal equations, $w = (X_S^\top X_S)^{-1} X_S^\top y$. They break as
-# soon as a channel is zero on all samples (a dead ReLU), which makes the matrix singular, or where there are fewer samples
-# than channels.
+# where $X_S$ has the columns of the kept channels and $y$ is the sum over *all* channels. That is a least-squares
+# problem. The textbook solves it by the normal equations, $w = (X_S^\top X_S)^{-1} X_S^\top y$. They break as
+# soon as a channel is zero on all samples (a dead ReLU), which makes the matrix singular, or where there are fewer
+# samples than channels.
 # `torch.linalg.lstsq(A, b, driver="gelsd")` takes such matrices too. (This driver exists on the CPU only.)
 
 # %% [markdown]
@@ -192,8 +194,8 @@ drawing
 # With a matrix on the right, <code>target[:, None]</code>, the <code>.solution</code> is a column; you want a vector.
 # </details>
 # <details><summary>Hint 2: a dead channel</summary>
-# Any factor fits a channel that is always zero, and the smallest solution says 0: then it stays dead for images on which it
-# would speak. Nicer: solve for the <em>change</em>, w = 1 + d, with the target y − X·1. Either is accepted.
+# Any factor fits a channel that is always zero, and the smallest solution says 0: then it stays dead for images on
+# which it would speak. Nicer: solve for the <em>change</em>, w = 1 + d, with the target y − X·1. Either is accepted.
 # </details>
 
 # %% tags=["exercise"]
@@ -219,9 +221,9 @@ drawing
 # %% [markdown]
 # ## 4. Where do the factors go?   (15 min)
 #
-# Scaling a feature map by $w_c$ is the same as scaling what the next layer reads of it: its *input slice* `weight[:, c]`.
-# So the factors cost nothing, they disappear in the weights. Behind a `flatten` (lab 3!) a channel owns $H \cdot W$
-# neighbouring columns of the linear layer. The bias is no input, and stays.
+# Scaling a feature map by $w_c$ is the same as scaling what the next layer reads of it: its *input slice* `weight[:,
+# c]`. So the factors cost nothing, they disappear in the weights. Behind a `flatten` (lab 3!) a channel owns $H \cdot
+# W$ neighbouring columns of the linear layer. The bias is no input, and stays.
 
 # %% [markdown]
 # **Exercise.** Write `rescale_inputs`. It changes the layer *in place*.
@@ -289,8 +291,8 @@ for name, candidate in half.items():
 tables.Table(("half of the channels", "before retraining", "after 3 epochs"), rows)
 
 # %% [markdown]
-# One layer alone: there ThiNet's choice is the better one nearly everywhere, on images that it has not seen (in five of six
-# layers, by 2 to 9 points, when this was measured). All six together it is not: each layer now reads what five
+# One layer alone: there ThiNet's choice is the better one nearly everywhere, on images that it has not seen (in five
+# of six layers, by 2 to 9 points, when this was measured). All six together it is not: each layer now reads what five
 # prunings before it have left, the errors add up, and a small error of the *samples* promises nothing about
 # the whole network.
 #
@@ -309,10 +311,10 @@ for one in prunable_groups(resnet20(classes=4), torch.zeros(2, 3, 32, 32))[:5]:
 # %% [markdown]
 # ## 6. The network you hand in   (20 min)
 #
-# The cell below trains for less than a minute, and saves the network (for you) and an ONNX file (for grading). **Hand in
-# both files together with this notebook.** Cells like this one are not run again when your work is graded: the file is
-# measured instead. You may change everything in it, as long as the network keeps at most 30 % of the parameters. (While
-# you make choices, look at the *validation* images.)
+# The cell below trains for less than a minute, and saves the network (for you) and an ONNX file (for grading). **Hand
+# in both files together with this notebook.** Cells like this one are not run again when your work is graded: the
+# file is measured instead. You may change everything in it, as long as the network keeps at most 30 % of the
+# parameters. (While you make choices, look at the *validation* images.)
 
 # %% tags=["train"]
 pruned, _ = thinet(network, groups, images, keep_ratio=0.5, locations=25)
@@ -345,27 +347,27 @@ check("lab6_pruned_onnx")
 # ## 7. Questions   (15 min)
 
 # %% [markdown] tags=["question"] points=2 name="question_greedy"
-# **Question 1.** Give a small example (three channels, a few samples) in which ThiNet's greedy choice of two channels differs
-# from the two with the smallest sums of squares. What does the greedy method see that a ranking cannot? And
+# **Question 1.** Give a small example (three channels, a few samples) in which ThiNet's greedy choice of two channels
+# differs from the two with the smallest sums of squares. What does the greedy method see that a ranking cannot? And
 # why is it still not the best pair in every case?
 #
 # ### BEGIN MARK SCHEME
-# *Rubric (2 points).* 1 point: an example in which two channels nearly cancel and a third one lies between them in size,
-# e.g. the samples (1, 1.05, −1.1) and (1, −1.05, −1.1): the sums of squares are 2, 2.2 and 2.4, a ranking takes the first
-# two; greedy takes the first, and then the third (together 0.02). A ranking looks at each channel alone, greedy at the sum
-# with those that are gone. 1 point: greedy cannot take the
+# *Rubric (2 points).* 1 point: an example in which two channels nearly cancel and a third one lies between them in
+# size, e.g. the samples (1, 1.05, −1.1) and (1, −1.05, −1.1): the sums of squares are 2, 2.2 and 2.4, a ranking takes
+# the first two; greedy takes the first, and then the third (together 0.02). A ranking looks at each channel alone,
+# greedy at the sum with those that are gone. 1 point: greedy cannot take the
 # first choice back: a pair that cancels perfectly, but of which neither is the smallest alone, is missed.
 # ### END MARK SCHEME
 
 # %% [markdown] tags=["question"] points=2 name="question_target"
-# **Question 2.** The samples of layer 4 come from a network whose layers 1 to 3 have been pruned already. Somebody proposes to
-# take the target $y$ from the *original* network instead, and the contributions from the pruned one. What is
-# better about that, and what must be watched?
+# **Question 2.** The samples of layer 4 come from a network whose layers 1 to 3 have been pruned already. Somebody
+# proposes to take the target $y$ from the *original* network instead, and the contributions from the pruned one. What
+# is better about that, and what must be watched?
 #
 # ### BEGIN MARK SCHEME
-# *Rubric (2 points).* 1 point: errors of the first layers add up; with the original's y the least squares repair what the
-# earlier steps have broken too (as in He et al. 2017), instead of reproducing the broken output. 1 point: y is then
-# no longer the sum of the contributions: the error does not start at 0, the removed set alone does not say it (the target
-# enters the choice as well), the original has to be run too, at the same images, locations and filters. Also accepted:
-# with retraining in between the original's y loses its meaning.
+# *Rubric (2 points).* 1 point: errors of the first layers add up; with the original's y the least squares repair what
+# the earlier steps have broken too (as in He et al. 2017), instead of reproducing the broken output. 1 point: y is then
+# no longer the sum of the contributions: the error does not start at 0, the removed set alone does not say it (the
+# target enters the choice as well), the original has to be run too, at the same images, locations and filters. Also
+# accepted: with retraining in between the original's y loses its meaning.
 # ### END MARK SCHEME

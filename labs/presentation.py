@@ -14,12 +14,13 @@
 # # Your presentation
 #
 # Five minutes, eight slides; leave out what you do not need. Pictures and tables come from the files that the challenge
-# notebook made; change the words. A cell's slide type (the gears on the right) says where a slide begins; this cell is skipped. Then, in a terminal,
+# notebook made; change the words. A cell's slide type (the gears on the right) says where a slide begins; this cell
+# is skipped. Then, in a terminal,
 # ```
 # python -m course_utils.pictures.slides presentation.ipynb
 # ```
-# runs everything and writes `presentation.slides.html`, which needs no network. Move with the arrow keys, f: full screen,
-# Ctrl-P: a PDF.
+# runs everything and writes `presentation.slides.html`, which needs no network. Move with the arrow keys, f: full
+# screen, Ctrl-P: a PDF.
 
 # %% slideshow={"slide_type": "skip"}
 from IPython.display import Markdown

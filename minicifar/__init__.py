@@ -19,6 +19,7 @@ from minicifar.errors import (
     OutOfRange,
 )
 from minicifar.loader import MEAN, STD, Loader
+from minicifar.protocols import Batches, BatchLoader, LabelledImages
 from minicifar.sources import Source
 
 __all__ = [
@@ -26,12 +27,15 @@ __all__ = [
     "CIFAR100",
     "MEAN",
     "STD",
+    "BatchLoader",
+    "Batches",
     "ChecksumWrong",
     "ClassMissing",
     "CutShort",
     "DiskFull",
     "ImageSet",
     "ImagesNotFound",
+    "LabelledImages",
     "Loader",
     "MiniCIFAR",
     "MiniCIFARError",

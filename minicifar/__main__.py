@@ -20,6 +20,8 @@ app = typer.Typer(
 
 
 class Name(StrEnum):
+    """The data sets by name."""
+
     minicifar = "minicifar"
     cifar10 = "cifar10"
     cifar100 = "cifar100"
@@ -79,9 +81,9 @@ def draw_preview(images: ImageSet, path: Path, per_row: int = 12) -> None:
     classes = images.classes[:20]
     rows = []
     for label in range(len(classes)):
-        found = images.images[images.labels == label][:per_row]
+        first = images.images[images.labels == label][:per_row]
         tiles = np.full((per_row, 34, 34, 3), 255, np.uint8)
-        tiles[: len(found), 1:33, 1:33] = found.permute(0, 2, 3, 1).numpy()
+        tiles[: len(first), 1:33, 1:33] = first.permute(0, 2, 3, 1).numpy()
         rows.append(np.concatenate(tiles, axis=1))
     picture = np.concatenate(rows)
     figure = Figure(figsize=(1.6 + 0.55 * per_row, 0.9 + 0.55 * len(classes)), layout="constrained")
@@ -100,6 +102,7 @@ def draw_preview(images: ImageSet, path: Path, per_row: int = 12) -> None:
 
 
 def main() -> None:
+    """Run a command; errors about the images end it with their message, not with a traceback."""
     warnings.formatwarning = lambda message, *_, **__: f"{message}\n"
     try:
         app()

@@ -7,15 +7,14 @@ none, and two processes that build the same entry at once do no harm: the later 
 import errno
 import json
 import os
-import tempfile
 import warnings
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
 from minicifar.errors import DiskFull
+from minicifar.files import atomic
 
 
 def cache_folder() -> Path:
@@ -42,9 +41,10 @@ def store_entry(key: str, array: np.ndarray, notes: dict[str, Any]) -> None:
     path = cache_folder() / f"{key}.npy"
     text = json.dumps(notes | {"shape": list(array.shape)}, indent=1)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _write_atomically(path, lambda file: np.save(file, array, allow_pickle=False))
-        _write_atomically(path.with_suffix(".json"), lambda file: file.write(text.encode()))
+        with atomic(path) as temporary, temporary.open("wb") as file:
+            np.save(file, array, allow_pickle=False)
+        with atomic(path.with_suffix(".json")) as temporary:
+            temporary.write_text(text, "utf-8")
     except OSError as error:
         raise_if_disk_full(error, path.parent)
         warnings.warn(f"The decoded images are not kept for the next time: {error}.", stacklevel=2)
@@ -57,17 +57,3 @@ def raise_if_disk_full(error: Exception, folder: Path) -> None:
             f"The disk is full: {folder} has no room for the images, which take about 200 MB (400 MB while they are "
             "downloaded). Make room there, or set XDG_CACHE_HOME to a folder on another disk."
         ) from error
-
-
-def _write_atomically(path: Path, write: Callable[[BinaryIO], Any]) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise

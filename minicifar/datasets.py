@@ -10,37 +10,13 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from minicifar.choices import MiniChoice, full_positions, image_indices
 from minicifar.class_names import CLASS_NAMES
 from minicifar.errors import OutOfRange
 from minicifar.sources import Source, find_images
 
-VALIDATION_PER_CLASS = 200
 
-
-def mini_positions(n: int, R: int, split: str, seed: int = 42) -> np.ndarray:
-    """Positions within a class of n training images, the same in every class.
-
-    "train": the n // R that `RandomState(seed).choice(n, n // R, replace=False)` gives; "val": the next 200 of the
-    permutation whose prefix they are. So no image is in both.
-    """
-    if not 2 <= R <= n:
-        raise OutOfRange(f"R={R} does not fit: the source has {n} training images a class, so choose R from 2 to {n}.")
-    order = np.random.RandomState(seed).permutation(n)
-    return order[: n // R] if split == "train" else order[n // R :][:VALIDATION_PER_CLASS]
-
-
-def full_positions(n: int, split: str, seed: int = 42) -> np.ndarray:
-    """Positions within a class of n training images, the same in every class, ascending.
-
-    "val": the last tenth of `RandomState(seed).permutation(n)`, which MiniCIFAR's training images never touch;
-    "train": all others; "trainval": all.
-    """
-    order = np.random.RandomState(seed).permutation(n)
-    border = n - n // 10
-    return np.sort({"train": order[:border], "val": order[border:], "trainval": order}[split])
-
-
-class ImageSet(Dataset):
+class ImageSet(Dataset[tuple[Any, Any]]):
     """Images in memory, in the manner of a torchvision data set.
 
     images: uint8 (N, 3, 32, 32). labels: int64 (N,). classes: their names. class_to_idx: name → label.
@@ -93,12 +69,15 @@ class MiniCIFAR(ImageSet):
 
     split: "train" (5000 // R images a class), "val" (the next 200) or "test" (all test images of the classes).
     root: a folder or archive to read from; otherwise MINICIFAR_ROOT, the cache, a download (see `sources`).
-    synthetic: True for images drawn from a seed, whose classes have names of their own. seed: of the choice of images. dataset: "cifar10" or "cifar100".
+    synthetic: True for images drawn from a seed, whose classes have names of their own. seed: of the choice of images.
+    dataset: "cifar10" or "cifar100".
+
+    Of JPEG files only the images of the three splits are decoded (see `formats`).
 
     Raises OutOfRange for `n_classes` or `R`, ImagesNotFound, CutShort, ChecksumWrong, ClassMissing, DiskFull.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         split: str = "train",
         n_classes: int = 4,
@@ -116,16 +95,11 @@ class MiniCIFAR(ImageSet):
         names = CLASS_NAMES[dataset]
         if not 1 <= n_classes <= len(names):
             raise OutOfRange(f"n_classes={n_classes} does not fit: choose from 1 to {len(names)}.")
-        found = find_images(dataset, root, synthetic, download)
-        positions = mini_positions(found.per_class["train"], R, split, seed)
-        if split == "test":
-            images = found.split("test")[:n_classes].copy()
-        else:
-            images = found.split("train")[:n_classes, positions]
-        fingerprint = f"{found.source.fingerprint}/{n_classes} classes/R={R}" + (f"/seed={seed}" if seed != 42 else "")
-        super().__init__(
-            split, images, found.classes[:n_classes], found.source, fingerprint, transform, target_transform
-        )
+        choice = MiniChoice(len(names), n_classes, R, seed)
+        held = find_images(dataset, root, synthetic, download, choice)
+        images = held.at(choice.indices(held.per_class, split))
+        fingerprint = f"{held.source.fingerprint}/{n_classes} classes/R={R}" + (f"/seed={seed}" if seed != 42 else "")
+        super().__init__(split, images, held.classes[:n_classes], held.source, fingerprint, transform, target_transform)
 
 
 class CIFAR10(ImageSet):
@@ -147,13 +121,13 @@ class CIFAR10(ImageSet):
         target_transform: Callable[[Any], Any] | None = None,
     ):
         _check_choice("split", split, ("train", "val", "trainval", "test"))
-        found = find_images(self.dataset, root, synthetic, download)
-        if split == "test":
-            images = found.split("test").copy()
-        else:
-            images = found.split("train")[:, full_positions(found.per_class["train"], split)]
-        fingerprint = f"{found.source.fingerprint}/{len(found.classes)} classes"
-        super().__init__(split, images, list(found.classes), found.source, fingerprint, transform, target_transform)
+        held = find_images(self.dataset, root, synthetic, download)
+        half, classes = "test" if split == "test" else "train", len(held.classes)
+        n = held.per_class[half]
+        positions = np.arange(n) if split == "test" else full_positions(n, split)
+        images = held.at(image_indices(held.per_class, classes, half, classes, positions))
+        fingerprint = f"{held.source.fingerprint}/{classes} classes"
+        super().__init__(split, images, list(held.classes), held.source, fingerprint, transform, target_transform)
 
 
 class CIFAR100(CIFAR10):

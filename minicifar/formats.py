@@ -2,7 +2,7 @@
 
 Official batches (a folder or a tar archive of Python pickles, read only after their md5 was checked) and class
 folders `train/<class>/*.png`, `test/<class>/*.jpg` (a folder or a tar archive). Archives are read in memory:
-nothing is ever unpacked to the disk.
+nothing is ever unpacked to the disk. Of JPEG files only the images that are needed are decoded.
 """
 
 import gzip
@@ -20,6 +20,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from minicifar.choices import Choose
 from minicifar.class_names import CLASS_NAMES, TITLES
 from minicifar.errors import ChecksumWrong, ClassMissing, CutShort, MiniCIFARError
 
@@ -32,12 +33,14 @@ Files = dict[str, Callable[[], bytes]]  # path below the data set's folder → a
 
 
 class Decoded(NamedTuple):
-    """All images of a data set.
+    """The images of a data set that were decoded.
 
     images: uint8 (N, 3, 32, 32), the training images and then the test images, each ordered by class and within
-    a class by position. per_class: the number of images in each class, for "train" and "test".
+    a class by position. chosen: the indices that they have among all images of the source; None: they are all.
+    per_class: the number of images in each class of the source, for "train" and "test".
     kind: "official" or "folders". lossy: True when any of them was a JPEG file.
-    digest: of the content in order (of the pixels; of the file for JPEG, which decoders read slightly differently).
+    digest: of the whole source's content in order (of the pixels; of the file for JPEG, which decoders read slightly
+    differently), whichever images were decoded.
     """
 
     images: np.ndarray
@@ -45,16 +48,20 @@ class Decoded(NamedTuple):
     kind: str
     lossy: bool
     digest: str
+    chosen: np.ndarray | None = None
 
 
-def read_folder(folder: Path, dataset: str) -> Decoded | None:
-    """The images of `dataset` in `folder` (official batches or class folders), or None when it has none."""
+def read_folder(folder: Path, dataset: str, choose: Choose | None = None) -> Decoded | None:
+    """The images of `dataset` in `folder` (official batches or class folders), or None when it has none.
+
+    `choose` says which are needed; of JPEG files no others are decoded.
+    """
     if folder.name == OFFICIAL_FOLDERS[dataset]:
         return _decode_official({path.name: path.read_bytes for path in folder.iterdir()}, dataset, folder.name)
     files: Files = {}
     for path in class_folder_files(folder, dataset):
         files[path.relative_to(folder).as_posix()] = path.read_bytes
-    return _decode_class_folders(files, dataset, folder.name) if files else None
+    return _decode_class_folders(files, dataset, folder.name, choose) if files else None
 
 
 def class_folder_files(folder: Path, dataset: str) -> list[Path]:
@@ -69,16 +76,15 @@ def class_folder_files(folder: Path, dataset: str) -> list[Path]:
     ]
 
 
-def read_archive(path: Path, dataset: str) -> Decoded | None:
+def read_archive(path: Path, dataset: str, choose: Choose | None = None) -> Decoded | None:
     """The images of `dataset` in a tar archive, plain or compressed, or None when it has none.
 
-    Raises CutShort when the archive ends early.
+    `choose` says which are needed; of JPEG files no others are decoded. Raises CutShort when the archive ends early.
     """
     official: Files = {}
     folders: dict[str, Files] = defaultdict(dict)
     try:
-        for name, content in _members(path, dataset):
-            parts = PurePosixPath(name).parts
+        for parts, content in _members(path, dataset):
             if parts[-2] == OFFICIAL_FOLDERS[dataset]:
                 official[parts[-1]] = content
             else:
@@ -91,16 +97,17 @@ def read_archive(path: Path, dataset: str) -> Decoded | None:
     if official:
         return _decode_official(official, dataset, path.name)
     if folders:
-        return _decode_class_folders(folders[min(folders)], dataset, path.name)
+        return _decode_class_folders(folders[min(folders)], dataset, path.name, choose)
     return None
 
 
 def is_archive(path: Path) -> bool:
+    """Is this a tar archive, going by its name?"""
     return path.name.endswith((".tar", ".tgz", ".tar.gz")) and path.is_file()
 
 
-def _members(path: Path, dataset: str) -> Iterator[tuple[str, Callable[[], bytes]]]:
-    """Name and content of those members of an archive that can belong to `dataset`."""
+def _members(path: Path, dataset: str) -> Iterator[tuple[tuple[str, ...], Callable[[], bytes]]]:
+    """The parts of the name, and the content, of those members of an archive that can belong to `dataset`."""
     classes = set(CLASS_NAMES[dataset])
     with tarfile.open(path, "r|*") as archive:
         for member in archive:
@@ -110,7 +117,7 @@ def _members(path: Path, dataset: str) -> Iterator[tuple[str, Callable[[], bytes
             if member.isfile() and (official or image):
                 content = archive.extractfile(member)
                 assert content is not None
-                yield member.name, _returns(content.read())
+                yield parts, _returns(content.read())
 
 
 def _returns(content: bytes) -> Callable[[], bytes]:
@@ -121,7 +128,16 @@ def _is_image(name: str) -> bool:
     return name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith(".")
 
 
-def _decode_class_folders(files: Files, dataset: str, where: str) -> Decoded:
+def _is_png(name: str) -> bool:
+    return name.lower().endswith(".png")
+
+
+def _decode_class_folders(files: Files, dataset: str, where: str, choose: Choose | None = None) -> Decoded:
+    """Decode PNG and JPEG files, of JPEG files only those that `choose` asks for.
+
+    The digest that becomes the fingerprint is over pixels where they are PNG files (so that they have the fingerprint
+    of the official batches), and these are all decoded for it; JPEG files are hashed as they are.
+    """
     names: dict[tuple[str, str], list[str]] = defaultdict(list)
     for name in sorted(files):
         split, label, _ = name.split("/")
@@ -131,19 +147,21 @@ def _decode_class_folders(files: Files, dataset: str, where: str) -> Decoded:
         for split in SPLITS
     }
     ordered = [name for split in SPLITS for label in CLASS_NAMES[dataset] for name in names[split, label]]
-    images = np.empty((len(ordered), 3, 32, 32), np.uint8)
+    lossy = not all(map(_is_png, ordered))
+    chosen = choose(per_class) if choose and lossy else None
+    row_of = {index: row for row, index in enumerate(range(len(ordered)) if chosen is None else chosen.tolist())}
+    images = np.empty((len(row_of), 3, 32, 32), np.uint8)
     digest = hashlib.sha256()
-    lossy = False
     progress = tqdm(ordered, desc=f"Decoding {TITLES[dataset]}", unit=" images", leave=False, delay=1, mininterval=0.5)
     for index, name in enumerate(progress):
-        content = files[name]()
-        images[index] = _decode_image(content, f"{where}: {name}")
-        if name.lower().endswith(".png"):
-            digest.update(images[index].data)
-        else:
-            digest.update(content)
-            lossy = True
-    return Decoded(images, per_class, "folders", lossy, digest.hexdigest())
+        content, row = files[name](), row_of.get(index)
+        if row is not None or _is_png(name):
+            image = _decode_image(content, f"{where}: {name}")
+            content = image.tobytes() if _is_png(name) else content
+        if row is not None:
+            images[row] = image
+        digest.update(content)
+    return Decoded(images, per_class, "folders", lossy, digest.hexdigest(), chosen)
 
 
 def _decode_image(content: bytes, name: str) -> np.ndarray:
@@ -182,10 +200,10 @@ def _verified(files: Mapping[str, Callable[[], bytes]], name: str, md5: str, whe
     if name not in files:
         raise CutShort(f"{where} has no file {name}: the copy is not complete. Copy or download it again.")
     content = files[name]()
-    found = hashlib.md5(content, usedforsecurity=False).hexdigest()
-    if found != md5:
+    checksum = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    if checksum != md5:
         raise ChecksumWrong(
-            f"{where}: {name} has the checksum (md5) {found}, the published file has {md5}. It is damaged or not "
+            f"{where}: {name} has the checksum (md5) {checksum}, the published file has {md5}. It is damaged or not "
             "the original, and was not opened. Delete it and download it again."
         )
     return content

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from minicifar.datasets import ImageSet
+from minicifar.protocols import LabelledImages
 
 MEAN = (0.4914, 0.4822, 0.4465)  # of CIFAR-10's training images, by channel, for values from 0 to 1
 STD = (0.2023, 0.1994, 0.2010)
@@ -40,9 +40,9 @@ class Loader:
     `dataset.transform` is not applied: a data set that has one is refused with ValueError.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
-        data: ImageSet,
+        data: LabelledImages,
         batch_size: int = 128,
         shuffle: bool = False,
         augment: bool = False,
@@ -54,7 +54,7 @@ class Loader:
     ):
         if batch_size < 1:
             raise ValueError(f"batch_size is at least 1, not {batch_size}.")
-        if data.transform is not None or data.target_transform is not None:
+        if any(getattr(data, name, None) is not None for name in ("transform", "target_transform")):
             raise ValueError("A Loader applies no transform of the data set; use a DataLoader, or a set without one.")
         self.dataset = data
         self.batch_size = batch_size

@@ -14,6 +14,7 @@ import numpy as np
 
 from minicifar import synthetic
 from minicifar.cache import cache_folder, load_entry, raise_if_disk_full, store_entry
+from minicifar.choices import Choose, MiniChoice
 from minicifar.class_names import CLASS_NAMES, TITLES
 from minicifar.errors import ImagesNotFound
 from minicifar.formats import (
@@ -25,6 +26,8 @@ from minicifar.formats import (
     read_archive,
     read_folder,
 )
+
+Read = Callable[[Path, str, Choose | None], Decoded | None]  # `read_folder` or `read_archive`
 
 OFFLINE_CHOICES = (
     "Without a network there are two choices: set MINICIFAR_ROOT (or root=…) to a folder or archive with the images "
@@ -48,26 +51,36 @@ class Source:
 
     @property
     def synthetic(self) -> bool:
+        """Drawn from a seed, not photographs."""
         return self.kind == "synthetic"
 
 
 class Images(NamedTuple):
-    """What a source holds: `images` uint8 (N, 3, 32, 32), training images first, ordered by class and position."""
+    """The images of a source that are needed.
+
+    images: uint8 (N, 3, 32, 32), training images first, ordered by class and position. per_class: how many the whole
+    source has of each class, in "train" and "test". chosen: the indices that `images` have in the whole source,
+    ascending; None where they are all of it.
+    """
 
     source: Source
     classes: list[str]
     images: np.ndarray
     per_class: dict[str, int]
+    chosen: np.ndarray | None = None
 
-    def split(self, name: str) -> np.ndarray:
-        """The images of "train" or "test", uint8 (classes, images per class, 3, 32, 32)."""
-        border = len(self.classes) * self.per_class["train"]
-        images = self.images[:border] if name == "train" else self.images[border:]
-        return images.reshape(len(self.classes), self.per_class[name], 3, 32, 32)
+    def at(self, indices: np.ndarray) -> np.ndarray:
+        """A copy of the images with these indices in the whole source: uint8 (*indices.shape, 3, 32, 32)."""
+        rows = indices if self.chosen is None else np.searchsorted(self.chosen, indices)
+        return self.images[rows]
 
 
-def find_images(dataset: str, root: str | Path | None, synthetic: bool, download: bool) -> Images:
+def find_images(
+    dataset: str, root: str | Path | None, synthetic: bool, download: bool, choice: MiniChoice | None = None
+) -> Images:
     """The images of `dataset` ("cifar10" or "cifar100") from the first source that has them.
+
+    With a `choice` they may be no more than those which it needs.
 
     `root`, or the environment's MINICIFAR_ROOT; what was downloaded earlier; a download. Synthetic images come only
     when asked for, by the argument or (unless there is a `root`) by MINICIFAR_SYNTHETIC=1.
@@ -79,19 +92,19 @@ def find_images(dataset: str, root: str | Path | None, synthetic: bool, download
         return _synthetic_images(dataset, "synthetic=True" if synthetic else "MINICIFAR_SYNTHETIC=1")
     title = TITLES[dataset]
     if root is not None:
-        if found := _images_in_root(Path(root), dataset):
-            return found
+        if images := _images_in_root(Path(root), dataset, choice):
+            return images
         raise ImagesNotFound(f"There are no {title} images in {root}. {OFFLINE_CHOICES}")
     tried = []
     if place := os.environ.get("MINICIFAR_ROOT"):
-        if found := _images_in_root(Path(place), dataset):
-            return found
+        if images := _images_in_root(Path(place), dataset, choice):
+            return images
         tried.append(f"MINICIFAR_ROOT ({place}) holds none")
         warnings.warn(f"MINICIFAR_ROOT ({place}) holds no {title} images: looking elsewhere.", stacklevel=3)
     else:
         tried.append("MINICIFAR_ROOT is not set")
-    if found := _from_cache(f"{dataset}-download", dataset, ""):
-        return found
+    if images := _from_cache(f"{dataset}-download", dataset, ""):
+        return images
     tried.append(f"nothing was downloaded to {cache_folder()} earlier")
     if download:
         try:
@@ -104,17 +117,17 @@ def find_images(dataset: str, root: str | Path | None, synthetic: bool, download
     raise ImagesNotFound(f"No {title} images found: {'; '.join(tried)}. {OFFLINE_CHOICES}")
 
 
-def _images_in_root(root: Path, dataset: str) -> Images | None:
+def _images_in_root(root: Path, dataset: str, choice: MiniChoice | None) -> Images | None:
     for place, files, read in _candidates(root.expanduser().resolve(), dataset):
         key = _identity(dataset, place, files)
-        if found := _from_cache(key, dataset, place.name):
-            return found
-        if decoded := read(place, dataset):
-            return _keep(key, dataset, decoded, place.name)
+        if images := _from_cache(key, dataset, place.name, choice):
+            return images
+        if decoded := read(place, dataset, choice and choice.needed):
+            return _keep(key, dataset, decoded, place.name, choice)
     return None
 
 
-def _candidates(root: Path, dataset: str) -> Iterator[tuple[Path, list[Path], Callable[[Path, str], Decoded | None]]]:
+def _candidates(root: Path, dataset: str) -> Iterator[tuple[Path, list[Path], Read]]:
     """Places below `root` that may hold the images, the files that they consist of, and how to read them."""
     if root.is_file():
         yield root, [root], read_archive
@@ -143,28 +156,27 @@ def _identity(dataset: str, place: Path, files: list[Path]) -> str:
     return f"{dataset}-{digest.hexdigest()[:16]}"
 
 
-def _from_cache(key: str, dataset: str, name: str) -> Images | None:
+def _from_cache(key: str, dataset: str, name: str, choice: MiniChoice | None = None) -> Images | None:
+    """What is kept of a source: all of its images, or at least those of the `choice`."""
+    chosen = None
     entry = load_entry(key)
+    if entry is None and choice is not None and (entry := load_entry(f"{key}-{choice.key}")):
+        chosen = choice.needed(entry[1]["per_class"])
     if entry is None:
         return None
     images, notes = entry
     source = _source(dataset, notes["kind"], notes["lossy"], notes["digest"], name)
-    return Images(source, CLASS_NAMES[dataset], images, notes["per_class"])
+    return Images(source, CLASS_NAMES[dataset], images, notes["per_class"], chosen)
 
 
-def _keep(key: str, dataset: str, decoded: Decoded, name: str) -> Images:
-    store_entry(
-        key,
-        decoded.images,
-        {
-            "kind": decoded.kind,
-            "lossy": decoded.lossy,
-            "digest": decoded.digest,
-            "per_class": decoded.per_class,
-        },
-    )
+def _keep(key: str, dataset: str, decoded: Decoded, name: str, choice: MiniChoice | None = None) -> Images:
+    """Keep what was decoded; a part of a source under a key of its own, so that it is never taken for the whole."""
+    notes = {field: getattr(decoded, field) for field in ("kind", "lossy", "digest", "per_class")}
+    if choice is not None and decoded.chosen is not None:
+        key = f"{key}-{choice.key}"
+    store_entry(key, decoded.images, notes)
     source = _source(dataset, decoded.kind, decoded.lossy, decoded.digest, name)
-    return Images(source, CLASS_NAMES[dataset], decoded.images, decoded.per_class)
+    return Images(source, CLASS_NAMES[dataset], decoded.images, decoded.per_class, decoded.chosen)
 
 
 def _source(dataset: str, kind: str, lossy: bool, digest: str, name: str) -> Source:

@@ -73,16 +73,17 @@ def _draw(labels: np.ndarray, classes: int, rng: np.random.Generator) -> np.ndar
     contrast, brightness = _column(rng.uniform(0.5, 1.0, n)), _column(rng.normal(0, 0.06, n))
     noise = rng.standard_normal((n, 32, 32), dtype=np.float32) * _column(NOISE * rng.uniform(0.5, 1.5, n))
     picture = (picture - 0.5) * contrast + (0.5 + brightness + noise)
-    return (np.clip(picture, 0, 1) * 255).astype(np.uint8).swapaxes(0, 1)
+    pixels: np.ndarray = (np.clip(picture, 0, 1) * 255).astype(np.uint8).swapaxes(0, 1)
+    return pixels
 
 
 def _background(x: np.ndarray, y: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
     """A soft gradient between two pale colours: (3, N, 32, 32)."""
     angle, phase = _column(rng.uniform(0, 2 * np.pi, n)), _column(rng.uniform(0, 2 * np.pi, n))
     blend = 0.5 + 0.5 * np.sin(_column(rng.uniform(1, 3.5, n)) * (x * np.cos(angle) + y * np.sin(angle)) + phase)
-    one = _rgb(rng.random(n), rng.uniform(0, 0.5, n), rng.uniform(0.2, 0.95, n))
-    other = _rgb(rng.random(n), rng.uniform(0, 0.5, n), rng.uniform(0.2, 0.95, n))
-    return np.stack([_column(one[channel]) + _column(other[channel] - one[channel]) * blend for channel in range(3)])
+    start = _rgb(rng.random(n), rng.uniform(0, 0.5, n), rng.uniform(0.2, 0.95, n))
+    end = _rgb(rng.random(n), rng.uniform(0, 0.5, n), rng.uniform(0.2, 0.95, n))
+    return np.stack([_column(start[channel]) + _column(end[channel] - start[channel]) * blend for channel in range(3)])
 
 
 def _with_clutter(picture: np.ndarray, x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -108,7 +109,8 @@ def _outline_mask(x: np.ndarray, y: np.ndarray, kind: np.ndarray, rng: np.random
     size = _column(rng.uniform(0.4, 0.75, n)) * wave
     hole = _column((kind % 2) * rng.uniform(0.35, 0.65, n)) * size
     edge = 10
-    return np.clip((size - distance) * edge, 0, 1) * np.clip((distance - hole) * edge + (hole == 0), 0, 1)
+    mask: np.ndarray = np.clip((size - distance) * edge, 0, 1) * np.clip((distance - hole) * edge + (hole == 0), 0, 1)
+    return mask
 
 
 def _stripes(x: np.ndarray, y: np.ndarray, kind: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -118,13 +120,15 @@ def _stripes(x: np.ndarray, y: np.ndarray, kind: np.ndarray, rng: np.random.Gene
     angle = _column(lean * np.radians((kind % 5) * 22.5 + rng.normal(0, 9, n)))
     frequency = _column(np.where(kind < 5, 7.0, 13.0) * np.exp(rng.normal(0, 0.15, n)))
     phase = _column(rng.uniform(0, 2 * np.pi, n))
-    return 0.5 + 0.5 * np.sin(frequency * (x * np.cos(angle) + y * np.sin(angle)) + phase)
+    stripes: np.ndarray = 0.5 + 0.5 * np.sin(frequency * (x * np.cos(angle) + y * np.sin(angle)) + phase)
+    return stripes
 
 
 def _rgb(hue: np.ndarray, saturation: np.ndarray, value: np.ndarray) -> np.ndarray:
     """Colours (3, N), each from 0 to 1, of a hue that is counted in turns."""
     sector = (np.array([5, 3, 1])[:, None] + hue * 6) % 6
-    return value - value * saturation * np.clip(np.minimum(sector, 4 - sector), 0, 1)
+    colours: np.ndarray = value - value * saturation * np.clip(np.minimum(sector, 4 - sector), 0, 1)
+    return colours
 
 
 def _column(values: np.ndarray) -> np.ndarray:

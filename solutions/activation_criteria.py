@@ -1,7 +1,7 @@
-"""Criteria that look at feature maps, for lab 5 given: activation mean and deviation, OBD, gate Taylor, mutual information.
+"""Criteria that look at feature maps: activation mean and deviation, OBD, gate Taylor, mutual information.
 
-Molchanov et al. 2016 (arXiv 1611.06440), section 2.2; gate Taylor: Molchanov et al. 2019 (arXiv 1906.10771). Activations
-and gradients are (N, C, H, W); gradients are those of the sum of the examples' losses; scores are (C,).
+Molchanov et al. 2016 (arXiv 1611.06440), section 2.2; gate Taylor: Molchanov et al. 2019 (arXiv 1906.10771).
+Activations and gradients are (N, C, H, W); gradients are those of the sum of the examples' losses; scores are (C,).
 """
 
 import torch

@@ -1,9 +1,10 @@
-"""Alpha-branch pruning: a narrow branch grows up beside the wide one, takes over, and is merged into one narrow network.
+"""Alpha-branch pruning: a narrow branch grows up beside the wide one, takes over, and is merged into a narrow network.
 
 P. Gschossmann, "Model Pruning", TUM 2021. Between two layers with weights stands the original, wide way (batch norm,
-activation, pooling) and a narrow one: 1×1 convolution ConvA, batch norm, activation, pooling, 1×1 convolution ConvB. The next
-layer sees alpha · wide + (1 - alpha) · narrow. While the network trains, alpha falls from 1 to 0. Then the wide way is
-dropped, and ConvA and ConvB, which have nothing between themselves and their neighbours, disappear into these.
+activation, pooling) and a narrow one: 1×1 convolution ConvA, batch norm, activation, pooling, 1×1 convolution ConvB.
+The next layer sees alpha · wide + (1 - alpha) · narrow. While the network trains, alpha falls from 1 to 0. Then the
+wide way is dropped, and ConvA and ConvB, which have nothing between themselves and their neighbours, disappear into
+these.
 """
 
 import copy
@@ -27,8 +28,9 @@ from solutions.merging import (
 def alpha_schedule(kind: str, steps: int) -> list[float]:
     """The levels of alpha, from 1 to exactly 0: `steps` + 1 numbers, alpha_k for k = 0 … K = `steps`.
 
-    "step": 1 - k / K. "multiplicative": 2^-k. "exponential": exp(-c k) with c = 5 / K. "cosine": (1 + cos(pi k / K)) / 2.
-    Values below 0.015 are exactly 0, and so is the last one. Raises ValueError for another kind, or without any step.
+    "step": 1 - k / K. "multiplicative": 2^-k. "exponential": exp(-c k) with c = 5 / K.
+    "cosine": (1 + cos(pi k / K)) / 2. Values below 0.015 are exactly 0, and so is the last one. Raises ValueError for
+    another kind, or without any step.
     """
     if steps < 1:
         raise ValueError(f"alpha needs at least one step from 1 to 0, not {steps}")
@@ -52,8 +54,9 @@ def alpha_mix(wide: Tensor, narrow: Tensor, alpha: float) -> Tensor:
 def make_branch(channels: int, kept: int) -> nn.Sequential:
     """The narrow way beside a batch norm and a ReLU: ConvA 1×1 (C → K), batch norm, ReLU, ConvB 1×1 (K → C).
 
-    Nothing stands before ConvA and nothing behind ConvB, so that each can be merged with its neighbour. Both have no bias:
-    ConvA's would be taken off again by the batch norm, and ConvB's could not be merged with a layer that pads with zeros.
+    Nothing stands before ConvA and nothing behind ConvB, so that each can be merged with its neighbour. Both have no
+    bias: ConvA's would be taken off again by the batch norm, and ConvB's could not be merged with a layer that pads
+    with zeros.
     """
     return nn.Sequential(
         nn.Conv2d(channels, kept, 1, bias=False),
@@ -70,8 +73,8 @@ class AlphaNetwork(nn.Module):
     """The intermediate network: `original` with a narrow branch beside what follows each layer of `kept`.
 
     `kept`: {layer: channels that stay}, names as in `chain(original)`; not for the last layer. `alpha` (1 at first) may
-    be set at any time; at 1 it gives the outputs of the original, at 0 the wide way is not even computed. `wide_learns`: False
-    freezes the original's weights and statistics as long as alpha > 0. The network given is copied.
+    be set at any time; at 1 it gives the outputs of the original, at 0 the wide way is not even computed.
+    `wide_learns`: False freezes the original's weights and statistics as long as alpha > 0. The network is copied.
 
     Raises ValueError for a network that is no plain chain (see `chain`), and for widths that do not fit.
     """
@@ -99,7 +102,7 @@ class AlphaNetwork(nn.Module):
         return dict(self.branches.items()).get(key(layer))
 
     def _new_branch(self, link: Link, count: int) -> nn.Sequential:
-        """ConvA, narrow copies of what stands behind the layer, and ConvB; linear layers in place of both behind one."""
+        """ConvA, narrow copies of what stands behind the layer, ConvB; behind a linear layer both are linear layers."""
         layer = self.original.get_submodule(link.layer)
         if isinstance(layer, nn.Linear):
             first: nn.Module = nn.Linear(layer.out_features, count, bias=False)
@@ -110,6 +113,7 @@ class AlphaNetwork(nn.Module):
         return nn.Sequential(first, *middle, last)
 
     def forward(self, images: Tensor) -> Tensor:
+        """The outputs, with alpha · wide + (1 - alpha) · narrow behind every layer that has a branch."""
         maps = images
         for link in self.links:
             maps = self.original.get_submodule(link.layer)(maps)
@@ -143,8 +147,8 @@ class AlphaNetwork(nn.Module):
 def shrink(network: AlphaNetwork) -> nn.Module:
     """The narrow network, of the original's class: the wide way dropped, every ConvA and ConvB merged by einsum.
 
-    Its outputs are those of the intermediate network at alpha = 0, in evaluation mode, up to rounding. Raises ValueError
-    while alpha > 0, and where a pair cannot be merged exactly.
+    Its outputs are those of the intermediate network at alpha = 0, in evaluation mode, up to rounding. Raises
+    ValueError while alpha > 0, and where a pair cannot be merged exactly.
     """
     if network.alpha != 0:
         raise ValueError(

@@ -16,6 +16,7 @@ class Binary(nn.Module):
     """w → sign(w) · mean |w|, both signs for all of a tensor; the gradient passes as if nothing had been done to w."""
 
     def forward(self, weight: Tensor) -> Tensor:
+        """The two-valued weight that the layer computes with."""
         seen = (2.0 * (weight >= 0) - 1) * weight.abs().mean()
         return seen.detach() + (weight - weight.detach())  # the bracket is 0, and has the gradient
 

@@ -37,7 +37,10 @@ def conv_macs(conv: nn.Conv2d, output_size: Sequence[int]) -> int:
 
 
 def count_macs(network: nn.Module, input_size: Sequence[int]) -> int:
-    """Multiply-accumulates of all convolutions (Conv2d) and linear layers for one image, biases not counted.
+    """Multiply-accumulates of all convolutions (Conv2d, ConvTranspose2d) and linear layers for one image; no biases.
+
+    A transposed convolution multiplies every position of its *input* with the whole kernel: H W I (O / groups) kH kW.
+    Raises ValueError for any other layer that has a weight of two axes or more: what it costs is not known here.
 
     Forward hooks watch one pass of an image of `input_size` = (C, H, W) in evaluation mode; a layer that runs
     twice counts twice. Afterwards, also after an error, the network is as it was found: no hook is left, every
@@ -48,8 +51,12 @@ def count_macs(network: nn.Module, input_size: Sequence[int]) -> int:
     def count(layer, inputs, output):
         if isinstance(layer, nn.Conv2d):
             macs.append(conv_macs(layer, output.shape[-2:]))
+        elif isinstance(layer, nn.ConvTranspose2d):
+            macs.append(inputs[0].shape[-2:].numel() * layer.weight.numel())
         elif isinstance(layer, nn.Linear):
             macs.append(layer.in_features * output.numel())
+        elif any(weight.ndim > 1 for weight in layer.parameters(recurse=False)):
+            raise ValueError(f"nobody knows here what a {type(layer).__name__} costs")
 
     hooks = [layer.register_forward_hook(count) for layer in network.modules()]
     try:

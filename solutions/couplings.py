@@ -1,6 +1,6 @@
 """What must lose the same channels together, on small graphs (see `plain_graph` for their form).
 
-After Martineau's poster on pruning from the ONNX graph. `solutions.graph.groups.groups` does the same for any network.
+After Martineau's poster on pruning from the ONNX graph. `solutions.graph.groups` does the same for any network.
 """
 
 from typing import Any
@@ -58,6 +58,6 @@ def coupled_channels(graph: list[dict[str, Any]]) -> list[list[str]]:
             coupled.update(dict.fromkeys(together, together))
     made = {tensor for node in graph for tensor in node["outputs"]}
     ends = {tensor for tensor in coupled if tensor not in made or not consumers(graph, tensor)}
-    found = {id(together): together for together in coupled.values() if not together & ends}
-    lists = [sorted(weights[tensor] for tensor in together if tensor in weights) for together in found.values()]
+    inner = {id(together): together for together in coupled.values() if not together & ends}
+    lists = [sorted(weights[tensor] for tensor in together if tensor in weights) for together in inner.values()]
     return [names for names in lists if names]

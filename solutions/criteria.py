@@ -1,4 +1,4 @@
-"""Which filter matters? Every criterion for a whole network, in one pass over the data, through its channel groups.
+"""Which filter matters? Criteria that rank the filters of a layer, the ruler that they are held against, and one scale.
 
 Molchanov et al. 2016 (arXiv 1611.06440), section 2.2; APoZ: Hu et al. 2016 (arXiv 1607.03250). A high score: keep it.
 """
@@ -33,11 +33,11 @@ def normalize_per_layer(scores: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
     `scores`: a layer's name → (C,). Where all of a layer's scores are 0 they stay 0. Equation 10 of the paper.
     """
-    found = {}
+    normalized = {}
     for name, values in scores.items():
         norm = values.square().sum().sqrt()
-        found[name] = values / norm if norm > 0 else torch.zeros_like(values)
-    return found
+        normalized[name] = values / norm if norm > 0 else torch.zeros_like(values)
+    return normalized
 
 
 def oracle_scores(evaluate: Callable[[Sequence[int]], float], channels: int) -> Tensor:

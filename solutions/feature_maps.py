@@ -1,14 +1,15 @@
 """Scores for every channel of any network, from its filters or from its feature maps and their gradients.
 
-A channel's feature map is taken where the next layers see it: behind batch norm, activation and pooling, as the input of
-the convolutions and linear layers that read it. Channel groups say which those are. A channel that several layers make,
-or several tensors hold (the stage of a residual network), has the mean of its scores there.
+A channel's feature map is taken where the next layers see it: behind batch norm, activation and pooling, as the input
+of the convolutions and linear layers that read it. Channel groups say which those are. A channel that several layers
+make, or several tensors hold (the stage of a residual network), has the mean of its scores there.
 """
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 
 from course_utils.modes import evaluating
 from solutions.graph.groups import Group, Slot
+from solutions.plans import makers
 
 READERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d, nn.Linear)
 
@@ -40,57 +42,81 @@ class Maps:
 
 Batches = Iterable[tuple[Tensor, Tensor]]  # images and labels
 Scores = dict[str, Tensor]  # a group's name → (channels,)
+Kernel = Callable[[Tensor, Tensor], Tensor]  # (activation, gradient), both (N, C, H, W) → (C,)
+
+
+class Criterion(Protocol):
+    """What a tensor's channels are worth, gathered batch by batch."""
+
+    def update(self, maps: Maps) -> None:
+        """Take one more batch into account."""
+
+    def value(self) -> Tensor:
+        """The scores (C,) after all batches."""
+
+
+class Mean:
+    """A criterion that is a mean over examples: batches weigh as much as they have of them."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self.kernel = kernel
+        self.total, self.examples = torch.zeros((), dtype=torch.double), 0
+
+    def update(self, maps: Maps) -> None:
+        """Add what the kernel makes of one batch, times its examples."""
+        scores = torch.as_tensor(self.kernel(maps.activation, maps.gradient)).detach().double().cpu()
+        self.total = self.total + len(maps.labels) * scores
+        self.examples += len(maps.labels)
+
+    def value(self) -> Tensor:
+        """The mean over all examples, in float64."""
+        return self.total / self.examples
 
 
 def mean_scores(
-    network: nn.Module,
-    batches: Batches,
-    groups: Sequence[Group],
-    criteria: Mapping[str, Callable[[Tensor, Tensor], Tensor]],
+    network: nn.Module, batches: Batches, groups: Sequence[Group], criteria: Mapping[str, Kernel]
 ) -> dict[str, Scores]:
-    """Scores by criteria that are means over examples, {criterion: {group: (channels,)}}, all in one pass over the data.
+    """Scores by criteria that are means over examples, {criterion: {group: (channels,)}}, in one pass over the data.
 
     `criteria`: functions (activation, gradient) → (C,), both (N, C, H, W) as in `Maps`; batches weigh as much as they
     have examples. The network is as it was found afterwards. Raises ValueError without any batch.
     """
-    kernels = {name: on_maps(criterion) for name, criterion in criteria.items()}
-    found = tensor_means(network, batches, groups, kernels)
+    return map_scores(network, batches, groups, {name: partial(Mean, kernel) for name, kernel in criteria.items()})
+
+
+def map_scores(
+    network: nn.Module, batches: Batches, groups: Sequence[Group], criteria: Mapping[str, Callable[[], Criterion]]
+) -> dict[str, Scores]:
+    """Scores by any criteria of feature maps, {criterion: {group: (channels,)}}, all in one pass over the data.
+
+    `criteria`: by name what makes a new `Criterion`; each tensor of each group has one of its own. Raises ValueError
+    without any batch, and for a group whose channels no layer reads in evaluation mode.
+    """
+    channels: dict[tuple[str, int], Tensor] = {}
+    running: dict[tuple[str, int], dict[str, Criterion]] = {}
+
+    def look(maps: Maps) -> None:
+        key = maps.group, maps.tensor
+        if key not in running:
+            channels[key] = maps.channels.cpu()
+            running[key] = {name: new() for name, new in criteria.items()}
+        for criterion in running[key].values():
+            criterion.update(maps)
+
+    visit(network, batches, groups, look)
+    if unseen := {group.name for group in groups if group.free} - {name for name, _ in running}:
+        raise ValueError(f"{sorted(unseen)[0]} is not used when the network is evaluated: leave it out of the groups.")
     return {
-        name: over_tensors(groups, {key: (channels, means[name]) for key, (channels, means) in found.items()})
+        name: over_tensors(groups, {key: (channels[key], by_name[name].value()) for key, by_name in running.items()})
         for name in criteria
     }
 
 
-def on_maps(criterion: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Maps], Tensor]:
-    """A criterion (activation, gradient) → (C,) as a function of `Maps`."""
-    return lambda maps: criterion(maps.activation, maps.gradient)
-
-
-def tensor_means(
-    network: nn.Module, batches: Batches, groups: Sequence[Group], kernels: Mapping[str, Callable[[Maps], Tensor]]
-) -> dict[tuple[str, int], tuple[Tensor, dict[str, Tensor]]]:
-    """Of every (group, tensor) its channels, and the mean over examples of what every kernel makes of the maps there."""
-    sums: dict[tuple[str, int], dict[str, Tensor]] = {}
-    channels: dict[tuple[str, int], Tensor] = {}
-
-    def look(maps: Maps) -> None:
-        key = maps.group, maps.tensor
-        channels[key] = maps.channels.cpu()
-        totals = sums.setdefault(key, dict.fromkeys(kernels, torch.zeros((), dtype=torch.double)))
-        for name, kernel in kernels.items():
-            totals[name] = totals[name] + len(maps.labels) * torch.as_tensor(kernel(maps)).detach().double().cpu()
-
-    examples = visit(network, batches, groups, look)
-    if unseen := {group.name for group in groups if group.free} - {name for name, _ in channels}:
-        raise ValueError(f"{sorted(unseen)[0]} is not used when the network is evaluated: leave it out of the groups.")
-    return {key: (channels[key], {name: total / examples for name, total in sums[key].items()}) for key in channels}
-
-
-def over_tensors(groups: Sequence[Group], found: Mapping[Any, tuple[Tensor, Tensor]]) -> Scores:
+def over_tensors(groups: Sequence[Group], scores: Mapping[Any, tuple[Tensor, Tensor]]) -> Scores:
     """One score a channel from {(group, …): (its channels, their scores)}: the mean where there are several."""
     total = {group.name: torch.zeros(group.channels, dtype=torch.double) for group in groups}
     times = {group.name: torch.zeros(group.channels, dtype=torch.double) for group in groups}
-    for (name, *_), (channels, values) in found.items():
+    for (name, *_), (channels, values) in scores.items():
         total[name].index_add_(0, channels, values.double())
         times[name].index_add_(0, channels, torch.ones(len(channels), dtype=torch.double))
     return {name: (total[name] / times[name].clamp_min(1)).float() for name in total}
@@ -98,27 +124,25 @@ def over_tensors(groups: Sequence[Group], found: Mapping[Any, tuple[Tensor, Tens
 
 def weight_scores(network: nn.Module, groups: Sequence[Group], criterion: Callable[[Tensor], Tensor]) -> Scores:
     """Scores by a criterion of filters, (O, I, kH, kW) → (O,): no data are needed."""
-    tensors, found = dict(network.named_parameters(remove_duplicate=False)), {}
+    scores = {}
     for group in groups:
-        for slot in group.slots:
-            tensor = tensors.get(slot.parameter)
-            if tensor is not None and not slot.consumes and tensor.ndim >= 2:
-                filters = tensor.detach().float().cpu().transpose(0, slot.axis)
-                values = torch.as_tensor(criterion(filters.reshape(len(filters), filters.shape[1], -1, 1))).detach()
-                mine = torch.from_numpy(slot.channel >= 0)
-                found[group.name, slot.parameter] = (torch.from_numpy(slot.channel)[mine], values[mine])
-    return over_tensors(groups, found)
+        for slot, tensor in makers(network, group):
+            filters = tensor.float().cpu().transpose(0, slot.axis)
+            values = torch.as_tensor(criterion(filters.reshape(len(filters), filters.shape[1], -1, 1))).detach()
+            in_group = torch.from_numpy(slot.channel >= 0)
+            scores[group.name, slot.parameter] = (torch.from_numpy(slot.channel)[in_group], values[in_group])
+    return over_tensors(groups, scores)
 
 
 # --- what the scores are made of
 
 
 def readers(network: nn.Module, groups: Sequence[Group]) -> dict[str, list[tuple[Group, np.ndarray]]]:
-    """The layers that read a group's channels, by name, with the channel of every input position (-1: another group's).
+    """The layers that read groups, by name: which, and the channel of every input position (-1: another group's).
 
     Groups that cannot be pruned are left out. Raises ValueError for one that no convolution or linear layer reads.
     """
-    found: dict[str, list[tuple[Group, np.ndarray]]] = {}
+    reading: dict[str, list[tuple[Group, np.ndarray]]] = {}
     for group in [group for group in groups if group.free]:
         layers = [slot for slot in group.slots if slot.consumes and isinstance(owner(network, slot), READERS)]
         if not layers:
@@ -127,8 +151,8 @@ def readers(network: nn.Module, groups: Sequence[Group]) -> dict[str, list[tuple
             layer = owner(network, slot)
             inputs = layer.in_features if isinstance(layer, nn.Linear) else layer.in_channels
             places = np.tile(slot.channel, inputs // len(slot.channel))  # each group of a grouped convolution
-            found.setdefault(slot.parameter.rpartition(".")[0], []).append((group, places))
-    return found
+            reading.setdefault(slot.parameter.rpartition(".")[0], []).append((group, places))
+    return reading
 
 
 def owner(network: nn.Module, slot: Slot) -> nn.Module:
@@ -136,47 +160,53 @@ def owner(network: nn.Module, slot: Slot) -> nn.Module:
     return network.get_submodule(slot.parameter.rpartition(".")[0])
 
 
-def visit(
-    network: nn.Module,
-    batches: Batches,
-    groups: Sequence[Group],
-    look: Callable[[Maps], None],
-) -> int:
+def visit(network: nn.Module, batches: Batches, groups: Sequence[Group], look: Callable[[Maps], None]) -> int:
     """Show `look` every tensor of every batch, in one pass forward and backward each; returns the number of examples.
 
-    The loss is the cross-entropy. Modes, parameters' gradients and batch norms' statistics stay as they are, and no hook
-    is left, also after an error. Raises ValueError without any batch.
+    The loss is the cross-entropy. Modes, parameters' gradients and batch norms' statistics stay as they are, and no
+    hook is left, also after an error. Raises ValueError without any batch.
     """
     device = next(network.parameters()).device
     layers = readers(network, groups)
     examples = 0
     with watched(network, layers) as seen, evaluating(network), torch.enable_grad():
         for images, labels in batches:
-            seen.clear()
             images, labels = images.to(device).detach().requires_grad_(), labels.to(device)
             loss = F.cross_entropy(network(images), labels, reduction="sum")
-            tensors = list({id(tensor): tensor for _, tensor in seen}.values())
-            gradients = torch.autograd.grad(loss, tensors, materialize_grads=True) if tensors else ()
-            gradient_of = {id(tensor): gradient for tensor, gradient in zip(tensors, gradients, strict=True)}
+            _show(network, layers, seen, loss, labels, look)
             examples += len(labels)
-            numbers: dict[str, dict[int, int]] = {}
-            for name, tensor in seen:
-                for group, places in layers[name]:
-                    known = numbers.setdefault(group.name, {})
-                    if id(tensor) not in known:
-                        known[id(tensor)] = len(known)
-                        axis = -1 if isinstance(network.get_submodule(name), nn.Linear) else 1
-                        channels, pair = by_channel(tensor.detach(), gradient_of[id(tensor)], axis, places)
-                        look(Maps(group.name, known[id(tensor)], channels, *pair, labels))
             seen.clear()
-            del loss, tensors, gradients, gradient_of  # or they would be there during the next forward pass
+            del loss  # or its graph would be there during the next forward pass
     if not examples:
         raise ValueError("There was no batch to score the channels on.")
     return examples
 
 
+def _show(
+    network: nn.Module,
+    layers: Mapping[str, Sequence[tuple[Group, np.ndarray]]],
+    seen: Sequence[tuple[str, Tensor]],
+    loss: Tensor,
+    labels: Tensor,
+    look: Callable[[Maps], None],
+) -> None:
+    """Show `look` the tensors that the layers have seen in one pass, each of them once for each group that it holds."""
+    tensors = {id(tensor): tensor for _, tensor in seen}
+    gradients = torch.autograd.grad(loss, list(tensors.values()), materialize_grads=True) if tensors else ()
+    gradient_of = dict(zip(tensors, gradients, strict=True))
+    shown: dict[str, list[int]] = {}
+    for name, tensor in seen:
+        axis = -1 if isinstance(network.get_submodule(name), nn.Linear) else 1
+        for group, places in layers[name]:
+            of_group = shown.setdefault(group.name, [])
+            if id(tensor) not in of_group:
+                channels, pair = by_channel(tensor.detach(), gradient_of[id(tensor)], axis, places)
+                look(Maps(group.name, len(of_group), channels, *pair, labels))
+                of_group.append(id(tensor))
+
+
 def is_plain(layer: nn.Module) -> bool:
-    """Whether every input channel adds a share of its own: a linear layer, or a convolution padded with zeros, not grouped."""
+    """Whether every input channel adds a share of its own: a linear layer, or a dense convolution padded with zeros."""
     if isinstance(layer, nn.Conv2d):
         return layer.groups == 1 and layer.padding_mode == "zeros" and not isinstance(layer.padding, str)
     return isinstance(layer, nn.Linear)

@@ -6,8 +6,8 @@ Prune, retrain, again: Li et al. 2016 (arXiv 1608.08710), section 3.4.
 import copy
 import hashlib
 import json
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from time import perf_counter
@@ -17,15 +17,18 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from course_utils.checkpoints import load_network, save_network
-from course_utils.files import atomic
 from course_utils.networks import parameter_count
+from course_utils.training import Diverged, OnStop, Stopped, train
 from course_utils.training import evaluate as evaluate_on
-from course_utils.training import train
+from minicifar import BatchLoader
+from minicifar.files import atomic
 from solutions.graph.groups import Group
-from solutions.graph.kept import load_groups, save_groups
+from solutions.graph.storage import load_groups, save_groups
 from solutions.plans import channels_to_keep, groups_left, l1_norms, must_stay
+from solutions.rounding import channels_removed
 from solutions.surgery import prune, silence
 
+OWN = ("network", "keep_ratios", "epochs", "rank", "scope", "floor")  # of what is asked; the rest is `train`'s
 Ranking = Callable[[nn.Module, Sequence[Group]], Mapping[str, Tensor]]
 
 
@@ -73,9 +76,9 @@ def lowest_everywhere(
     gone = {(name, channel) for _, name, channel in sorted(candidates)[: max(0, count)]}
     plan = {}
     for group in groups:
-        kept = [channel for channel in range(group.channels) if (group.name, channel) not in gone]
-        if len(kept) < group.channels:
-            plan[group.name] = kept
+        channels = [channel for channel in range(group.channels) if (group.name, channel) not in gone]
+        if len(channels) < group.channels:
+            plan[group.name] = channels
     return plan
 
 
@@ -94,23 +97,23 @@ def plan_step(
     """
     free = {group.name for group in groups if group.free}
     if scope == "network":
-        wanted = math.floor((1 - keep_ratio) * sum(original[name] for name in free) + 1e-9)
+        removed = channels_removed(sum(original[name] for name in free), keep_ratio)
         gone = sum(original[group.name] - group.channels for group in groups if group.name in free)
-        return lowest_everywhere(groups, scores, wanted - gone, floor)
+        return lowest_everywhere(groups, scores, removed - gone, floor)
     if scope != "layer":
         raise ValueError(f'scope is "layer" or "network", not {scope!r}.')
     plan = {}
     for group in groups:
         if group.name in free:
-            kept = max(floor, original[group.name] - math.floor((1 - keep_ratio) * original[group.name] + 1e-9))
-            plan[group.name] = channels_to_keep(group, scores[group.name], min(1.0, kept / group.channels))
+            width = max(floor, original[group.name] - channels_removed(original[group.name], keep_ratio))
+            plan[group.name] = channels_to_keep(group, scores[group.name], min(1.0, width / group.channels))
     return plan
 
 
-def prune_iteratively(
+def prune_iteratively(  # noqa: PLR0913
     network: nn.Module,
     groups: Sequence[Group],
-    loader: Any,
+    loader: BatchLoader,
     keep_ratios: Sequence[float],
     epochs: int,
     *,
@@ -118,9 +121,10 @@ def prune_iteratively(
     rank: Ranking = l1_ranking,
     scope: str = "layer",
     floor: int = 1,
-    test: Any = None,
+    test: Iterable[tuple[Tensor, Tensor]] | None = None,
     resume: str | Path | None = None,
     progress: bool = True,
+    on_stop: OnStop = "return",
     **settings: Any,
 ) -> tuple[nn.Module, list[dict[str, Any]]]:
     """Prune a little, retrain, and again, on any network → the pruned network and a log, one dict a step.
@@ -131,56 +135,98 @@ def prune_iteratively(
     after pruning (`pruned_accuracy`) and after retraining (`accuracy`).
 
     `resume` names a folder in which everything is kept: stopped, the same call goes on where it was. The network given
-    is not changed; it needs a recipe (`save_network`) where `resume` is used.
+    is not changed; it needs a recipe (`save_network`) where `resume` is used. A training that is stopped ends the run:
+    the network as it is comes back, with the log of the steps before; with `on_stop="raise"`, `Stopped` or `Diverged`
+    carries that log, as in `train`.
     """
     lengths = [epochs] * (len(keep_ratios) - 1) + [epochs if final_epochs is None else final_epochs]
     named = {"rank": getattr(rank, "__name__", str(rank)), "scope": scope, "floor": floor}
     asked = {"network": _digest(network), "keep_ratios": list(keep_ratios), "epochs": lengths, **named, **settings}
-    original = {group.name: group.channels for group in groups}
-    log: list[dict[str, Any]] = []
-    current, left, pruned = copy.deepcopy(network), list(groups), False
-    folder = Path(resume) if resume is not None else None
+    folder = None if resume is None else Path(resume)
+    state = _State(copy.deepcopy(network), list(groups))
     if folder is not None and (folder / "state.json").exists():
-        current, left, log, pruned = _restored(folder, asked)
-        current = current.to(next(network.parameters()).device)
-    first, first_epoch = len(log) - pruned, getattr(loader, "epoch", 0)
+        state = _restored(folder, asked)
+        state.network.to(next(network.parameters()).device)
+    original = {group.name: group.channels for group in groups}
+
+    def plan(step: int) -> dict[str, list[int]]:
+        scores = rank(state.network, state.groups)
+        return plan_step(state.groups, scores, original, keep_ratios[step], scope, floor)
+
+    _all_steps(state, plan, loader, lengths, folder, asked, test=test, progress=progress, on_stop=on_stop)
+    return state.network.eval(), state.log
+
+
+def _all_steps(  # noqa: PLR0913
+    state: "_State",
+    plan: Callable[[int], Mapping[str, Sequence[int]]],
+    loader: BatchLoader,
+    lengths: Sequence[int],
+    folder: Path | None,
+    asked: dict[str, Any],
+    *,
+    test: Iterable[tuple[Tensor, Tensor]] | None,
+    progress: bool,
+    on_stop: OnStop,
+) -> None:
+    """The steps that are left: prune by `plan(step)`, retrain for the step's epochs, and keep both in `folder`."""
+    ratios, first, first_epoch = asked["keep_ratios"], state.retrained, getattr(loader, "epoch", 0)
+    settings = {name: value for name, value in asked.items() if name not in OWN}
     total, done = sum(lengths) * len(loader), sum(lengths[:first]) * len(loader)
     bar, start = tqdm(total=total, initial=done, disable=not progress), perf_counter()
     try:
-        for step in range(first, len(keep_ratios)):
-            if not pruned:
-                plan = plan_step(left, rank(current, left), original, keep_ratios[step], scope, floor)
-                current, left = prune(current, left, plan), groups_left(left, plan)
-                log.append({"step": step + 1, "keep_ratio": keep_ratios[step], "parameters": parameter_count(current)})
-                if test is not None:
-                    log[-1]["pruned_accuracy"] = evaluate_on(current, test).accuracy
-                _store(folder, asked, current, left, log, pruned=True)
-            pruned = False
+        for step in range(first, len(ratios)):
+            if not state.pruned:
+                state.prune(plan(step), ratios[step], test)
+                _store(folder, asked, state)
             loader.epoch = first_epoch + sum(lengths[:step])
-            bar.set_description(f"step {step + 1}/{len(keep_ratios)}, {keep_ratios[step]:.0%} of the channels")
-            within = folder / f"step-{step + 1}.resume" if folder is not None else None
-            history = train(
-                current,
-                loader,
-                lengths[step],
-                after_step=lambda _: _tick(bar, start, done),
-                resume=within,
-                progress=False,
-                **settings,
-            )
-            if len(history) < lengths[step]:
-                log.pop()
-                bar.write(f"Stopped in step {step + 1}." + (" The same call goes on from here." if folder else ""))
-                break
+            bar.set_description(f"step {step + 1}/{len(ratios)}, {ratios[step]:.0%} of the channels")
+            file = None if folder is None else folder / f"step-{step + 1}.resume"
+            options: dict[str, Any] = {"resume": file, "progress": False, "on_stop": "raise", **settings}
+            train(state.network, loader, lengths[step], after_step=lambda _: _tick(bar, start, done), **options)
             bar.update(sum(lengths[: step + 1]) * len(loader) - bar.n)  # a resumed step began in the middle
-            if test is not None:
-                log[-1]["accuracy"] = evaluate_on(current, test).accuracy
-            _store(folder, asked, current, left, log, pruned=False)
-            if within is not None:
-                within.unlink(missing_ok=True)
+            state.end_step(test)
+            _store(folder, asked, state)
+            if file is not None:
+                file.unlink(missing_ok=True)
+    except (Stopped, Diverged) as end:
+        bar.write(f"Stopped in step {len(state.log)}." + (" The same call goes on from here." if folder else ""))
+        state.log.pop()
+        if on_stop == "raise":
+            end.history = state.log
+            raise
     finally:
         bar.close()
-    return current.eval(), log
+
+
+@dataclass
+class _State:
+    """How far a run is. `pruned`: the last step of the log has not been retrained yet."""
+
+    network: nn.Module
+    groups: list[Group]
+    log: list[dict[str, Any]] = field(default_factory=list)
+    pruned: bool = False
+
+    @property
+    def retrained(self) -> int:
+        """The number of steps that are done."""
+        return len(self.log) - self.pruned
+
+    def prune(self, plan: Mapping[str, list[int]], keep_ratio: float, test: Iterable | None) -> None:
+        """The first half of a step."""
+        self.network, self.groups = prune(self.network, self.groups, plan), groups_left(self.groups, plan)
+        parameters = parameter_count(self.network)
+        self.log.append({"step": len(self.log) + 1, "keep_ratio": keep_ratio, "parameters": parameters})
+        if test is not None:
+            self.log[-1]["pruned_accuracy"] = evaluate_on(self.network, test).accuracy
+        self.pruned = True
+
+    def end_step(self, test: Iterable | None) -> None:
+        """After the retraining."""
+        if test is not None:
+            self.log[-1]["accuracy"] = evaluate_on(self.network, test).accuracy
+        self.pruned = False
 
 
 def _digest(network: nn.Module) -> str:
@@ -191,43 +237,38 @@ def _digest(network: nn.Module) -> str:
     return key.hexdigest()[:16]
 
 
-def _tick(bar: Any, start: float, done: int) -> None:
+def _tick(bar: tqdm, start: float, done: int) -> None:
     """One more training step: move the bar, and say when all will be done; `done` steps are of an earlier run."""
     bar.update()
     left = (perf_counter() - start) / max(bar.n - done, 1) * (bar.total - bar.n)
     bar.set_postfix_str(f"done at {datetime.now() + timedelta(seconds=left):%H:%M}", refresh=False)
 
 
-def _store(
-    folder: Path | None,
-    asked: Mapping[str, Any],
-    network: nn.Module,
-    groups: Sequence[Group],
-    log: list[dict[str, Any]],
-    pruned: bool,
-) -> None:
-    """Keep a step's network, groups and log; `pruned`: it has not been retrained yet. The state file comes last."""
+def _store(folder: Path | None, asked: Mapping[str, Any], state: _State) -> None:
+    """Keep a run's network, groups and log. The state file comes last."""
     if folder is None:
         return
     folder.mkdir(parents=True, exist_ok=True)
-    name = f"step-{len(log)}-{'pruned' if pruned else 'trained'}"
-    save_network(network, folder / f"{name}.safetensors")
-    save_groups(groups, folder / f"{name}.json")
+    name = f"step-{len(state.log)}-{'pruned' if state.pruned else 'trained'}"
+    save_network(state.network, folder / f"{name}.safetensors")
+    save_groups(state.groups, folder / f"{name}.json")
+    text = json.dumps({"asked": asked, "log": state.log, "pruned": state.pruned, "name": name})
     with atomic(folder / "state.json") as temporary:
-        temporary.write_text(json.dumps({"asked": asked, "log": log, "pruned": pruned, "name": name}), encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")
     for old in folder.glob("step-*"):
         if old.suffix != ".resume" and old.stem != name:
             old.unlink()
 
 
-def _restored(folder: Path, asked: Mapping[str, Any]) -> tuple[nn.Module, list[Group], list[dict[str, Any]], bool]:
-    """What `_store` kept. Raises ValueError when it belongs to another call."""
-    state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
-    if state["asked"] != json.loads(json.dumps(asked)):
-        changed = [name for name in asked if state["asked"].get(name) != json.loads(json.dumps(asked[name]))]
+def _restored(folder: Path, asked: Mapping[str, Any]) -> _State:
+    """What `_store` wrote. Raises ValueError when it belongs to another call."""
+    stored = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+    asked = json.loads(json.dumps(asked))
+    if stored["asked"] != asked:
+        changed = [name for name in asked if stored["asked"].get(name) != asked[name]]
         raise ValueError(
             f"{folder} belongs to a run with another {', '.join(changed) or 'setting'}: delete it to start afresh, or "
             "use another name."
         )
-    network = load_network(folder / f"{state['name']}.safetensors")
-    return network, load_groups(folder / f"{state['name']}.json"), state["log"], state["pruned"]
+    network = load_network(folder / f"{stored['name']}.safetensors")
+    return _State(network, load_groups(folder / f"{stored['name']}.json"), stored["log"], stored["pruned"])

@@ -77,7 +77,7 @@ def masked_step(
 def rewind(network: nn.Module, start: Mapping[str, Tensor], masks: Mapping[str, Tensor]) -> None:
     """Put the network back, in place, to an earlier state, without the weights that the masks have pruned.
 
-    `start`: a state dict (parameters, and batch norms' running statistics); it is not changed, now or by later training.
+    `start`: a state dict (parameters, and batch norms' running statistics), which is not changed, now or by training.
     """
     network.load_state_dict(start)
     apply_masks(network, masks)

@@ -1,7 +1,7 @@
 """Two linear layers with nothing between them are one: merged exactly, by einsum, or refused with the reason.
 
-Gschossmann 2021 ends alpha-branch pruning with such merges, and found that its autoencoder did not match afterwards. The
-merged layers here equal the pairs up to rounding, borders included.
+Gschossmann 2021 ends alpha-branch pruning with such merges, and found that its autoencoder did not match afterwards.
+The merged layers here equal the pairs up to rounding, borders included.
 """
 
 from typing import Any
@@ -13,8 +13,8 @@ from torch import Tensor, nn
 def merge_conv_1x1(conv: nn.Conv2d, pointwise: nn.Conv2d) -> nn.Conv2d:
     """One convolution in place of `conv` and a 1×1 convolution behind it.
 
-    W[o] = sum_m A[o, m] · W1[m], b = A b1 + bA; stride, padding and the rest are those of `conv`. Exact for any of them.
-    Raises ValueError for grouped convolutions, or if the second is not 1×1.
+    W[o] = sum_m A[o, m] · W1[m], b = A b1 + bA; stride, padding and the rest are those of `conv`. Exact for any of
+    them. Raises ValueError for grouped convolutions, or if the second is not 1×1.
     """
     check_pair(conv, pointwise)
     mix = pointwise.weight[:, :, 0, 0]
@@ -48,8 +48,8 @@ def merge_1x1_transposed(pointwise: nn.Conv2d, conv: nn.ConvTranspose2d) -> nn.C
     check_pair(conv, pointwise)
     if pointwise.bias is not None:
         raise ValueError(
-            "the 1×1 convolution has a bias, which differs from pixel to pixel behind a transposed convolution: no merged "
-            "bias is right. Give it bias=False."
+            "the 1×1 convolution has a bias, which differs from pixel to pixel behind a transposed convolution: no "
+            "merged bias is right. Give it bias=False."
         )
     return rebuilt(conv, torch.einsum("mi,mokl->iokl", pointwise.weight[:, :, 0, 0], conv.weight), conv.bias)
 
@@ -57,8 +57,8 @@ def merge_1x1_transposed(pointwise: nn.Conv2d, conv: nn.ConvTranspose2d) -> nn.C
 def merge_transposed_1x1(transposed: nn.ConvTranspose2d, pointwise: nn.Conv2d) -> nn.ConvTranspose2d:
     """One transposed convolution in place of `transposed` and a 1×1 convolution behind it; exact.
 
-    W[i, o] = sum_m W1[i, m] · A[o, m], b = A b1 + bA: as for a convolution, with the first two axes of the weights swapped.
-    Raises ValueError for grouped convolutions.
+    W[i, o] = sum_m W1[i, m] · A[o, m], b = A b1 + bA: as for a convolution, with the first two axes of the weights
+    swapped. Raises ValueError for grouped convolutions.
     """
     check_pair(transposed, pointwise)
     swapped = nn.Conv2d(transposed.in_channels, transposed.out_channels, transposed.kernel_size)
@@ -76,7 +76,8 @@ def merge_linear(first: nn.Linear, second: nn.Linear) -> nn.Linear:
 def merge_1x1_linear(pointwise: nn.Conv2d, linear: nn.Linear) -> nn.Linear:
     """One linear layer behind a flatten in place of a 1×1 convolution, the flatten and `linear`; exact.
 
-    Channel m owns P neighbouring columns, so the linear layer is a convolution whose window is the whole image of P pixels.
+    Channel m owns P neighbouring columns, so the linear layer is a convolution whose window is the whole image of P
+    pixels.
     """
     window = (1, linear.in_features // pointwise.out_channels)
     whole = nn.Conv2d(pointwise.out_channels, linear.out_features, window)

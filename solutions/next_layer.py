@@ -15,16 +15,17 @@ from solutions.graph.groups import Group
 def next_layer(network: nn.Module, group: Group) -> str:
     """The name of the only layer that reads a group's channels, "" if there is no such layer.
 
-    A convolution that is not grouped and reads channel c as its input c, or a linear layer behind a flatten, and nothing
-    else: not the stage of a residual network.
+    A convolution that is not grouped and reads channel c as its input c, or a linear layer behind a flatten, and
+    nothing else: not the stage of a residual network.
     """
     try:
-        found = readers(network, [group])
+        layers = readers(network, [group])
     except ValueError:
         return ""
-    if len(found) != 1:
+    if len(layers) != 1:
         return ""
-    ((name, ((_, places),)),) = found.items()
+    name = next(iter(layers))
+    _, places = layers[name][0]
     layer = network.get_submodule(name)
     pixels = len(places) // group.channels if isinstance(layer, nn.Linear) else 1
     in_order = np.array_equal(places, np.repeat(np.arange(group.channels), pixels))
@@ -36,9 +37,10 @@ def sampled_patches(
 ) -> tuple[Tensor, Tensor]:
     """What random filters of layer `name` see at random places → patches and the filters' weights, both (S, C, kH, kW).
 
-    `channels` C that the layer reads; `images` (N, 3, H, W), each of which gives `locations` samples: S = N · locations. A
-    filter that looks over the border sees zeros there. Behind a flatten a filter is a linear layer's unit, (S, C, pixels, 1).
-    One forward pass. Raises ValueError for a layer that is not there, or is used more than once.
+    `channels` C that the layer reads; `images` (N, 3, H, W), each of which gives `locations` samples:
+    S = N · locations. A filter that looks over the border sees zeros there. Behind a flatten a filter is a linear
+    layer's unit, (S, C, pixels, 1). One forward pass. Raises ValueError for a layer that is not there, or is used more
+    than once.
     """
     if not name:
         raise ValueError("ThiNet cannot judge this group: it needs one plain layer that alone reads these channels.")
@@ -51,15 +53,22 @@ def sampled_patches(
     chance, count = torch.Generator().manual_seed(seed), len(images) * locations
     image = torch.arange(len(images)).repeat_interleave(locations)
     weight = layer.weight.detach()[torch.randint(len(layer.weight), (count,), generator=chance)]
-    if isinstance(layer, nn.Linear):
-        if inputs.ndim != 2:
-            raise ValueError(f"{name} reads {inputs.ndim} axes; ThiNet needs the features of an image, flattened.")
-        return inputs[image].reshape(count, channels, -1, 1), weight.reshape(count, channels, -1, 1)
+    if not isinstance(layer, nn.Linear):
+        return random_windows(layer, inputs, image, chance), weight
+    if inputs.ndim != 2:
+        raise ValueError(f"{name} reads {inputs.ndim} axes; ThiNet needs the features of an image, flattened.")
+    return inputs[image].reshape(count, channels, -1, 1), weight.reshape(count, channels, -1, 1)
+
+
+def random_windows(layer: Any, inputs: Tensor, image: Tensor, chance: torch.Generator) -> Tensor:
+    """What a convolution's filter sees at a random place of each `image` (S,) of a batch `inputs` → (S, C, kH, kW)."""
     up, left = layer.padding
-    padded, pixels = F.pad(inputs, (left, left, up, up)), []
+    padded = F.pad(inputs, (left, left, up, up))
+    windows = []
     for axis in (0, 1):
         window = layer.dilation[axis] * torch.arange(layer.kernel_size[axis])
         places = (padded.shape[2 + axis] - int(window[-1]) - 1) // layer.stride[axis] + 1
-        pixels.append(torch.randint(places, (count, 1), generator=chance) * layer.stride[axis] + window)
-    patches = padded[image[:, None, None], :, pixels[0][:, :, None], pixels[1][:, None, :]].permute(0, 3, 1, 2)
-    return patches, weight
+        corner = torch.randint(places, (len(image), 1), generator=chance) * layer.stride[axis]
+        windows.append(corner + window)
+    rows, columns = windows
+    return padded[image[:, None, None], :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)

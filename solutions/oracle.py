@@ -1,15 +1,17 @@
 """The ablation oracle: what the loss becomes without each channel. The ruler that criteria are measured with.
 
-A channel is taken out by zeroing what the layers read of it, which is exactly what removing it does. Molchanov et al. 2016
-(arXiv 1611.06440), section 2.2. The plain way runs the whole network once for every channel. Here what lies in front of
-the channel is computed once; the first layer that reads it is linear, so that the channel's own share is subtracted
-from its output; and many ablations of a layer run through the rest as one batch.
+A channel is taken out by zeroing what the layers read of it, which is exactly what removing it does. Molchanov et al.
+2016 (arXiv 1611.06440), section 2.2. The plain way runs the whole network once for every channel. The fast way computes
+once what lies in front of the channel; the first layer that reads it is linear, so that the channel's own share is
+subtracted from its output; and many ablations of a layer run through the rest as one batch.
 """
 
 import contextlib
+import copy
 import json
 import math
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,30 +22,30 @@ from torch import Tensor, fx, nn
 from torch.fx.experimental.optimization import fuse
 from tqdm.auto import tqdm
 
-from course_utils.files import atomic
 from course_utils.modes import evaluating
+from minicifar.files import atomic
 from solutions.feature_maps import is_plain, readers
 from solutions.graph.groups import Group
 from solutions.plans import without
 from solutions.surgery import silence
 
 Batches = Sequence[tuple[Tensor, Tensor]]
-PIECE = 128  # channels that are ablated before the result is kept
+PIECE = 128  # channels that are ablated before the result is stored
 TRIAL = 8  # images on which the fast way is compared with the plain one
 AGREES = 1e-4  # of the loss
 
 
-def oracle(
-    network: nn.Module, batches: Batches, groups: Sequence[Group], absolute: bool = True, **options: Any
-) -> dict[str, Tensor]:
-    """Every channel's score, {group: (channels,)}: the loss without it minus the loss of the whole network.
+class NotReplayable(Exception):
+    """A network with which the fast way cannot be gone; the message says why."""
 
-    `absolute`: its absolute value (the paper's oracle-abs), not the difference itself (oracle-loss). `options`: see
-    `ablation_losses`.
+
+def oracle(network: nn.Module, batches: Batches, groups: Sequence[Group], **options: Any) -> dict[str, Tensor]:
+    """Every channel's score, {group: (channels,)}: | loss without it - loss of the whole network |.
+
+    The paper's oracle-abs. `options`: see `ablation_losses`, which gives the losses themselves.
     """
     whole, losses = ablation_losses(network, batches, groups, **options)
-    changes = {name: values - whole for name, values in losses.items()}
-    return {name: change.abs() for name, change in changes.items()} if absolute else changes
+    return {name: (values - whole).abs() for name, values in losses.items()}
 
 
 def ablation_losses(
@@ -53,34 +55,34 @@ def ablation_losses(
     *,
     at_once: int = 128,
     resume: str | Path | None = None,
-    cluster: str | None = None,
     progress: bool = True,
 ) -> tuple[float, dict[str, Tensor]]:
     """Mean cross-entropy of the whole network, and without each channel of the groups that can be pruned, in float64.
 
-    `batches`: a sequence of (images, labels); the larger, the faster. `at_once`: how many images (ablations times images)
-    run through the rest of the network together. `resume`: a JSON file; stopped, the same call goes on where it was.
-    `cluster`: the address of a Dask scheduler, whose workers share the work. The network is as it was found afterwards.
+    `batches`: a sequence of (images, labels); the larger, the faster. `at_once`: how many images (ablations times
+    images) run through the rest of the network together. `resume`: a JSON file; stopped, the same call goes on where it
+    was. The network is as it was found afterwards. Where only the plain, slow way can be gone a warning says why.
     """
     free = [group for group in groups if group.free]
     whole = mean_loss(network, batches)
-    found = kept(resume, whole, free)
+    losses = stored_losses(resume, whole, free)
     waiting = [
         (group, range(start, min(start + PIECE, group.channels)))
         for group in free
         for start in range(0, group.channels, PIECE)
-        if math.isnan(found[group.name][start])
+        if math.isnan(losses[group.name][start])
     ]
+    ablations = Ablations(network, batches, at_once)
     bar = tqdm(total=sum(group.channels for group in free), disable=not progress, desc="oracle", unit="channel")
     bar.update(bar.total - sum(len(channels) for _, channels in waiting))
     with bar:
-        for group, channels, losses in carried_out(network, batches, waiting, at_once, cluster):
-            found[group.name][channels.start : channels.stop] = losses
+        for group, channels in waiting:
+            losses[group.name][channels.start : channels.stop] = ablations.losses_without(group, channels)
             bar.update(len(channels))
             if resume is not None:
                 with atomic(resume) as temporary:
-                    temporary.write_text(json.dumps({"whole": whole, "losses": found}), encoding="utf-8")
-    return whole, {name: torch.tensor(losses, dtype=torch.double) for name, losses in found.items()}
+                    temporary.write_text(json.dumps({"whole": whole, "losses": losses}), encoding="utf-8")
+    return whole, {name: torch.tensor(values, dtype=torch.double) for name, values in losses.items()}
 
 
 def mean_loss(network: nn.Module, batches: Batches) -> float:
@@ -97,7 +99,7 @@ def mean_loss(network: nn.Module, batches: Batches) -> float:
 
 @contextlib.contextmanager
 def full_precision() -> Iterator[None]:
-    """Inside the `with`: a GPU's convolutions in float32, not in its 19 bits of TF32, which would round the changes away."""
+    """Inside the `with`: a GPU's convolutions in float32, not in TF32's 19 bits, which would round the changes away."""
     before = torch.backends.cudnn.allow_tf32
     torch.backends.cudnn.allow_tf32 = False
     try:
@@ -106,83 +108,18 @@ def full_precision() -> Iterator[None]:
         torch.backends.cudnn.allow_tf32 = before
 
 
-def kept(resume: str | Path | None, whole: float, groups: Sequence[Group]) -> dict[str, list[float]]:
-    """What an earlier run has found, NaN where nothing yet. Raises ValueError if it had another network or other data."""
-    found = {group.name: [math.nan] * group.channels for group in groups}
+def stored_losses(resume: str | Path | None, whole: float, groups: Sequence[Group]) -> dict[str, list[float]]:
+    """What an earlier run has stored, NaN where nothing yet. Raises ValueError if it had another network or images."""
+    losses = {group.name: [math.nan] * group.channels for group in groups}
     if resume is None or not Path(resume).exists():
-        return found
-    data = json.loads(Path(resume).read_text(encoding="utf-8"))
-    same_sizes = {name: len(losses) for name, losses in data["losses"].items()} == {
-        name: len(losses) for name, losses in found.items()
-    }
-    if not same_sizes or not math.isclose(data["whole"], whole, rel_tol=1e-6):
+        return losses
+    stored = json.loads(Path(resume).read_text(encoding="utf-8"))
+    sizes = {name: len(values) for name, values in stored["losses"].items()}
+    if sizes != {group.name: group.channels for group in groups} or not math.isclose(
+        stored["whole"], whole, rel_tol=1e-6
+    ):
         raise ValueError(f"{resume} belongs to another network or other images: delete it, or use another name.")
-    return data["losses"]
-
-
-def carried_out(
-    network: nn.Module,
-    batches: Batches,
-    waiting: Sequence[tuple[Group, range]],
-    at_once: int,
-    cluster: str | None,
-) -> Iterator[tuple[Group, range, list[float]]]:
-    """The losses of every piece, as they come."""
-    if cluster is None:
-        for group, channels in waiting:
-            yield group, channels, losses_without(network, batches, group, channels, at_once)
-        return
-    from distributed import Client, as_completed
-
-    with Client(cluster) as client:
-        shared = client.scatter([network, list(batches)], broadcast=True)
-        asked = {
-            client.submit(losses_without, *shared, group, channels, at_once, pure=False): (group, channels)
-            for group, channels in waiting
-        }
-        for future in as_completed(asked):
-            yield *asked[future], future.result()
-
-
-# --- one piece
-
-
-def losses_without(
-    network: nn.Module, batches: Batches, group: Group, channels: Sequence[int], at_once: int = 128
-) -> list[float]:
-    """The mean loss without each of `channels` of one group: the fast way where it can be trusted, else the plain one."""
-    first, labels = batches[0][0][:TRIAL], batches[0][1][:TRIAL]
-    probe = [channels[0], channels[-1]]
-    try:
-        with evaluating(network):
-            graph = prepared(network)
-        quick = rest_of_the_network(network, graph, [(first, labels)], group, probe, at_once)
-        plain = naive_losses(network, [(first, labels)], group, probe)
-        if np.allclose(quick, plain, rtol=AGREES, atol=AGREES):
-            return rest_of_the_network(network, graph, batches, group, channels, at_once)
-    except Exception:  # a network whose code cannot be traced, or does something unusual with its batch
-        pass
-    return naive_losses(network, batches, group, channels)
-
-
-def prepared(network: nn.Module) -> fx.GraphModule:
-    """A copy as a graph of single steps, with batch norms folded into convolutions."""
-    graph: Any = fuse(network)
-    return graph.to(memory_format=torch.channels_last)
-
-
-class Keeping(fx.Interpreter):
-    """Runs a graph, and keeps the values of some nodes as they were made: later steps may overwrite them in place."""
-
-    def __init__(self, graph: fx.GraphModule, wanted: set[fx.Node]) -> None:
-        super().__init__(graph)
-        self.wanted, self.kept = wanted, dict[fx.Node, Any]()
-
-    def run_node(self, n: fx.Node) -> Any:
-        found = super().run_node(n)
-        if n in self.wanted:
-            self.kept[n] = found.clone() if isinstance(found, Tensor) else found
-        return found
+    return stored["losses"]
 
 
 def naive_losses(network: nn.Module, batches: Batches, group: Group, channels: Sequence[int]) -> list[float]:
@@ -192,75 +129,198 @@ def naive_losses(network: nn.Module, batches: Batches, group: Group, channels: S
     ]
 
 
-def rest_of_the_network(
-    network: nn.Module, graph: fx.GraphModule, batches: Batches, group: Group, channels: Sequence[int], at_once: int
+class Ablations:
+    """The losses of a network without single channels: the fast way where it can be trusted, else the plain one.
+
+    It is trusted where it gives what the plain way gives for two channels and a few images. If not, the first reason
+    is a warning; whatever else goes wrong is an error.
+    """
+
+    def __init__(self, network: nn.Module, batches: Batches, at_once: int = 128) -> None:
+        self.network, self.batches, self.at_once = network, batches, at_once
+        self.graph: fx.GraphModule | None = None
+        self.warned = False
+        try:
+            self.graph = prepared(network)
+        except NotReplayable as reason:
+            self._warn(reason)
+
+    def losses_without(self, group: Group, channels: Sequence[int]) -> list[float]:
+        """The mean loss without each of some channels of one group."""
+        if self.graph is not None:
+            try:
+                self._try_out(self.graph, group, [channels[0], channels[-1]])
+            except NotReplayable as reason:
+                self._warn(reason)
+            else:
+                return replayed_losses(self.graph, self.batches, places_of(self.network, group), channels, self.at_once)
+        return naive_losses(self.network, self.batches, group, channels)
+
+    def _try_out(self, graph: fx.GraphModule, group: Group, channels: Sequence[int]) -> None:
+        """Raises NotReplayable unless both ways give the same for a few images."""
+        images, labels = self.batches[0]
+        few = [(images[:TRIAL], labels[:TRIAL])]
+        fast = replayed_losses(graph, few, places_of(self.network, group), channels, self.at_once)
+        if not np.allclose(fast, naive_losses(self.network, few, group, channels), rtol=AGREES, atol=AGREES):
+            raise NotReplayable("run for several ablations at once it gives other numbers (does it mix its images?)")
+
+    def _warn(self, reason: NotReplayable) -> None:
+        if not self.warned:
+            name = type(self.network).__name__
+            warnings.warn(f"The oracle of this {name} takes the plain, slow way: {reason}.", stacklevel=3)
+        self.warned = True
+
+
+# --- the fast way
+
+
+def prepared(network: nn.Module) -> fx.GraphModule:
+    """A copy as a graph of single steps, in evaluation mode, with batch norms folded into convolutions.
+
+    Raises NotReplayable for a network that torch.fx cannot trace.
+    """
+    copied = copy.deepcopy(network).eval()
+    try:
+        traced = fx.symbolic_trace(copied)
+    except Exception as error:  # of the network's own code, on a stand-in for a tensor: it may be any
+        problem = f"{type(error).__name__}: {str(error).splitlines()[0]}" if str(error) else type(error).__name__
+        raise NotReplayable(f"torch.fx cannot trace it ({problem})") from error
+    graph: Any = fuse(traced, inplace=True, no_trace=True)
+    return graph.to(memory_format=torch.channels_last)
+
+
+def places_of(network: nn.Module, group: Group) -> dict[str, np.ndarray]:
+    """The layers that read a group, by name, with the channel of every input position; NotReplayable without any."""
+    try:
+        return {name: read[0][1] for name, read in readers(network, [group]).items()}
+    except ValueError as error:
+        raise NotReplayable(str(error).rstrip(".")) from error
+
+
+def replayed_losses(
+    graph: fx.GraphModule, batches: Batches, places: Mapping[str, np.ndarray], channels: Sequence[int], at_once: int
 ) -> list[float]:
-    """The losses without each channel: the values in front of the group's readers are computed once a batch."""
-    places = {name: found[0][1] for name, found in readers(network, [group]).items()}
-    nodes = list(graph.graph.nodes)
-    reading = {node for node in nodes if node.op == "call_module" and node.target in places}
-    if {node.target for node in reading} != set(places):
-        raise ValueError("a layer is hidden inside another")
-    behind = followers(nodes, reading)
-    wanted = {source for node in behind for source in node.all_input_nodes} - behind | reading
-    per_image = followers(nodes, {node for node in nodes if node.op == "placeholder"})
-    last = {source: node for node in nodes for source in node.all_input_nodes}
-    modules, device = dict(graph.named_modules()), next(network.parameters()).device
+    """The mean loss without each of the channels that layers read at `places`, of a network that is `prepared`."""
+    replay, device = Replay(graph, places), next(graph.parameters()).device
     totals = torch.zeros(len(channels), dtype=torch.double)
-    with evaluating(network), full_precision():
+    with torch.no_grad(), full_precision():
         for images, labels in batches:
             images, labels = images.to(device), labels.to(device)
-            run = Keeping(graph, wanted)
-            run.run(images)
+            replay.load(images)
             together = max(1, at_once // len(images))
             for start in range(0, len(channels), together):
                 chosen = channels[start : start + together]
-                outcome: dict[fx.Node, Any] = {}
-                for node in nodes:
-                    if node not in behind or node.op == "output":
-                        continue
-                    if node in reading:
-                        outcome[node] = read_without(node, modules, places, chosen, run.kept, outcome)
-                    else:
-                        for source in node.all_input_nodes:
-                            if source not in behind:
-                                copies = len(chosen) if source in per_image else 1
-                                outcome[source] = repeated(run.kept[source], copies)
-                        outcome[node] = run_again(node, modules, outcome)
-                    for source in node.all_input_nodes:
-                        if last[source] is node or source not in behind:
-                            outcome.pop(source, None)
-                logits = outcome[graph.graph.output_node().args[0]].double()
+                logits = replay.run(chosen).double()
                 losses = F.cross_entropy(logits, labels.repeat(len(chosen)), reduction="none")
                 totals[start : start + len(chosen)] += losses.view(len(chosen), -1).sum(1).cpu()
     return (totals / sum(len(labels) for _, labels in batches)).tolist()
 
 
+class Keeping(fx.Interpreter):
+    """Runs a graph, and keeps the values of some nodes as they were made: later steps may overwrite them in place."""
+
+    def __init__(self, graph: fx.GraphModule, nodes: set[fx.Node]) -> None:
+        super().__init__(graph)
+        self.nodes, self.values = nodes, dict[fx.Node, Any]()
+
+    def run_node(self, n: fx.Node) -> Any:
+        """The value of a node, from those of its inputs in `env`."""
+        value = super().run_node(n)
+        if n in self.nodes:
+            self.values[n] = value.clone() if isinstance(value, Tensor) else value
+        return value
+
+
+class Replay:
+    """Runs a graph for a batch of images, and then again and again what lies behind the layers that read some channels.
+
+    `places`: the layers, with the channel of every input position. Raises NotReplayable where they are no steps of the
+    graph.
+    """
+
+    def __init__(self, graph: fx.GraphModule, places: Mapping[str, np.ndarray]) -> None:
+        nodes = list(graph.graph.nodes)
+        self.places, self.output = places, graph.graph.output_node().args[0]
+        self.reading = {node for node in nodes if node.op == "call_module" and node.target in places}
+        if hidden := set(places) - {node.target for node in self.reading}:
+            raise NotReplayable(f"{min(hidden)} is hidden inside another layer, or not used at all")
+        if odd := [node.target for node in self.reading if len(node.args) != 1 or node.kwargs]:
+            raise NotReplayable(f"{min(odd)} is not called with its input alone")
+        self.behind = followers(nodes, self.reading)
+        if self.output not in self.behind:
+            raise NotReplayable(f"the outputs do not depend on {min(places)}")
+        self.steps = [node for node in nodes if node in self.behind and node.op != "output"]
+        self.per_image = followers(nodes, {node for node in nodes if node.op == "placeholder"})
+        in_front = {source for node in self.steps for source in node.all_input_nodes} - self.behind
+        self.interpreter = Keeping(graph, in_front | self.reading)
+        self.images = 0
+
+    def load(self, images: Tensor) -> None:
+        """Run the whole graph for these images, and keep what its last part needs."""
+        self.images = len(images)
+        self.interpreter.run(images)
+
+    def run(self, chosen: Sequence[int]) -> Tensor:
+        """The logits without each of the chosen channels, one ablation of all images behind the other."""
+        values = self.interpreter.env = {}
+        for node in self.steps:
+            if node in self.reading:
+                values[node] = self._read_without(node, chosen)
+            else:
+                values[node] = self._run_again(node, len(chosen))
+            for used in self.interpreter.user_to_last_uses.get(node, ()):
+                values.pop(used, None)
+        logits = values[self.output]
+        if len(logits) != len(chosen) * self.images:
+            raise NotReplayable("its outputs are not as many as its images when several ablations run at once")
+        return logits
+
+    def _run_again(self, node: fx.Node, times: int) -> Any:
+        """A step behind the readers; what it takes from in front of them is there once for each ablation."""
+        values = self.interpreter.env
+        in_front = [source for source in node.all_input_nodes if source not in self.behind]
+        for source in in_front:
+            values[source] = repeated(self.interpreter.values[source], times if source in self.per_image else 1)
+        try:
+            return self.interpreter.run_node(node)
+        except (
+            RuntimeError,
+            ValueError,
+            IndexError,
+        ) as error:  # of the network's own step, with more images than usual
+            raise NotReplayable(f"{node.name} does not run for several ablations at once ({error})") from error
+        finally:
+            for source in in_front:
+                del values[source]
+
+    def _read_without(self, node: fx.Node, chosen: Sequence[int]) -> Tensor:
+        """What a layer makes of its input without each of the chosen channels."""
+        layer, source = self.interpreter.submodules[str(node.target)], node.args[0]
+        before, values = self.interpreter.values, self.interpreter.env
+        device = before[node].device
+        read_at = [torch.from_numpy(np.flatnonzero(self.places[str(node.target)] == channel)) for channel in chosen]
+        positions = [places.to(device) for places in read_at]
+        if source not in self.behind and is_plain(layer):
+            return without_shares(layer, before[node], before[source], positions)
+        images = values[source].clone() if source in self.behind else torch.cat([before[source]] * len(chosen))
+        axis = images.ndim - 1 if isinstance(layer, nn.Linear) else 1
+        for part, places in zip(images.chunk(len(chosen)), positions, strict=True):
+            part.index_fill_(axis, places, 0)
+        return layer(images)
+
+
 def followers(nodes: Sequence[fx.Node], first: set[fx.Node]) -> set[fx.Node]:
     """The nodes whose values depend on those of `first`, and these themselves."""
-    found = set(first)
+    depending = set(first)
     for node in nodes:
-        if found.intersection(node.all_input_nodes):
-            found.add(node)
-    return found
+        if depending.intersection(node.all_input_nodes):
+            depending.add(node)
+    return depending
 
 
 def repeated(value: Any, times: int) -> Any:
     """A tensor with the images of a batch, once for each ablation; a copy, which may be overwritten."""
     return torch.cat([value] * times) if isinstance(value, Tensor) and value.ndim else value
-
-
-def read_without(node: fx.Node, modules: Any, places: Any, chosen: Sequence[int], before: Any, outcome: Any) -> Tensor:
-    """What a layer makes of its input without each of the chosen channels, one ablation behind the other."""
-    layer, source = modules[node.target], node.args[0]
-    positions = [torch.from_numpy(np.flatnonzero(places[node.target] == channel)) for channel in chosen]
-    if source not in outcome and is_plain(layer):
-        return without_shares(layer, before[node], before[source], [mine.to(before[node].device) for mine in positions])
-    images = outcome[source].clone() if source in outcome else torch.cat([before[source]] * len(chosen))
-    axis = images.ndim - 1 if isinstance(layer, nn.Linear) else 1
-    for part, mine in zip(images.chunk(len(chosen)), positions, strict=True):
-        part.index_fill_(axis, mine.to(images.device), 0)
-    return layer(images)
 
 
 def without_shares(layer: nn.Module, whole: Tensor, images: Tensor, positions: Sequence[Tensor]) -> Tensor:
@@ -269,22 +329,12 @@ def without_shares(layer: nn.Module, whole: Tensor, images: Tensor, positions: S
     A convolution of a single channel is slow as a convolution, and fast as a matrix product of its patches.
     """
     if isinstance(layer, nn.Linear):
-        return torch.cat([whole - images[..., mine] @ layer.weight[:, mine].T for mine in positions])
+        return torch.cat([whole - images[..., places] @ layer.weight[:, places].T for places in positions])
     rows = whole.permute(0, 2, 3, 1)
-    found = rows.new_empty(len(positions), *rows.shape)
-    for part, mine in zip(found, positions, strict=True):
-        patches = F.unfold(images[:, mine], layer.kernel_size, layer.dilation, layer.padding, layer.stride)
-        weight = layer.weight[:, mine].flatten(1).T
+    left = rows.new_empty(len(positions), *rows.shape)
+    for part, places in zip(left, positions, strict=True):
+        patches = F.unfold(images[:, places], layer.kernel_size, layer.dilation, layer.padding, layer.stride)
+        weight = layer.weight[:, places].flatten(1).T
         lines = patches.transpose(1, 2).flatten(0, 1)
         torch.addmm(rows.flatten(0, 2), lines, weight, alpha=-1, out=part.flatten(0, 2))
-    return found.flatten(0, 1).permute(0, 3, 1, 2)
-
-
-def run_again(node: fx.Node, modules: Any, values: Any) -> Any:
-    """A node behind the group, on these values of its inputs."""
-    arguments, named = fx.map_arg((node.args, node.kwargs), lambda argument: values[argument])
-    if node.op == "call_module":
-        return modules[node.target](*arguments, **named)
-    if node.op == "call_method":
-        return getattr(arguments[0], node.target)(*arguments[1:], **named)
-    return node.target(*arguments, **named)
+    return left.flatten(0, 1).permute(0, 3, 1, 2)

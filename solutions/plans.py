@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from solutions.graph.groups import Group
+from solutions.graph.groups import Group, Slot
+from solutions.rounding import channels_removed
 
 Plan = Mapping[str, Sequence[int] | Tensor]
 
@@ -17,43 +18,38 @@ class PlanError(ValueError):
     """A plan that cannot be carried out; the message says what stands against it."""
 
 
-# --- plans
-
-
 def without(group: Group, removed: Iterable[int]) -> list[int]:
     """The channels that stay when some are removed."""
     gone = {int(channel) for channel in removed}
     return [channel for channel in range(group.channels) if channel not in gone]
 
 
-def channels_to_keep(group: Group, scores: Tensor, keep_ratio: float, multiple_of: int = 1) -> list[int]:
+def channels_to_keep(group: Group, scores: Tensor, keep_ratio: float) -> list[int]:
     """The channels with the highest `scores` (one each), and all that are frozen, in increasing order.
 
-    Of C channels floor((1 - keep_ratio) * C + 1e-9) go; `multiple_of`: fewer, so that a multiple stays. At least
-    one stays, and at least one of every layer that makes or carries them. Raises PlanError where keep_ratio is not
-    between 0 and 1, or there is not one score a channel.
+    `channels_removed` says how many go. At least one stays, and at least one of every layer that makes or carries them.
+    Raises PlanError where keep_ratio is not between 0 and 1, or there is not one score a channel.
     """
     if not 0 <= keep_ratio <= 1:
         raise PlanError(f"keep_ratio must lie between 0 and 1, not {keep_ratio}.")
     if len(scores) != group.channels:
         raise PlanError(f"{group.name} has {group.channels} channels; there are {len(scores)} scores.")
-    kept = max(1, group.channels - math.floor((1 - keep_ratio) * group.channels + 1e-9))
-    kept = min(group.channels, math.ceil(kept / multiple_of) * multiple_of)
+    left = max(1, group.channels - channels_removed(group.channels, keep_ratio))
     order = sorted(range(group.channels), key=lambda channel: (-float(scores[channel]), channel))
-    needed = must_stay(group, order)
+    stay = must_stay(group, order)
     for channel in order:
-        if len(needed) < kept:
-            needed.add(channel)
-    return sorted(needed)
+        if len(stay) < left:
+            stay.add(channel)
+    return sorted(stay)
 
 
 def must_stay(group: Group, order: Sequence[int]) -> set[int]:
     """Frozen channels, and of every layer that makes or carries channels of this group alone the first in `order`."""
-    needed = set(group.frozen)
+    stay = set(group.frozen)
     for slot in group.slots:
-        if (slot.channel >= 0).all() and not needed.intersection(slot.channel.tolist()):
-            needed.add(next(channel for channel in order if channel in slot.channel))
-    return needed
+        if (slot.channel >= 0).all() and not stay.intersection(slot.channel.tolist()):
+            stay.add(next(channel for channel in order if channel in slot.channel))
+    return stay
 
 
 def kept_without(group: Group, removed: Sequence[int]) -> list[int]:
@@ -64,27 +60,24 @@ def kept_without(group: Group, removed: Sequence[int]) -> list[int]:
 
 def l1_norms(network: nn.Module, group: Group) -> Tensor:
     """Score of every channel: sum |w| over the weights (two axes and more) that make or carry it → (channels,)."""
-    tensors = dict(network.named_parameters(remove_duplicate=False))
     scores = torch.zeros(group.channels)
-    for slot in group.slots:
-        tensor = tensors.get(slot.parameter)
-        if tensor is None or slot.consumes or tensor.ndim < 2:
-            continue
-        sums = tensor.detach().abs().transpose(0, slot.axis).flatten(1).sum(1).float().cpu()
-        mine = torch.from_numpy(slot.channel >= 0)
-        scores.index_add_(0, torch.from_numpy(slot.channel)[mine], sums[mine])
+    for slot, weight in makers(network, group):
+        sums = weight.abs().transpose(0, slot.axis).flatten(1).sum(1).float().cpu()
+        in_group = torch.from_numpy(slot.channel >= 0)
+        scores.index_add_(0, torch.from_numpy(slot.channel)[in_group], sums[in_group])
     return scores
 
 
-def l1_plan(
-    network: nn.Module, groups: Sequence[Group], keep_ratio: float, multiple_of: int = 1
-) -> dict[str, list[int]]:
+def makers(network: nn.Module, group: Group) -> list[tuple[Slot, Tensor]]:
+    """The weights (two axes and more) that make or carry a group's channels, without gradients, and where they do."""
+    weights = dict(network.named_parameters(remove_duplicate=False))
+    slots = [slot for slot in group.slots if not slot.consumes and slot.parameter in weights]
+    return [(slot, weights[slot.parameter].detach()) for slot in slots if weights[slot.parameter].ndim > 1]
+
+
+def l1_plan(network: nn.Module, groups: Sequence[Group], keep_ratio: float) -> dict[str, list[int]]:
     """In every group the channels with the highest L1 norms."""
-    return {
-        group.name: channels_to_keep(group, l1_norms(network, group), keep_ratio, multiple_of)
-        for group in groups
-        if group.free
-    }
+    return {group.name: channels_to_keep(group, l1_norms(network, group), keep_ratio) for group in groups if group.free}
 
 
 def positions(groups: Sequence[Group], plan: Plan, checked: bool = True) -> dict[tuple[str, int], np.ndarray]:
@@ -96,27 +89,32 @@ def positions(groups: Sequence[Group], plan: Plan, checked: bool = True) -> dict
     if unknown := set(plan) - set(by_name):
         raise PlanError(f"There is no group {sorted(unknown)[0]!r}; there are {', '.join(by_name)}.")
     masks: dict[tuple[str, int], np.ndarray] = {}
-    for name, kept in plan.items():
-        group, stays = by_name[name], np.zeros(by_name[name].channels + 1, dtype=bool)
-        stays[-1] = True  # for positions of other groups, whose channel is -1
-        chosen = np.asarray(kept.cpu() if isinstance(kept, Tensor) else kept, dtype=np.int64)
-        outside = len(chosen) and (chosen.min() < 0 or chosen.max() >= group.channels)
-        if len(np.unique(chosen)) != len(chosen) or outside or (checked and not len(chosen)):
-            raise PlanError(
-                f"{name}: channels to keep are different numbers from 0 to {group.channels - 1}, at least one."
-            )
-        stays[chosen] = True
-        for channel in np.flatnonzero(~stays):
-            if checked and int(channel) in group.frozen:
-                raise PlanError(f"{name}: channel {channel} must stay: {group.frozen[int(channel)]}.")
-        for slot in group.slots:
-            key, whole = (slot.parameter, slot.axis), np.ones(len(slot.channel), dtype=bool)
-            masks[key] = masks.get(key, whole) & stays[slot.channel]
+    for name, channels in plan.items():
+        stays = _stays(by_name[name], channels, checked)
+        for slot in by_name[name].slots:
+            mask = masks.setdefault((slot.parameter, slot.axis), np.ones(len(slot.channel), dtype=bool))
+            mask &= stays[slot.channel]
     masks = {key: mask for key, mask in masks.items() if not mask.all()}
     for (parameter, _), mask in masks.items():
         if checked and not mask.any():
             raise PlanError(f"Nothing would be left of {parameter}: keep at least one channel of every layer.")
     return masks
+
+
+def _stays(group: Group, channels: Sequence[int] | Tensor, checked: bool) -> np.ndarray:
+    """Whether each channel of a group stays; and one entry more, True, for positions of other groups (channel -1)."""
+    chosen = np.asarray(channels.cpu() if isinstance(channels, Tensor) else channels, dtype=np.int64)
+    outside = len(chosen) and (chosen.min() < 0 or chosen.max() >= group.channels)
+    if len(np.unique(chosen)) != len(chosen) or outside or (checked and not len(chosen)):
+        raise PlanError(
+            f"{group.name}: channels to keep are different numbers from 0 to {group.channels - 1}, at least one."
+        )
+    stays = np.zeros(group.channels + 1, dtype=bool)
+    stays[chosen] = stays[-1] = True
+    for channel in np.flatnonzero(~stays).tolist():
+        if checked and channel in group.frozen:
+            raise PlanError(f"{group.name}: channel {channel} must stay: {group.frozen[channel]}.")
+    return stays
 
 
 def parameters_left(network: nn.Module, groups: Sequence[Group], plan: Plan) -> int:
@@ -137,17 +135,19 @@ def parameters_left(network: nn.Module, groups: Sequence[Group], plan: Plan) -> 
 
 
 def groups_left(groups: Sequence[Group], plan: Plan) -> list[Group]:
-    """The groups of the network that `prune` makes, worked out from the plan: no graph is read again. Raises PlanError."""
+    """The groups of the network that `prune` makes: no graph is read again. Raises PlanError as `positions` does."""
     masks = positions(groups, plan)
-    found = []
-    for group in groups:
-        kept = sorted(int(channel) for channel in plan.get(group.name, range(group.channels)))
-        number = np.full(group.channels + 1, -1)  # the last entry is for positions of other groups
-        number[kept] = np.arange(len(kept))
-        slots = tuple(
-            dataclasses.replace(slot, channel=number[slot.channel][masks.get((slot.parameter, slot.axis), ...)])
-            for slot in group.slots
-        )
-        frozen = {int(number[channel]): reason for channel, reason in group.frozen.items()}
-        found.append(Group(group.name, len(kept), slots, frozen))
-    return found
+    return [_narrowed(group, plan.get(group.name, range(group.channels)), masks) for group in groups]
+
+
+def _narrowed(group: Group, channels: Sequence[int] | Tensor, masks: Mapping[tuple[str, int], np.ndarray]) -> Group:
+    """A group with these channels only, numbered anew; `masks`: which positions of its slots are still there."""
+    left = sorted(int(channel) for channel in channels)
+    number = np.full(group.channels + 1, -1)  # the last entry is for positions of other groups
+    number[left] = np.arange(len(left))
+    slots = []
+    for slot in group.slots:
+        there = masks.get((slot.parameter, slot.axis), np.ones(len(slot.channel), dtype=bool))
+        slots.append(dataclasses.replace(slot, channel=number[slot.channel][there]))
+    frozen = {int(number[channel]): reason for channel, reason in group.frozen.items()}
+    return Group(group.name, len(left), tuple(slots), frozen)

@@ -16,11 +16,8 @@ TOLERANCE = 1e-3  # of the outputs' standard deviation
 ROUNDING = 1e-5  # of the largest output: float32 sums in another order
 
 
-# --- what can be removed
-
-
 def prunable_groups(network: nn.Module, example: Any) -> list[Group]:
-    """The channel groups of a network, each tried out: its graph is read once, and `groups_left` follows what is removed.
+    """The channel groups of a network, each tried out. Its graph is read once: `groups_left` follows what is removed.
 
     `example`: an input (or a tuple of inputs) that the network takes. Half of all channels are removed as a trial;
     where the smaller network does not run, or computes anything else than the whole one with those channels
@@ -35,6 +32,7 @@ def prunable_groups(network: nn.Module, example: Any) -> list[Group]:
 
 
 def frozen_as_a_whole(group: Group, reason: str) -> Group:
+    """The same group, of which no channel may go: for this reason, where a channel has none of its own."""
     return dataclasses.replace(group, frozen={**dict.fromkeys(range(group.channels), reason), **group.frozen})
 
 
@@ -42,13 +40,13 @@ def tried_out(network: nn.Module, example: Any, groups: Sequence[Group]) -> list
     """The same groups; those that a trial shows to be wrong are frozen."""
     if not problem_with(network, example, groups):
         return list(groups)
-    found = []
+    tried = []
     for group in groups:
         problem = problem_with(network, example, [group])
-        found.append(frozen_as_a_whole(group, problem) if problem else group)
-    if problem := problem_with(network, example, found):
-        return [frozen_as_a_whole(group, f"together with others: {problem}") for group in found]
-    return found
+        tried.append(frozen_as_a_whole(group, problem) if problem else group)
+    if problem := problem_with(network, example, tried):
+        return [frozen_as_a_whole(group, f"together with others: {problem}") for group in tried]
+    return tried
 
 
 def problem_with(network: nn.Module, example: Any, groups: Sequence[Group]) -> str:
@@ -62,10 +60,10 @@ def problem_with(network: nn.Module, example: Any, groups: Sequence[Group]) -> s
         except Exception as error:
             return f"the smaller network does not run: {type(error).__name__}: {str(error).splitlines()[0][:100]}"
         expected = outputs(silence(network, groups, plan), example)
-    for came, wanted in zip(smaller, expected, strict=True):
-        if came.shape != wanted.shape:
+    for pruned, silenced in zip(smaller, expected, strict=True):
+        if pruned.shape != silenced.shape:
             return "the smaller network has other outputs"
-        allowed = TOLERANCE * wanted.double().std(correction=0) + ROUNDING * wanted.double().abs().max()
-        if (came.double() - wanted.double()).abs().max() > allowed:
+        allowed = TOLERANCE * silenced.double().std(correction=0) + ROUNDING * silenced.double().abs().max()
+        if (pruned.double() - silenced.double()).abs().max() > allowed:
             return "the smaller network computes something else: a size is written in its code"
     return ""

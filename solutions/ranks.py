@@ -5,7 +5,7 @@ from torch import Tensor
 
 
 def average_ranks(values: Tensor) -> Tensor:
-    """The rank of every value, from 1 for the smallest; equal values share the mean of their ranks. (n,) → (n,) float64."""
+    """The rank of every value, 1 for the smallest; equal values share the mean of their ranks. (n,) → (n,) float64."""
     _, which, count = values.unique(return_inverse=True, return_counts=True)
     last = count.cumsum(0).double()
     return (last - (count.double() - 1) / 2)[which]

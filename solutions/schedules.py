@@ -21,21 +21,21 @@ def sensitivity_scan(network: nn.Module, ratios: Sequence[float], evaluate: Call
     batch norm's weight *and* bias at zero their channels are zero behind it, as if they were gone. One layer at a
     time, each ratio from the whole layer; the network is as it was afterwards, even if `evaluate` fails.
     """
-    found: dict[str, list[float]] = {}
+    results: dict[str, list[float]] = {}
     modules = list(network.named_modules())
     for (name, conv), (_, norm) in pairwise(modules):
         if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-            found[name] = []
+            results[name] = []
             weight, bias = norm.weight.detach().clone(), norm.bias.detach().clone()
             for keep_ratio in ratios:
                 kept = filters_to_keep(filter_l1_norms(conv.weight), keep_ratio)
                 stays = torch.zeros_like(weight).index_fill(0, kept, 1)
                 norm.weight.data, norm.bias.data = weight * stays, bias * stays
                 try:
-                    found[name].append(evaluate(network))
+                    results[name].append(evaluate(network))
                 finally:
                     norm.weight.data, norm.bias.data = weight.clone(), bias.clone()
-    return found
+    return results
 
 
 def cubic_sparsity(step: float, begin: float, end: float, final: float) -> float:
@@ -67,7 +67,7 @@ def prune_and_reset(
 def narrow_twin(pruned: nn.Module, seed: int) -> nn.Module:
     """A network with the shapes of `pruned` and fresh random weights, drawn by each layer's own `reset_parameters`.
 
-    The same seed gives the same twin; batch norms start anew too. `pruned`, and the global random numbers, are as before.
+    The same seed gives the same twin; batch norms start anew too. `pruned` and the global random numbers are as before.
     """
     twin = copy.deepcopy(pruned)
     with torch.random.fork_rng(devices=[]):

@@ -91,7 +91,7 @@ def compare(
 
 
 def cuda_latency(run: Callable[[], Any]) -> float:
-    """Seconds of one call as the GPU's own clock sees it, between two CUDA events: the median over LEAST_SECONDS of calls."""
+    """Seconds of one call by the GPU's own clock, between two CUDA events: the median over LEAST_SECONDS of calls."""
     times: list[float] = []
     while sum(times) < LEAST_SECONDS:
         first, last = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
@@ -105,6 +105,7 @@ def cuda_latency(run: Callable[[], Any]) -> float:
 
 @contextlib.contextmanager
 def using_threads(threads: int) -> Iterator[None]:
+    """Inside the `with` PyTorch computes with this many threads."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:

@@ -1,7 +1,7 @@
 """Carry a plan out: a really smaller network of the same class, or the same one with those channels silenced."""
 
 import copy
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,14 +16,11 @@ from solutions.plans import Plan, PlanError, positions
 
 def outputs(network: nn.Module, example: Any) -> list[Tensor]:
     """All tensors that the network gives for an example, on the device and in the dtype of its parameters."""
-    found = network(*(example if isinstance(example, tuple) else (example,)))
-    if isinstance(found, Tensor):
-        return [found]
-    values: Iterable[Any] = found.values() if isinstance(found, Mapping) else found
+    output = network(*(example if isinstance(example, tuple) else (example,)))
+    if isinstance(output, Tensor):
+        return [output]
+    values: Iterable[Any] = output.values() if isinstance(output, Mapping) else output
     return [value for value in values if isinstance(value, Tensor)]
-
-
-# --- carrying a plan out
 
 
 def prune(network: nn.Module, groups: Sequence[Group], plan: Plan, example: Any = None) -> nn.Module:
@@ -72,15 +69,15 @@ def silence(network: nn.Module, groups: Sequence[Group], plan: Plan) -> nn.Modul
     return copied(network, {name for name, axis in masks if (name, axis) in read}, zero)
 
 
-def copied(network: nn.Module, names: Iterable[str], change: Any) -> nn.Module:
+def copied(network: nn.Module, names: Iterable[str], change: Callable[[str, Tensor], Tensor]) -> nn.Module:
     """A deep copy in which the named parameters and buffers are what `change(name, tensor)` makes of them."""
-    wanted, memo = set(names), {}
+    changing, memo = set(names), {}
     for name, parameter in network.named_parameters(remove_duplicate=False):
-        if name in wanted:
+        if name in changing:
             changed = formatted(change(name, parameter.detach()), parameter)
             memo[id(parameter)] = type(parameter)(changed, requires_grad=parameter.requires_grad)
     for name, buffer in network.named_buffers(remove_duplicate=False):
-        if name in wanted:
+        if name in changing:
             memo[id(buffer)] = formatted(change(name, buffer), buffer)
     return copy.deepcopy(network, memo)
 

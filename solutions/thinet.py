@@ -1,11 +1,10 @@
 """ThiNet: a channel is judged by what the *next* layer loses without it, and what stays is rescaled to make up for it.
 
-Luo et al. 2017 (arXiv 1707.06342), sections 3.2 and 3.3. A sample is one number of the next layer's output before its bias
-and activation: an image, a filter of that layer, a location. Channel c's contribution to it is the part x_c that it
-adds: y = x_1 + … + x_C.
+Luo et al. 2017 (arXiv 1707.06342), sections 3.2 and 3.3. A sample is one number of the next layer's output before its
+bias and activation: an image, a filter of that layer, a location. Channel c's contribution to it is the part x_c that
+it adds: y = x_1 + … + x_C.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,6 +15,7 @@ from tqdm.auto import tqdm
 from solutions.graph.groups import Group
 from solutions.next_layer import next_layer, sampled_patches
 from solutions.plans import groups_left, kept_without
+from solutions.rounding import channels_removed
 from solutions.surgery import prune
 
 
@@ -52,8 +52,8 @@ def least_squares_scale(contributions: Tensor, target: Tensor) -> Tensor:
     """One factor for each kept channel, so that sum_c w_c x_c comes as close to the samples as it can → (K,).
 
     min_w ||target - contributions w||², `contributions` (S, K) of the kept channels, `target` (S,) the sum over *all*
-    channels. Dead channels and fewer samples than channels do no harm: any of the solutions will do (here the closest to 1,
-    so that a channel which never spoke is left as it is). Equation 7.
+    channels. Dead channels and fewer samples than channels do no harm: any of the solutions will do (here the closest
+    to 1, so that a channel which never spoke is left as it is). Equation 7.
     """
     missing = target.double() - contributions.double().sum(dim=1)
     change = torch.linalg.lstsq(contributions.double(), missing[:, None], driver="gelsd").solution
@@ -82,19 +82,18 @@ def thinet_step(
     keep_ratio: float,
     rank: Callable[[nn.Module, Sequence[Group]], Any] | None = None,
     rescale: bool = True,
-    locations: int = 10,
-    seed: int = 0,
+    **sampling: Any,
 ) -> tuple[nn.Module, list[int]]:
     """Prune one group by the layer that reads it → the pruned network (the given one is left alone), and what stays.
 
     Of C channels floor((1 - keep_ratio) · C + 1e-9) go; frozen ones stay, and at least one of every layer. `rank`: the
-    lowest of a ranking go, not those that the greedy method finds. `rescale`: make up for them by least squares. `images`
-    and `locations`: see `sampled_patches`.
+    lowest of a ranking go, not those that the greedy method finds. `rescale`: make up for them by least squares.
+    `sampling`: `locations` and `seed` for `sampled_patches`, as `images`.
     """
     name = next_layer(network, group)
-    patches, weight = sampled_patches(network, name, group.channels, images, locations, seed)
+    patches, weight = sampled_patches(network, name, group.channels, images, **sampling)
     contributions = sample_contributions(patches, weight).cpu()
-    count = min(math.floor((1 - keep_ratio) * group.channels + 1e-9), len(group.free))
+    count = min(channels_removed(group.channels, keep_ratio), len(group.free))
     if rank is None:
         order = [group.free[position] for position in channels_to_remove(contributions[:, group.free], count)]
     else:

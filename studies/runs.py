@@ -1,35 +1,35 @@
-"""What studies share: trained networks kept as files, results written as they come, and runs that are cut into pieces."""
+"""What studies share: trained networks in files, the control from random weights, and runs that are cut into pieces."""
 
 import contextlib
 import copy
-import json
+import itertools
+import platform
 import re
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from course_utils import networks
 from course_utils.checkpoints import load_network, save_network
-from course_utils.files import atomic
 from course_utils.training import train
-from minicifar import Loader
+from minicifar import BatchLoader, ImageSet, Loader
 from solutions.schedules import narrow_twin
 
 
-def kept_path(folder: Path, name: str, images: Any) -> Path:
-    """Where a network that was trained on these images is kept: in a folder of theirs, so that no other images' is taken."""
+def network_path(folder: Path, name: str, images: ImageSet) -> Path:
+    """Where a network that was trained on these images lies: in a folder of theirs, lest another images' be taken."""
     return folder / re.sub(r"[^\w.=-]+", "_", images.fingerprint) / f"{name}.safetensors"
 
 
 def trained(
-    name: str, images: Any, seed: int, epochs: int, device: str, folder: Path, batch_size: int = 64
+    name: str, images: ImageSet, seed: int, epochs: int, device: str, folder: Path, batch_size: int = 64
 ) -> nn.Module:
-    """A network of the course, trained from this seed; kept in `folder`, and resumed there."""
-    path = kept_path(folder, f"{name}-{epochs}epochs-batches{batch_size}-seed{seed}", images)
+    """A network of the course, trained from this seed; it stays in `folder`, and a stopped training goes on there."""
+    path = network_path(folder, f"{name}-{epochs}epochs-batches{batch_size}-seed{seed}", images)
     if path.exists():
         return load_network(path).to(device)
     network = getattr(networks, name)(classes=len(images.classes), seed=seed).to(device)
@@ -42,10 +42,9 @@ def trained(
     return network
 
 
-def fully_trained(network: nn.Module, loader: Any, epochs: int, **options: Any) -> nn.Module:
-    """The network after all of `epochs`: a training that was stopped is no result, and raises KeyboardInterrupt."""
-    if len(train(network, loader, epochs, **options)) < epochs:
-        raise KeyboardInterrupt
+def fully_trained(network: nn.Module, loader: BatchLoader, epochs: int, **options: Any) -> nn.Module:
+    """The network after all of `epochs`: a training that was stopped is no result, and raises `Stopped`."""
+    train(network, loader, epochs, on_stop="raise", **options)
     return network
 
 
@@ -62,26 +61,14 @@ def narrow_control(pruned: nn.Module, seed: int) -> nn.Module:
     return twin.to(next(pruned.parameters()).device)
 
 
-def read_results(path: Path, about: Mapping[str, Any]) -> dict[str, Any]:
-    """The results in a file, those of an empty study if there is none: {**about, "results": {…}}.
-
-    Raises ValueError where the file says something else of what it is about: other images, another network.
-    """
-    if not path.exists():
-        return {**about, "results": {}}
-    found = json.loads(path.read_text(encoding="utf-8"))
-    if changed := [name for name in about if found.get(name) != about[name]]:
-        raise ValueError(
-            f"{path} was made with another {changed[0]} ({found.get(changed[0])}, not {about[changed[0]]}): give another file."
-        )
-    return found
+def scoring_batches(images: ImageSet, count: int, seed: int, device: str) -> list[tuple[Tensor, Tensor]]:
+    """`count` batches of 64 training images, not augmented, by which criteria judge."""
+    return list(itertools.islice(Loader(images, batch_size=64, shuffle=True, seed=seed, device=device), count))
 
 
-def keep_results(path: Path, found: Mapping[str, Any]) -> None:
-    """Write all results, all or nothing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic(path) as temporary:
-        temporary.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+def versions() -> str:
+    """What a result may depend on."""
+    return f"PyTorch {torch.__version__}, Python {platform.python_version()}"
 
 
 @contextlib.contextmanager

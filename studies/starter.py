@@ -5,38 +5,40 @@
 
 Three networks trained on MiniCIFAR, each with half of its channels cut out by two methods and retrained; one of them
 in int8, and one trained with binary weights. Half an hour to an hour. Stopped, the same call goes on where it was:
-networks are kept in build/starter, and entries that are there already are left alone. Each has a train.py, for `autograder rerun`.
+networks stay in build/starter, and entries that are there already are left alone. Each has a train.py, for
+`autograder rerun`.
 """
 
-import argparse
 import json
 import time
 from collections.abc import Mapping
 from functools import partial
-from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import torch
+import typer
 from torch import nn
 
 from course_utils import challenge
 from course_utils.challenge.entry import entry_folder
 from course_utils.challenge.score import RULES
 from course_utils.checkpoints import load_network, save_network
-from course_utils.files import atomic
+from course_utils.command_line import run_program
 from course_utils.onnx_files.export import export_onnx
-from minicifar import Loader, load
+from minicifar import ImageSet, Loader, load
+from minicifar.files import atomic
 from solutions.binary import binarized, clip_weights, with_binary_weights
 from solutions.iterative import plan_step
 from solutions.prunable import prunable_groups
 from solutions.scoring import ranking
 from solutions.surgery import prune
-from studies.runs import fully_trained, kept_path, trained
+from studies import cli
+from studies.runs import fully_trained, network_path, scoring_batches, trained
 
 TEAM = "the course"
 FOLDER = Path("course/challenge")
-KEPT = Path("build/starter")
+CACHE = Path("build/starter")
 KEEP_RATIO = 0.5
 RATE = 0.05
 LONGER = {"mobile_mini": 3}  # times as many epochs: depthwise convolutions learn more slowly
@@ -83,14 +85,14 @@ def make(
     seed: int = 0,
     epochs: int = 25,
     retraining: int = 12,
-    kept: str | Path = KEPT,
+    cache: str | Path = CACHE,
 ) -> Path:
     """Train, prune and retrain the entry of this name, and write its ONNX file → the file.
 
-    `kept`: a folder for networks, of which several entries share some; what is half done is there too.
+    `cache`: a folder for networks, of which several entries share some; what is half done is there too.
     """
     recipe, images, output = ENTRIES[name], load("minicifar", "train"), Path(output)
-    options: Any = {"seed": seed, "epochs": epochs, "retraining": retraining, "kept": Path(kept)}
+    options: Any = {"seed": seed, "epochs": epochs, "retraining": retraining, "cache": Path(cache)}
     network = pruned(recipe, images, **options)
     if recipe.numbers == "float32":
         return export_onnx(network, output, images)
@@ -103,18 +105,20 @@ def make(
     return output
 
 
-def pruned(recipe: Recipe, images: Any, *, seed: int, epochs: int, retraining: int, kept: Path) -> nn.Module:
-    """The network with half of its channels, retrained (with binary weights if the recipe says so); kept, and resumed."""
+def pruned(recipe: Recipe, images: ImageSet, *, seed: int, epochs: int, retraining: int, cache: Path) -> nn.Module:
+    """The network with half of its channels, retrained, with binary weights if the recipe says so.
+
+    It stays in `cache`, and a stopped retraining goes on there.
+    """
     epochs, retraining = recipe.epochs(epochs), recipe.epochs(retraining)
     ending = "-binary" if recipe.numbers == "binary" else ""
     name = f"{recipe.network}-{epochs}epochs-seed{seed}-{recipe.criterion}-{KEEP_RATIO:g}-{retraining}epochs{ending}"
-    path = kept_path(kept, name, images)
+    path = network_path(cache, name, images)
     if path.exists():
         return load_network(path)
-    network = trained(recipe.network, images, seed, epochs, "cpu", kept)
+    network = trained(recipe.network, images, seed, epochs, "cpu", cache)
     groups = [group for group in prunable_groups(network, torch.zeros(2, 3, 32, 32)) if group.free]
-    batches = list(islice(Loader(images, batch_size=64, shuffle=True, seed=seed), 8))
-    rank = ranking(recipe.criterion, batches, seed=seed)
+    rank = ranking(recipe.criterion, scoring_batches(images, 8, seed, "cpu"), seed=seed)
     widths = {group.name: group.channels for group in groups}
     network = prune(network, groups, plan_step(groups, rank(network, groups), widths, KEEP_RATIO))
     loader = Loader(images, batch_size=64, shuffle=True, augment=True, seed=seed)
@@ -132,9 +136,9 @@ SCRIPT = '''"""{method}. Again: python train.py SEED, in the course's project.""
 
 import sys
 
-from solutions.starter import make
+from studies.starter import make
 
-make({name!r}, "network.onnx", seed=int(sys.argv[1]), epochs={epochs}, retraining={retraining}, kept="kept")
+make({name!r}, "network.onnx", seed=int(sys.argv[1]), epochs={epochs}, retraining={retraining}, cache="cache")
 '''
 
 
@@ -144,10 +148,10 @@ def submit(name: str, folder: Path, *, seed: int, epochs: int, retraining: int) 
     method = f"{recipe.method}; {recipe.epochs(epochs)} epochs, then {recipe.epochs(retraining)}"
     about = {"method": method, "seeds": [seed], "images": load("minicifar", "test").fingerprint}
     card = read_card(folder / entry_folder(TEAM, name))
-    if all(card.get(what) == value for what, value in about.items()):
+    if all(card.get(field) == value for field, value in about.items()):
         return card["claims"]
-    network = make(name, KEPT / f"{entry_folder(TEAM, name)}.onnx", seed=seed, epochs=epochs, retraining=retraining)
-    script = KEPT / "train.py"
+    network = make(name, CACHE / f"{entry_folder(TEAM, name)}.onnx", seed=seed, epochs=epochs, retraining=retraining)
+    script = CACHE / "train.py"
     with atomic(script) as temporary:
         text = SCRIPT.format(name=name, method=method, epochs=epochs, retraining=retraining)
         temporary.write_text(text, encoding="utf-8")
@@ -164,35 +168,30 @@ def read_card(entry: Path) -> dict[str, Any]:
 
 
 def line(name: str, claims: Mapping[str, Any]) -> str:
+    """What is printed of an entry."""
     short = "" if claims["accuracy"] >= RULES["minicifar"].threshold else ", not qualified"
     return f"{name}: {claims['accuracy']:.1%} of the test images, score {claims['score']:.4f}{short}"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", nargs="?", type=Path, default=FOLDER, help="where the entries go")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument(
-        "--epochs", type=int, default=25, help="of training before any pruning (mobile_mini: three times as many)"
-    )
-    parser.add_argument(
-        "--retraining", type=int, default=12, help="epochs afterwards (mobile_mini: three times as many)"
-    )
-    options = parser.parse_args()
+def main(
+    folder: Annotated[Path, typer.Argument(help="Where the entries go.")] = FOLDER,
+    seed: Annotated[int, typer.Option(help="Of every training.")] = 0,
+    epochs: Annotated[
+        int, typer.Option(help="Of training before any pruning (mobile_mini: three times as many).")
+    ] = 25,
+    retraining: Annotated[int, typer.Option(help="Epochs afterwards (mobile_mini: three times as many).")] = 12,
+) -> None:
+    """Make all entries that are not there yet."""
     print(f"Images: {load('minicifar', 'train').source.description}")
-    KEPT.mkdir(parents=True, exist_ok=True)
+    CACHE.mkdir(parents=True, exist_ok=True)
     began = time.perf_counter()
-    try:
+    with cli.stoppable():
         for number, name in enumerate(ENTRIES, start=1):
             print(f"{number} of {len(ENTRIES)}: {name}", flush=True)
-            claims = submit(
-                name, options.folder, seed=options.seed, epochs=options.epochs, retraining=options.retraining
-            )
+            claims = submit(name, folder, seed=seed, epochs=epochs, retraining=retraining)
             print(line(name, claims), f"({(time.perf_counter() - began) / 60:.0f} min so far)", flush=True)
-    except KeyboardInterrupt:
-        raise SystemExit("Stopped; the same call goes on from here.") from None
-    print(f"All {len(ENTRIES)} entries are in {options.folder}. The board: autograder leaderboard {options.folder}")
+    print(f"All {len(ENTRIES)} entries are in {folder}. The board: autograder leaderboard {folder}")
 
 
 if __name__ == "__main__":
-    main()
+    run_program(main)

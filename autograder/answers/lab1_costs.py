@@ -381,6 +381,66 @@ def a_batch_of_two(network, input_size):
     return sum(total)
 
 
+@wrong("count_macs", says="transposed convolutions are left out")
+def leaves_out_transposed_convolutions(network, input_size):
+    total = []
+
+    def count(layer, inputs, output):
+        if isinstance(layer, nn.Conv2d):
+            total.append(conv_macs(layer, output.shape[2:]))
+        elif isinstance(layer, nn.Linear):
+            total.append(layer.weight.numel())
+
+    hooks = [layer.register_forward_hook(count) for layer in network.modules()]
+    try:
+        with evaluating(network):
+            network(torch.zeros(1, *input_size))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return sum(total)
+
+
+@wrong("count_macs", says="size of its OUTPUT")
+def transposed_as_any_convolution(network, input_size):
+    total = []
+
+    def count(layer, inputs, output):
+        if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)):
+            total.append(conv_macs(layer, output.shape[2:]))
+        elif isinstance(layer, nn.Linear):
+            total.append(layer.weight.numel())
+
+    hooks = [layer.register_forward_hook(count) for layer in network.modules()]
+    try:
+        with evaluating(network):
+            network(torch.zeros(1, *input_size))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return sum(total)
+
+
+@wrong("count_macs", says="without a word")
+def unknown_layers_cost_nothing(network, input_size):
+    total = []
+
+    def count(layer, inputs, output):
+        if isinstance(layer, nn.ConvTranspose2d):
+            total.append(layer.weight[0].numel() * inputs[0].numel())
+        elif isinstance(layer, (nn.Conv2d, nn.Linear)):
+            total.append(layer.weight[0].numel() * output.numel())
+
+    hooks = [layer.register_forward_hook(count) for layer in network.modules()]
+    try:
+        with evaluating(network):
+            network(torch.zeros(1, *input_size))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return sum(total)
+
+
 @right("count_macs")
 def pre_made_layers_and_modes(network, input_size):
     total = 0
@@ -390,16 +450,22 @@ def pre_made_layers_and_modes(network, input_size):
         nonlocal total
         total += layer.weight.numel() * output.shape[2] * output.shape[3]
 
+    def transposed_hook(layer, inputs, _output):
+        nonlocal total
+        total += layer.weight.numel() * inputs[0].shape[2] * inputs[0].shape[3]
+
     def linear_hook(layer, _inputs, output):
         nonlocal total
         total += layer.weight.numel()
 
+    known = {nn.Conv2d: conv_hook, nn.ConvTranspose2d: transposed_hook, nn.Linear: linear_hook}
+    for layer in network.modules():
+        if type(layer) not in known and any(len(weight.shape) > 1 for weight in layer.parameters(recurse=False)):
+            raise ValueError("what does this layer cost?")
     handles = []
     for layer in network.modules():
-        if isinstance(layer, nn.Conv2d):
-            handles.append(layer.register_forward_hook(conv_hook))
-        if isinstance(layer, nn.Linear):
-            handles.append(layer.register_forward_hook(linear_hook))
+        if type(layer) in known:
+            handles.append(layer.register_forward_hook(known[type(layer)]))
     try:
         network.eval()
         with torch.inference_mode():
@@ -424,7 +490,9 @@ def one_hook_for_all_modules(network, input_size):
     total = []
 
     def count(layer, inputs, output):
-        if isinstance(layer, (nn.Conv2d, nn.Linear)):
+        if isinstance(layer, nn.ConvTranspose2d):
+            total.append(layer.weight[0].numel() * inputs[0].numel())
+        elif isinstance(layer, (nn.Conv1d, nn.Conv2d, nn.Linear)):
             total.append(layer.weight[0].numel() * output.numel())
 
     hook = nn.modules.module.register_module_forward_hook(count)

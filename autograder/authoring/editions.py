@@ -13,7 +13,7 @@ An author tags cells of `labs/<lab>.py` (jupytext's py:percent):
   either.
 - `question`, with `points` and `name`: an open question with a mark scheme, graded by hand.
 
-A notebook without exercises, artifacts and questions (`challenge`) is released like the others, and there is nothing to grade.
+A notebook without exercises, artifacts and questions (`challenge`) is released like the others, and not graded.
 """
 
 import ast
@@ -78,6 +78,7 @@ def _parsed(path: Path, _changed: int) -> NotebookNode:
 
 
 def tags(cell: NotebookNode) -> list[str]:
+    """A cell's tags."""
     return cell.metadata.get("tags", [])
 
 
@@ -119,6 +120,7 @@ def check_files(lab: str, hidden: bool = True) -> list[Path]:
 
 
 def load_tests(file: Path) -> ModuleType:
+    """The module of a test file."""
     return importlib.import_module(f"autograder.checks.{file.stem}")
 
 
@@ -204,6 +206,7 @@ def graded(grade_id: str, **values: object) -> dict[str, object]:
 
 
 def locked_check(exercise: Exercise, worth: float) -> NotebookNode:
+    """The locked cell that checks an exercise, with its points."""
     cell = new_code_cell(f'check("{exercise.name}")', id=f"check-{exercise.name}")
     cell.metadata["nbgrader"] = graded(
         f"check-{exercise.name}", grade=True, locked=True, points=worth, cell_type="code"

@@ -19,12 +19,13 @@ from autograder.authoring.editions import (
     reference,
     source_edition,
 )
+from autograder.authoring.frozen import frozen_path, write_frozen
 from autograder.authoring.support import support_files
-from autograder.course import COURSE, ROOT, must, nbgrader
+from autograder.course import COURSE, ROOT, SHIPPED, must, nbgrader
 
 
 def write_source(lab: str, course: Path = COURSE) -> Path:
-    """Write the source edition of a lab, and those of its companions, where nbgrader looks for them → the lab's path."""
+    """Write the source edition of a lab and of its companions where nbgrader looks for them → the lab's path."""
     folder = course / "source" / lab
     folder.mkdir(parents=True, exist_ok=True)
     for name in (lab, *COMPANIONS.get(lab, ())):
@@ -35,12 +36,21 @@ def write_source(lab: str, course: Path = COURSE) -> Path:
 
 
 def add_support_files(assignment: str, notebooks: list[str], **_: object) -> None:
-    """nbgrader's hook after `generate_assignment`: put the packages and checks beside the released notebook."""
-    folder = Path(notebooks[0]).resolve().parents[2] / "release" / assignment
+    """nbgrader's hook after `generate_assignment`: put what the lab needs beside it, and freeze what grades it."""
+    course = Path(notebooks[0]).resolve().parents[2]
+    folder = course / "release" / assignment
+    clear_support_files(folder)
     for name, path in support_files(assignment).items():
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)
+    write_frozen(assignment, course)
+
+
+def clear_support_files(folder: Path) -> None:
+    """Remove what an earlier release put beside the notebook: some of it may no longer be shipped."""
+    for name in SHIPPED:
+        shutil.rmtree(folder / name, ignore_errors=True)
 
 
 def release(lab: str, course: Path = COURSE) -> Path:
@@ -52,7 +62,7 @@ def release(lab: str, course: Path = COURSE) -> Path:
     must(nbgrader(course).generate_assignment(lab, force=True), f"nbgrader generate_assignment {lab}")
     folder = course / "release" / lab
     absent = [name for name in support_files(lab) if not (folder / name).is_file()]
-    if absent:
+    if absent or not frozen_path(course, lab).is_file():
         raise LabError(f"the release of {lab} lacks {', '.join(absent)}: run `autograder release` from the project")
     archive = zip_folder(folder, course / "release" / f"{lab}.zip")
     if leaks := list(answers_in(archive)):
@@ -87,18 +97,18 @@ def telling_lines(source: str) -> set[str]:
 
 def secrets(lab: str) -> dict[str, set[str]]:
     """What must not reach students with a lab: name of the secret → telling lines of it, this lab and later ones."""
-    found = {}
+    telling = {}
     names = lab_names()
     for other in names[names.index(lab) :]:
         for exercise in exercises(other):
             if exercise.module:
-                found[f"the solution of {exercise.name}"] = telling_lines(exercise_source(reference(exercise)))
+                telling[f"the solution of {exercise.name}"] = telling_lines(exercise_source(reference(exercise)))
     for path in [*CHECKS.glob("hidden_*.py"), *(ROOT / "autograder" / "answers").glob("*.py")]:
         tree = ast.parse(path.read_text(encoding="utf-8"))
         functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
         lines = {plain(f"def {node.name}(") for node in functions if len(node.name) > 12}
-        found[path.name] = lines
-    return found
+        telling[path.name] = lines
+    return telling
 
 
 def answers_in(archive: Path) -> Iterator[str]:

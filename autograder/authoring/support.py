@@ -1,7 +1,7 @@
 """What a lab's notebook needs beside it, and no more: in the student's folder, and in the sandbox.
 
 The modules follow from the imports of its cells, of its visible checks, and of these modules themselves; the recorded
-results and weights from the names that stand in their code.
+results and weights, and the files beside a module, from the names that stand in their code.
 """
 
 import ast
@@ -62,11 +62,22 @@ def modules_behind(modules: Iterable[str]) -> dict[str, Path]:
 
 
 def recorded_behind(modules: dict[str, Path], lab_code: str) -> set[Path]:
-    """What was recorded once and is read by these modules (a file's or folder's name), or shown by the lab (its stem)."""
+    """What was recorded once and is read by these modules (a file's or folder's name), or shown by the lab (a stem)."""
     code = [file.read_text(encoding="utf-8") for module, file in modules.items() if module.startswith("course_utils")]
-    names = set().union(*map(strings_in, code)) | {f"{name}.json" for name in strings_in(lab_code)}
+    names = set().union(*map(strings_in, code)) | {f"{name}.jsonl" for name in strings_in(lab_code)}
     entries = [path for path in RECORDED.iterdir() if path.name in names]
     return {file for path in entries for file in (path.iterdir() if path.is_dir() else [path]) if file.suffix != ".py"}
+
+
+def data_beside(modules: dict[str, Path]) -> set[Path]:
+    """The files beside these modules that are no modules, and that their code names."""
+    names = {file: strings_in(file.read_text(encoding="utf-8")) for file in modules.values()}
+    return {
+        data
+        for file in names
+        for data in file.parent.iterdir()
+        if data.suffix not in ("", ".py") and data.name in names[file]
+    }
 
 
 def strings_in(code: str) -> set[str]:
@@ -91,7 +102,7 @@ def modules_named(lab: str) -> tuple[set[str], str]:
 def support_files(lab: str) -> dict[str, Path]:
     """What a lab's notebook needs beside it: path in the student's folder → file of the project.
 
-    Modules of `solutions/` are those of earlier labs only. Raises LabError where a lab builds on its own or a later one.
+    Modules of `solutions/` are those of earlier labs. Raises LabError where a lab builds on its own or a later one.
     """
     named, code = modules_named(lab)
     visible = check_files(lab, hidden=False)
@@ -100,7 +111,7 @@ def support_files(lab: str) -> dict[str, Path]:
     modules = modules_behind(named | set(ALWAYS))
     if leaked := set(modules) & still_open(lab):
         raise LabError(f"{lab} builds on {sorted(leaked)}, which it or a later lab asks students to write")
-    needed = {*modules.values(), *recorded_behind(modules, code)}
+    needed = {*modules.values(), *data_beside(modules), *recorded_behind(modules, code)}
     files = {path.relative_to(ROOT).as_posix(): path for path in sorted(needed)}
     files |= {f"checks/{path.name}": path for path in [*visible, CHECKS / "pytest.ini"]}
     return files | {path.name: path for path in sorted(STUDENT_FILES.iterdir())}
@@ -109,4 +120,4 @@ def support_files(lab: str) -> dict[str, Path]:
 def still_open(lab: str) -> set[str]:
     """The modules that a lab or a later one asks students to write."""
     names = lab_names()
-    return {one.module for later in names[names.index(lab) :] for one in exercises(later) if one.module}
+    return {asked.module for later in names[names.index(lab) :] for asked in exercises(later) if asked.module}

@@ -2,9 +2,9 @@
 
     python -m autograder.authoring.thresholds lab3_l1_filters --seeds 20
 
-Runs on the images at hand (real or synthetic), and writes `course_utils/recorded/thresholds.json`. Every finished seed is
-kept in `autograder/seeds/`, which is part of the project: anyone can look them up (labs 0, 3 and 7 were measured before that),
-and a run that was stopped goes on where it was, also on another machine. Another recipe starts anew.
+Runs on the images at hand (real or synthetic), and writes `course_utils/recorded/thresholds.json`. Every finished seed
+is kept in `autograder/seeds/`, which is part of the project: anyone can look them up (labs 0, 3 and 7 were measured
+before that), and a run that was stopped goes on where it was, also on another machine. Another recipe starts anew.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ from autograder.course import ROOT
 from course_utils.artifacts import THRESHOLDS, measured, measured_baseline, test_images
 from course_utils.baseline import image_kind
 from course_utils.checking import check
-from course_utils.files import atomic
+from minicifar.files import atomic
 
 
 def recipe(lab: str) -> tuple[str, str]:

@@ -1,6 +1,6 @@
 """The challenge's leaderboard: every entry measured from its ONNX file, in a sandbox, and nothing taken on its word.
 
-A folder is an entry if `network.onnx` or `card.json` lies in it; `course_utils.challenge.entry.submit` writes such folders.
+A folder is an entry if `network.onnx` or `card.json` lies in it; `course_utils.challenge.submit` writes such folders.
 The card says who it is and how it was made; what it claims is shown where it is not what was measured.
 Nobody can prevent training on public test images: so the accuracy on the validation images stands beside.
 """
@@ -17,12 +17,15 @@ from rich.markup import escape
 from rich.table import Table
 
 from autograder.challenge.entries import find_entries, title
-from autograder.challenge.measuring import MEASURED, SECONDS, Measurers, line
-from autograder.reports import exports
+from autograder.challenge.measuring import Measurers, line
+from autograder.challenge.page import page
 from autograder.sandbox.bubblewrap import Isolation
-from course_utils.challenge.ranking import STATUSES, order
+from autograder.text import to_csv
+from course_utils import VERSION
+from course_utils.challenge.ranking import MEASURED, order, ranked
 from course_utils.challenge.score import RULES
 from minicifar import load
+from minicifar.files import write_text
 
 
 def make_boards(
@@ -31,7 +34,7 @@ def make_boards(
     *,
     isolation: Isolation = "bubblewrap",
     workers: int | None = None,
-    seconds: float = SECONDS,
+    seconds: float = 1800.0,
     without: Path | None = None,
     advance: Callable[[int, int], Any] = lambda done, of: None,
 ) -> list[dict[str, Any]]:
@@ -39,10 +42,10 @@ def make_boards(
 
     `without`: a folder that is not looked into. `advance(done, of)` is called after each entry.
     """
-    handed = list(find_entries(folder, without))
-    chosen = list(datasets) or [name for name in RULES if any(one.dataset == name for one in handed)]
+    handed_in = list(find_entries(folder, without))
+    chosen = list(datasets) or [name for name in RULES if any(handed.dataset == name for handed in handed_in)]
     boards = []
-    todo = {name: [one for one in handed if one.dataset in (name, "")] for name in chosen or ["minicifar"]}
+    todo = {name: [handed for handed in handed_in if handed.dataset in (name, "")] for name in chosen or ["minicifar"]}
     total, done = sum(map(len, todo.values())), 0
     for dataset, entries in todo.items():
         images = load(dataset, "test")
@@ -50,7 +53,7 @@ def make_boards(
         lines = []
         measure = Measurers(dataset, images.fingerprint, isolation, seconds)
         with measure, ThreadPoolExecutor(workers or os.cpu_count()) as pool:
-            jobs = [pool.submit(line, one, dataset, images.fingerprint, measure) for one in entries]
+            jobs = [pool.submit(line, handed, dataset, images.fingerprint, measure) for handed in entries]
             try:
                 for job in jobs:
                     lines.append(job.result())
@@ -77,6 +80,7 @@ def board(entries: Sequence[dict[str, Any]], dataset: str, images: str) -> dict[
         "dataset": dataset,
         "threshold": RULES[dataset].threshold,
         "images": images,
+        "version": VERSION,
         "entries": sorted(entries, key=order),
     }
 
@@ -84,26 +88,24 @@ def board(entries: Sequence[dict[str, Any]], dataset: str, images: str) -> dict[
 # what comes out
 
 
-def write_board(found: Mapping[str, Any], folder: Path) -> Path:
+def write_board(leaderboard: Mapping[str, Any], folder: Path) -> Path:
     """leaderboard.json, .csv and .html, each written whole or not at all → the page."""
-    from autograder.challenge import page as html
-
-    text = json.dumps(found, ensure_ascii=False, indent=1, allow_nan=False)
-    exports.write(folder / "leaderboard.json", text + "\n")
-    exports.write(folder / "leaderboard.csv", "\ufeff" + exports.table(as_rows(found["entries"])))
-    return exports.write(folder / "leaderboard.html", html.page(found))
+    text = json.dumps(leaderboard, ensure_ascii=False, indent=1, allow_nan=False)
+    write_text(folder / "leaderboard.json", text + "\n")
+    write_text(folder / "leaderboard.csv", "\ufeff" + to_csv(as_rows(leaderboard["entries"])))
+    return write_text(folder / "leaderboard.html", page(leaderboard))
 
 
-def as_rows(entries: Iterable[Mapping[str, Any]]) -> Iterator[list[Any]]:
+def as_rows(entries: Iterable[Mapping[str, Any]]) -> Iterator[list[str]]:
     """The entries as rows of a table: numbers as text with all their digits, lists in one cell."""
     yield ["place", "team", "name", "dataset", "status", "reason", *MEASURED, "method", "seeds", "date", "claims",
            "hash", "same_as"]  # fmt: skip
-    for n, entry in enumerate(entries, start=1):
+    for place, entry in ranked(entries):
         claims = [
             f"{claim['what']}: claimed {claim['claimed']}, measured {claim['measured']}" for claim in entry["claims"]
         ]
         yield [
-            f"{n}" if entry["status"] == STATUSES[0] else "",
+            "" if place is None else f"{place}",
             *(entry[what] for what in ("team", "name", "dataset", "status", "reason")),
             *("" if entry[what] is None else f"{entry[what]}" for what in MEASURED),
             entry["method"],
@@ -115,12 +117,14 @@ def as_rows(entries: Iterable[Mapping[str, Any]]) -> Iterator[list[Any]]:
         ]
 
 
-def as_table(found: Mapping[str, Any]) -> Table:
+def as_table(leaderboard: Mapping[str, Any]) -> Table:
     """The board for a terminal of 80 columns; what there is to remark on an entry stands below its name."""
-    table = Table(title=f"{found['dataset']}: {RULES[found['dataset']].division}", caption=escape(found["images"]))
+    dataset, images, version = (leaderboard[what] for what in ("dataset", "images", "version"))
+    caption = escape(f"{images} · pruning-labs {version}")
+    table = Table(title=f"{dataset}: {RULES[dataset].division}", caption=caption)
     for header in ("", "entry", "score", "test", "val.", "param.", "MACs"):
         table.add_column(header, justify="left" if header == "entry" else "right")
-    for n, entry in enumerate(found["entries"], start=1):
+    for place, entry in ranked(leaderboard["entries"]):
         remarks = [entry["reason"]] if entry["reason"] else []
         remarks += [f"claims {claim['what']} {claim['claimed']}" for claim in entry["claims"]]
         remarks += [f"the same file as {other}" for other in entry["same_as"]]
@@ -128,7 +132,6 @@ def as_table(found: Mapping[str, Any]) -> Table:
         numbers = ["–" if entry[what] is None else form.format(entry[what]) for what, form in forms.items()]
         for what in ("parameters", "macs"):
             numbers.append("–" if entry[what] is None else f"{entry[what] / 1e6:.3g} M")
-        place = f"{n}" if entry["status"] == STATUSES[0] else "–"
         described = "".join(f"\n[italic]{escape(remark)}[/italic]" for remark in remarks)
-        table.add_row(place, escape(title(entry)) + described, *numbers)
+        table.add_row(f"{place or '–'}", escape(title(entry)) + described, *numbers)
     return table

@@ -3,7 +3,6 @@
 import json
 import os
 import stat
-import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from autograder.grading.submissions import read_file
-from autograder.reports.gradebook import clipped
 from course_utils.challenge.score import RULES
 
 LARGEST_CARD = 100_000  # bytes
@@ -34,6 +32,7 @@ class Handed:
 
     @property
     def dataset(self) -> str:
+        """The division that the card names, "" if it names none."""
         named = self.card.get("dataset")
         return named if isinstance(named, str) and named in RULES else ""
 
@@ -44,20 +43,20 @@ class Handed:
 def find_entries(folder: Path, without: Path | None = None, depth: int = 0) -> Iterator[Handed]:
     """The entries in a folder and below, in order. Raises LeaderboardError where there is no such folder."""
     try:
-        inside = sorted(os.scandir(folder), key=lambda one: one.name)
+        inside = sorted(os.scandir(folder), key=lambda item: item.name)
     except OSError as error:
         if depth:
             yield Handed(folder, reason=f"The folder cannot be read ({error.strerror}).")
             return
         raise LeaderboardError(f"There is no folder {folder}: give the one that holds the entries.") from None
-    for one in inside:
-        path = Path(one.path)
-        if one.name.startswith((".", "__")) or (without and path.resolve() == without.resolve()):
+    for item in inside:
+        path = Path(item.path)
+        if item.name.startswith((".", "__")) or (without and path.resolve() == without.resolve()):
             continue
-        if one.is_symlink():
+        if item.is_symlink():
             if not depth:
                 yield Handed(path, reason="It is a link, and links are not followed.")
-        elif one.is_dir(follow_symlinks=False):
+        elif item.is_dir(follow_symlinks=False):
             if any(os.path.lexists(path / name) for name in ("network.onnx", "card.json")):
                 yield read_entry(path)
                 continue
@@ -86,23 +85,11 @@ def read_entry(folder: Path) -> Handed:
     return Handed(folder, card)
 
 
-def one_line(value: Any, longest: int) -> str:
-    """A text or number of a card as one line of bearable length, without characters that do not show; else ""."""
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        return ""
-    try:
-        text = str(value)[: 4 * longest]
-    except ValueError:  # a whole number of thousands of digits
-        return ""
-    text = "".join(" " if unicodedata.category(letter) in ("Cc", "Zl", "Zp") else letter for letter in text)
-    text = "".join(letter for letter in text if not unicodedata.category(letter).startswith("C"))
-    return clipped(" ".join(text.split()), longest)
-
-
 def seeds_on(card: Mapping[str, Any]) -> list[int]:
+    """The card's seeds, as far as they are whole numbers, and at most 20 of them."""
     seeds = card.get("seeds")
-    found = seeds if isinstance(seeds, list) else [seeds]
-    return [seed for seed in found if type(seed) is int and abs(seed) < 2**63][:MOST_SEEDS]
+    seeds = seeds if isinstance(seeds, list) else [seeds]
+    return [seed for seed in seeds if type(seed) is int and abs(seed) < 2**63][:MOST_SEEDS]
 
 
 def date_on(card: Mapping[str, Any]) -> str:
@@ -114,4 +101,5 @@ def date_on(card: Mapping[str, Any]) -> str:
 
 
 def title(entry: Mapping[str, Any]) -> str:
+    """What people call an entry."""
     return f"{entry['team']}: {entry['name']}"

@@ -14,13 +14,13 @@ from typing import Any
 import torch
 
 from autograder.sandbox import confinement
-from autograder.sandbox.channels import receive, send
+from autograder.sandbox.channels import frame_of, receive, send
 from course_utils.challenge.entry import measure
 from course_utils.onnx_files.reading import OnnxFileError
-from minicifar import load
+from minicifar import ImageSet, load
 
 
-def measured(data: bytes, folder: Path, test: Any, validation: Any) -> dict[str, Any]:
+def measured(data: bytes, folder: Path, test: ImageSet, validation: ImageSet) -> dict[str, Any]:
     """{"measured": what `challenge.measure` found}, or {"refused": why not}."""
     path = folder / "network.onnx"
     path.write_bytes(data)
@@ -36,13 +36,14 @@ def measured(data: bytes, folder: Path, test: Any, validation: Any) -> dict[str,
 
 
 def main() -> None:
-    """`python -m autograder.challenge.measure_entry FD FOLDER`: measure every file that comes in on FD, until there are no more."""
-    channel, folder = socket.socket(fileno=int(sys.argv[1])), Path(sys.argv[2])
+    """`python -m autograder.challenge.measure_entry FD`: measure every file that comes in on FD, to the last."""
+    channel = socket.socket(fileno=int(sys.argv[1]))
     settings = json.loads(receive(channel)[0])
+    limits = confinement.Confinement.from_data(settings["confinement"])
     torch.set_num_threads(1)
     test, validation = (load(settings["dataset"], split, download=False) for split in ("test", "val"))
-    confinement.set_limits(confinement.address_space() + settings["memory"], settings)
-    send(channel, (json.dumps({"ready": test.fingerprint}).encode(), b""))
+    confinement.set_limits(limits, confinement.address_space())
+    send(channel, frame_of({"ready": test.fingerprint}))
     while True:
         try:
             _, data = receive(channel)
@@ -51,12 +52,12 @@ def main() -> None:
         child = os.fork()
         if not child:
             try:
-                send(channel, (json.dumps(measured(data, folder, test, validation)).encode(), b""))
+                send(channel, frame_of(measured(data, Path(limits.folder), test, validation)))
                 os._exit(0)
             finally:
                 os._exit(1)
         if confinement.wait_for(child):
-            send(channel, (json.dumps({"refused": "network.onnx made what measures it crash."}).encode(), b""))
+            send(channel, frame_of({"refused": "network.onnx made what measures it crash."}))
 
 
 if __name__ == "__main__":

@@ -3,35 +3,43 @@
 import hashlib
 import json
 import os
-import shutil
-import signal
-import socket
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import onnxruntime
 
-from autograder.challenge.entries import LONGEST, Handed, date_on, one_line, seeds_on
+from autograder.challenge.entries import LONGEST, Handed, date_on, seeds_on
 from autograder.course import ROOT
 from autograder.grading.submissions import read_file
-from autograder.reports import exports
-from autograder.sandbox import bubblewrap, channels, child
+from autograder.sandbox import bubblewrap, channels
 from autograder.sandbox.bubblewrap import Isolation, SandboxError
+from autograder.sandbox.child import START_SECONDS, Child
+from autograder.sandbox.confinement import Confinement
+from autograder.text import one_line
 from course_utils.baseline import cache_folder
 from course_utils.challenge.entry import file_hash
-from course_utils.challenge.ranking import STATUSES, number
+from course_utils.challenge.ranking import MEASURED, NOT_QUALIFIED, REFUSED, finite_number, status_of
 from course_utils.challenge.score import RULES
 from course_utils.onnx_files.reading import LARGEST_MEGABYTES
+from minicifar.files import write_text
 
-SECONDS = 1800.0  # for one entry
 MEMORY = 4_000_000_000  # bytes that an entry may take beyond what the images do
+DISK = 200_000_000  # bytes of files, which lie in memory
 SAME_ACCURACY = 0.002  # quantised networks round a little differently from processor to processor
 SAME_SCORE = 1e-6  # as a share
-MEASURED = ("accuracy", "val_accuracy", "score", "parameters", "nonzero", "weight_bits", "macs", "megabytes")
+MEASURING = (  # the code that an entry's numbers come from
+    "course_utils/challenge/entry.py",
+    "course_utils/challenge/score.py",
+    "course_utils/challenge/graph.py",
+    "course_utils/challenge/storage.py",
+    "course_utils/challenge/computation.py",
+    "course_utils/onnx_files/reading.py",
+    "course_utils/onnx_files/running.py",
+    "minicifar/loader.py",
+)
 
 Measure = Callable[[bytes], dict[str, Any]]  # a file's content → {"measured": …} or {"refused": why}
 
@@ -46,7 +54,7 @@ def line(handed: Handed, dataset: str, fingerprint: str, measure: Measure) -> di
         "method": one_line(card.get("method"), LONGEST["method"]),
         "seeds": seeds_on(card),
         "date": date_on(card),
-        "status": STATUSES[2],
+        "status": REFUSED,
         "reason": handed.reason,
         **dict.fromkeys(MEASURED),
         "claims": [],
@@ -67,17 +75,16 @@ def line(handed: Handed, dataset: str, fingerprint: str, measure: Measure) -> di
     if len(data) > LARGEST_MEGABYTES * 1_000_000:
         entry["reason"] = f"network.onnx has {len(data) / 1e6:.0f} MB; at most {LARGEST_MEGABYTES} MB are measured."
         return entry
-    found = cached(entry["hash"], dataset, fingerprint, lambda: measure(data))
-    if "measured" in found and any(number(found["measured"].get(what)) is None for what in MEASURED):
-        found = {"refused": "What was measured is not a finite number."}
-    if "refused" in found:
-        entry["reason"] = one_line(found["refused"], LONGEST["reason"])
+    result = cached(entry["hash"], dataset, fingerprint, lambda: measure(data))
+    if "measured" in result and any(finite_number(result["measured"].get(what)) is None for what in MEASURED):
+        result = {"refused": "What was measured is not a finite number."}
+    if "refused" in result:
+        entry["reason"] = one_line(result["refused"], LONGEST["reason"])
         return entry
-    entry |= {what: found["measured"][what] for what in MEASURED}
-    short = entry["accuracy"] < RULES[dataset].threshold
-    entry["status"] = STATUSES[1 if short else 0]
-    if short:
-        asked = RULES[dataset].threshold
+    entry |= {what: result["measured"][what] for what in MEASURED}
+    asked = RULES[dataset].threshold
+    entry["status"] = status_of(entry["accuracy"], asked)
+    if entry["status"] == NOT_QUALIFIED:
         entry["reason"] = f"{entry['accuracy']:.2%} of the test images; {asked:.0%} are asked for."
     entry["claims"] = disagreements(card, entry, fingerprint)
     return entry
@@ -86,20 +93,20 @@ def line(handed: Handed, dataset: str, fingerprint: str, measure: Measure) -> di
 def disagreements(card: Mapping[str, Any], entry: Mapping[str, Any], fingerprint: str) -> list[dict[str, Any]]:
     """What the card claims and the file does not hold."""
     claims = card.get("claims")
-    found = []
+    differences = []
     for what in ("accuracy", "val_accuracy", "score"):
         claimed = claims.get(what) if isinstance(claims, dict) else None
         if claimed is None:
             continue
-        value, measured = number(claimed), entry[what]
+        value, measured = finite_number(claimed), entry[what]
         allowed = SAME_SCORE * measured if what == "score" else SAME_ACCURACY
         if value is None or abs(value - measured) > allowed:
             shown = one_line(claimed, 40) or "no number" if value is None else value
-            found.append({"what": what.replace("_", " "), "claimed": shown, "measured": measured})
+            differences.append({"what": what.replace("_", " "), "claimed": shown, "measured": measured})
     images = one_line(card.get("images"), 80)
     if images and images != fingerprint:
-        found.append({"what": "images", "claimed": images, "measured": fingerprint})
-    return found
+        differences.append({"what": "images", "claimed": images, "measured": fingerprint})
+    return differences
 
 
 # measuring
@@ -108,12 +115,7 @@ def disagreements(card: Mapping[str, Any], entry: Mapping[str, Any], fingerprint
 def measuring_version() -> str:
     """A short hash of the code that measures: what it found earlier does not count when that has changed."""
     digest = hashlib.sha256(onnxruntime.__version__.encode())
-    for path in (
-        "course_utils/challenge/entry.py",
-        "course_utils/challenge/score.py",
-        "course_utils/onnx_files/measuring.py",
-        "minicifar/loader.py",
-    ):
+    for path in MEASURING:
         digest.update((ROOT / path).read_bytes())
     return digest.hexdigest()[:16]
 
@@ -126,14 +128,19 @@ def cached(key: str, dataset: str, fingerprint: str, measure: Callable[[], dict[
     name = hashlib.sha256(json.dumps([key, dataset, fingerprint, measuring_version()]).encode()).hexdigest()
     path = cache_folder() / "challenge" / f"{name[:32]}.json"
     with suppress(OSError, ValueError, KeyError, TypeError):
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if "refused" in found or set(MEASURED) <= set(found["measured"]):
-            return found
-    found = measure()
-    if not found.get("again"):
+        earlier: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if "refused" in earlier or set(MEASURED) <= set(earlier["measured"]):
+            return earlier
+    result = measure()
+    if not result.get("again"):
         with suppress(OSError):
-            exports.write(path, json.dumps(found))
-    return found
+            write_text(path, json.dumps(result))
+    return result
+
+
+def measurer_binds() -> list[str]:
+    """bubblewrap's arguments for what measures entries: the code that does so, and the images."""
+    return [*bubblewrap.project_binds(("minicifar", "course_utils", "autograder")), *bubblewrap.image_binds(False)]
 
 
 class Measurer:
@@ -141,47 +148,33 @@ class Measurer:
 
     def __init__(self, dataset: str, fingerprint: str, isolation: Isolation, seconds: float) -> None:
         self.dataset, self.fingerprint, self.isolation, self.seconds = dataset, fingerprint, isolation, seconds
-        self.process: subprocess.Popen | None = None
+        self.child: Child | None = None
 
-    def start(self) -> None:
+    def start(self) -> Child:
         """Start the process and wait until it has the images. Raises SandboxError."""
-        self.folder = child.work_folder()
-        self.channel, theirs = socket.socketpair()
+        self.child = child = Child("What measures entries")
         inside = self.isolation == "bubblewrap"
-        place = "/tmp" if inside else str(self.folder)
-        command = [sys.executable, "-m", "autograder.challenge.measure_entry", str(theirs.fileno()), place]
-        variables = bubblewrap.environment(inside, ROOT)
+        command, variables = child.module("autograder.challenge.measure_entry"), bubblewrap.environment(inside, ROOT)
         if inside:
-            binds = [word for name in ("minicifar", "course_utils", "autograder")
-                     for word in ("--ro-bind", str(ROOT / name), str(ROOT / name))]  # fmt: skip
-            binds += bubblewrap.image_binds(write=False)
-            command = bubblewrap.sandboxed(command, binds, variables, disk=200_000_000)
-        with open(self.folder / "log", "wb") as log:
-            self.process = subprocess.Popen(
-                command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                env=variables, cwd=self.folder, start_new_session=True,
-            )  # fmt: skip
-        theirs.close()
-        settings = {"dataset": self.dataset, "memory": MEMORY, "cpu": -1, "disk": 200_000_000, "namespaces": False}
-        try:
-            channels.send(self.channel, (json.dumps(settings).encode(), b""))
-            ready = json.loads(channels.receive(self.channel, child.START_SECONDS)[0])["ready"]
-        except (OSError, EOFError, TimeoutError):
-            text = (self.folder / "log").read_text(errors="replace")[-2000:]
+            command = bubblewrap.sandboxed(command, measurer_binds(), variables, DISK)
+        child.start(command, variables)
+        limits = Confinement(memory=MEMORY, disk=DISK, folder="/tmp" if inside else str(child.folder))
+        child.tell({"confinement": limits.as_data(), "dataset": self.dataset})
+        images = child.ready()["ready"]
+        if images != self.fingerprint:
             self.close()
-            raise SandboxError(f"What measures entries did not start:\n{text}") from None
-        if ready != self.fingerprint:
-            self.close()
-            raise SandboxError(f"The sandbox has other images ({ready}) than there are outside ({self.fingerprint}).")
+            raise SandboxError(f"The sandbox has other images ({images}) than there are outside ({self.fingerprint}).")
+        return child
 
     def measure(self, data: bytes) -> dict[str, Any]:
         """{"measured": …} or {"refused": why}, with "again" where it may be otherwise the next time."""
-        if self.process is None or self.process.poll() is not None:
+        child = self.child
+        if child is None or not child.running:
             self.close()
-            self.start()
+            child = self.start()
         try:
-            channels.send(self.channel, (b"{}", data), child.START_SECONDS)
-            return json.loads(channels.receive(self.channel, self.seconds)[0])
+            channels.send(child.channel, channels.frame_of({}, data), START_SECONDS)
+            return json.loads(channels.receive(child.channel, self.seconds)[0])
         except TimeoutError:
             self.close()
             return {"refused": f"It takes more than {self.seconds / 60:.0f} minutes to run.", "again": True}
@@ -190,31 +183,29 @@ class Measurer:
             return {"refused": "It takes too much memory, or makes what measures it crash.", "again": True}
 
     def close(self) -> None:
-        if self.process is not None:
-            with suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
-            self.channel.close()
-            shutil.rmtree(self.folder, ignore_errors=True)
-        self.process = None
+        """End the process, and what it measures."""
+        if self.child is not None:
+            self.child.close()
+        self.child = None
 
 
 class Measurers:
     """A measurer for each thread that asks, started when it is needed."""
 
     def __init__(self, dataset: str, fingerprint: str, isolation: Isolation, seconds: float) -> None:
-        self.settings: tuple[Any, ...] = (dataset, fingerprint, isolation, seconds)
-        self.own = threading.local()
-        self.all: list[Measurer] = []
+        self.new = partial(Measurer, dataset, fingerprint, isolation, seconds)
+        self.by_thread: dict[int, Measurer] = {}
 
     def __call__(self, data: bytes) -> dict[str, Any]:
-        if not hasattr(self.own, "measurer"):
-            self.own.measurer = Measurer(*self.settings)
-            self.all.append(self.own.measurer)
-        return self.own.measurer.measure(data)
+        """What `Measurer.measure` gives for a file's content."""
+        thread = threading.get_ident()
+        if thread not in self.by_thread:
+            self.by_thread[thread] = self.new()
+        return self.by_thread[thread].measure(data)
 
     def close(self) -> None:
-        for measurer in self.all:
+        """End all processes."""
+        for measurer in self.by_thread.values():
             measurer.close()
 
     def __enter__(self) -> "Measurers":

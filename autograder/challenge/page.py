@@ -4,21 +4,27 @@ Names, methods, reasons and dates come from students and are text: they travel i
 reads, the page's script shows them as text only, and the page's policy forbids every other script and all network.
 """
 
-import base64
-import hashlib
 import json
-import math
 import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
+from course_utils.challenge.ranking import (
+    MEASURED,
+    NOT_QUALIFIED,
+    QUALIFIED,
+    REFUSED,
+    STATUSES,
+    finite_number,
+    moment,
+    pareto_front,
+    ranked,
+)
+from course_utils.pictures.inline import csp_hash, inline
+
 TEMPLATE = Path(__file__).with_name("leaderboard.html")
-STATUSES = ("qualified", "not qualified", "refused")
 TEXTS = ("team", "name", "method", "reason", "hash")
-NUMBERS = ("accuracy", "val_accuracy", "score", "parameters", "nonzero", "weight_bits", "macs", "megabytes")
 COSTS = ("score", "parameters", "macs")  # what accuracy is drawn against
 POLICY = (
     "default-src 'none'; style-src '{style}'; script-src '{script}'; base-uri 'none'; form-action 'none'; "
@@ -29,20 +35,19 @@ POLICY = (
 def page(board: Mapping[str, Any]) -> str:
     """The leaderboard as a self-contained page; the same board gives the same text."""
     template = TEMPLATE.read_text(encoding="utf-8")
-    prints = {tag: fingerprint(inline(template, tag)) for tag in ("style", "script")}
+    prints = {tag: csp_hash(inline(template, tag)) for tag in ("style", "script")}
     before, after = template.replace("{{ policy }}", POLICY.format(**prints)).split("{{ board }}")
     return before + embedded(board_data(board)) + after
 
 
 def board_data(board: Mapping[str, Any]) -> dict[str, Any]:
     """What the page shows, in the order of the places: every field of every entry, and the Pareto fronts."""
-    entries = sorted((entry_data(entry) for entry in board.get("entries") or []), key=order)
-    for place, entry in enumerate(entries, start=1):
-        entry["place"] = place if entry["status"] == "qualified" else None
+    entries = [entry_data(entry) | {"place": place} for place, entry in ranked(board.get("entries") or [])]
     return {
         "dataset": text(board.get("dataset")),
-        "threshold": number(board.get("threshold")),
+        "threshold": finite_number(board.get("threshold")),
         "images": text(board.get("images")),
+        "version": text(board.get("version")),
         "entries": entries,
         "fronts": {cost: {"all": front(entries, cost), "qualified": front(entries, cost, True)} for cost in COSTS},
     }
@@ -55,8 +60,8 @@ def entry_data(entry: Mapping[str, Any]) -> dict[str, Any]:
     claims = [claim_data(claim) for claim in entry.get("claims") or []]
     return {
         **{name: text(entry.get(name)) for name in TEXTS},
-        **{name: number(entry.get(name)) for name in NUMBERS},
-        "status": status if status in STATUSES else "refused",
+        **{name: finite_number(entry.get(name)) for name in MEASURED},
+        "status": status if status in STATUSES else REFUSED,
         "seeds": ", ".join(text(seed) for seed in entry.get("seeds") or []),
         "date": text(entry.get("date")) if time is None else f"{time:%Y-%m-%d %H:%M}",
         "time": None if time is None else round(time.timestamp() * 1000),
@@ -67,28 +72,14 @@ def entry_data(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 def claim_data(claim: Mapping[str, Any]) -> dict[str, Any]:
     """One claim; what is no number is text."""
-    values = {name: claim.get(name) for name in ("claimed", "measured")}
-    return {
-        "what": text(claim.get("what")),
-        **{name: text(value) if number(value) is None else number(value) for name, value in values.items()},
-    }
-
-
-def order(entry: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Who stands before whom: the lower score, of equal ones the more accurate, then the earlier.
-
-    Entries that do not qualify come after all that do, the most accurate first; refused ones come last.
-    """
-    missing = math.inf
-    score = entry["score"] if entry["status"] == "qualified" and entry["score"] is not None else missing
-    accuracy = missing if entry["accuracy"] is None else -entry["accuracy"]
-    time = missing if entry["time"] is None else entry["time"]
-    return STATUSES.index(entry["status"]), score, accuracy, time, entry["team"], entry["name"], entry["hash"]
+    values = {name: finite_number(claim.get(name)) for name in ("claimed", "measured")}
+    shown = {name: text(claim.get(name)) if value is None else value for name, value in values.items()}
+    return {"what": text(claim.get("what")), **shown}
 
 
 def front(entries: Sequence[Mapping[str, Any]], cost: str, qualified_only: bool = False) -> list[int]:
     """The Pareto front's entries, of those that were measured."""
-    statuses = STATUSES[:1] if qualified_only else STATUSES[:2]
+    statuses = (QUALIFIED,) if qualified_only else (QUALIFIED, NOT_QUALIFIED)
     places = [
         place
         for place, entry in enumerate(entries)
@@ -97,53 +88,12 @@ def front(entries: Sequence[Mapping[str, Any]], cost: str, qualified_only: bool 
     return [places[n] for n in pareto_front([(entries[place][cost], entries[place]["accuracy"]) for place in places])]
 
 
-def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
-    """Which (cost, accuracy) points no other beats, by rising cost; equal points stay together.
-
-    One point beats another if it costs no more, is at least as accurate, and is better in one of the two.
-    """
-    found: list[int] = []
-    for n in sorted(range(len(points)), key=lambda n: (points[n][0], -points[n][1])):
-        if not found or points[n][1] > points[found[-1]][1] or points[n] == points[found[-1]]:
-            found.append(n)
-    return found
-
-
 def text(value: Any) -> str:
     """A value as a string; None is empty."""
     return "" if value is None else str(value)
-
-
-def number(value: Any) -> float | None:
-    """A finite number as Python's own, anything else as None."""
-    if isinstance(value, bool) or not isinstance(value, Real):
-        return None
-    try:
-        return (int(value) if isinstance(value, Integral) else float(value)) if math.isfinite(value) else None
-    except OverflowError:
-        return None
-
-
-def moment(date: Any) -> datetime | None:
-    """An ISO date in UTC; one without a time zone is taken for UTC. None if it is not a date."""
-    try:
-        time = datetime.fromisoformat(date)
-        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
-    except (TypeError, ValueError, OverflowError):
-        return None
 
 
 def embedded(data: Any) -> str:
     """JSON that can stand inside a script element: ASCII only, and without <, > and &."""
     plain = json.dumps(data, ensure_ascii=True, allow_nan=False, sort_keys=True, separators=(",", ":"))
     return re.sub("[<>&]", lambda match: f"\\u{ord(match[0]):04x}", plain)
-
-
-def inline(template: str, tag: str) -> str:
-    """What stands between the first <tag> and </tag>."""
-    return template.split(f"<{tag}>", 1)[1].split(f"</{tag}>", 1)[0]
-
-
-def fingerprint(content: str) -> str:
-    """What a Content-Security-Policy calls an inline style or script: its hash."""
-    return "sha256-" + base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()

@@ -1,18 +1,20 @@
 """Run an entry's own training code again, shut in, and see whether what it makes is as good as what was handed in."""
 
 import os
-import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from autograder.authoring.frozen import frozen_path, read_frozen, version_0_1_0
 from autograder.challenge.entries import LeaderboardError, read_entry, seeds_on
 from autograder.challenge.measuring import Measurers, line
-from autograder.course import ROOT
+from autograder.course import COURSE
 from autograder.grading.submissions import read_file
-from autograder.sandbox import bubblewrap, child, confinement, limits
+from autograder.sandbox import bubblewrap, confinement, limits
+from autograder.sandbox.child import Child
+from course_utils import VERSION
 from course_utils.onnx_files.reading import LARGEST_MEGABYTES
 from minicifar import load
 
@@ -20,6 +22,7 @@ HOLDS = 0.01  # of accuracy: what may be lost
 MEMORY = 16_000_000  # kB of address space of one process
 DISK = 2_000_000_000  # bytes of files, which lie in memory
 PROCESSES = 64
+PACKAGES = ("minicifar", "course_utils", "solutions", "studies")
 LARGEST = LARGEST_MEGABYTES * 1_000_000
 
 # In an empty folder: train.py SEED. What it prints is kept from the network that comes out.
@@ -39,14 +42,16 @@ class Repeated(NamedTuple):
 
     @property
     def holds(self) -> bool:
+        """Whether the accuracy is what was handed in, but for what may be lost."""
         return self.accuracy is not None and self.accuracy >= self.handed_in - HOLDS
 
 
-def rerun(folder: Path, hours: float) -> Iterator[Repeated]:
-    """Train an entry again with each of its seeds (0 if it has none), each within so many hours, and measure the result.
+def rerun(folder: Path, hours: float, course: Path = COURSE) -> Iterator[Repeated]:
+    """Train an entry again with each of its seeds (0 if it has none), within so many hours each, and measure it.
 
-    Its train.py runs on the processor, without network, in an empty folder with minicifar, course_utils and
-    solutions to import. Raises LeaderboardError for an entry that cannot be run again, and SandboxError.
+    Its train.py runs on the processor, without network, in an empty folder with minicifar, course_utils, solutions
+    and studies to import, in the version in which it was handed in. `course`: the folder from which the challenge was
+    released. Raises LeaderboardError for an entry that cannot be run again, and SandboxError.
     """
     handed = read_entry(folder)
     if handed.reason or not handed.dataset:
@@ -57,6 +62,7 @@ def rerun(folder: Path, hours: float) -> Iterator[Repeated]:
         raise LeaderboardError(
             f'{folder} has no train.py: ask the team for it (challenge.submit(…, code="train.py")).'
         ) from None
+    packages = packages_of(handed.card.get("version"), course)
     images = load(handed.dataset, "test")
     for split in ("train", "val"):
         load(handed.dataset, split)
@@ -65,39 +71,71 @@ def rerun(folder: Path, hours: float) -> Iterator[Repeated]:
         if entry["accuracy"] is None:
             raise LeaderboardError(f"The network.onnx in {folder} was refused: {entry['reason']}")
         for seed in seeds_on(handed.card) or [0]:
-            data, reason = train_again(code, seed, hours)
-            found: dict[str, Any] = measure(data) if data is not None else {"refused": reason}
-            accuracy = found["measured"]["accuracy"] if "measured" in found else None
-            yield Repeated(seed, accuracy, entry["accuracy"], found.get("refused", ""))
+            data, reason = train_again(code, seed, hours, packages)
+            result: dict[str, Any] = measure(data) if data is not None else {"refused": reason}
+            accuracy = result["measured"]["accuracy"] if "measured" in result else None
+            yield Repeated(seed, accuracy, entry["accuracy"], result.get("refused", ""))
 
 
-def train_again(code: bytes, seed: int, hours: float) -> tuple[bytes | None, str]:
-    """What train.py wrote to network.onnx, or None and why there is nothing."""
-    place = child.work_folder()
-    (place / "train.py").write_bytes(code)
-    (place / "passwd").write_text("student:x:65534:65534::/tmp:/bin/sh\n")
-    binds = ["--ro-bind", str(place / "train.py"), "/entry/train.py"]
-    binds += ["--ro-bind", str(place / "passwd"), "/etc/passwd"]
-    for name in ("minicifar", "course_utils", "solutions", "studies"):
-        binds += ["--ro-bind", str(ROOT / name), f"/course/{name}"]
-    binds += bubblewrap.image_binds(write=False)
-    threads = str(os.cpu_count() or 1)
-    variables = bubblewrap.environment(True, "/course") | dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), threads)
-    command = ["/bin/sh", "-c", SCRIPT, sys.executable, str(seed)]
-    process = subprocess.Popen(
-        bubblewrap.sandboxed(command, binds, variables, DISK),
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
-    )  # fmt: skip
-    group = limits.task_group(process.pid, PROCESSES + 4 * (os.cpu_count() or 1))
-    try:
-        data, errors = process.communicate(timeout=hours * 3600)
-    except subprocess.TimeoutExpired:
-        return None, f"It was not done after {hours:g} hours."
-    finally:
-        process.kill()
-        process.communicate()
-        limits.remove_group(group)
-        shutil.rmtree(place, ignore_errors=True)
+def packages_of(version: object, course: Path) -> dict[str, bytes] | None:
+    """The packages of the version in which an entry was handed in, path → content; None: those of this project.
+
+    Cards of version 0.1.0 name no version. Raises LeaderboardError where the version's packages are not there.
+    """
+    if version is None:
+        return {name: data for name, data in version_0_1_0()[1].items() if name.split("/")[0] in PACKAGES}
+    if version == VERSION:
+        return None
+    path = frozen_path(course, "challenge")
+    release = read_frozen(path.read_bytes()) if path.is_file() else None
+    if release is None or release.version != version:
+        raise LeaderboardError(
+            f"The entry was handed in with version {version}, this is "
+            f"{VERSION}, and {path} does not hold that version: "
+            "give the course folder from which the challenge was released (--course)."
+        )
+    return {name: data for name, data in release.files.items() if name.split("/")[0] in PACKAGES}
+
+
+def training_binds(folder: Path) -> list[str]:
+    """bubblewrap's arguments for what an entry's training sees: its code in `folder`, what it imports, the images.
+
+    What it imports lies in `folder` too where it is not this project's own.
+    """
+    binds = bubblewrap.read_only(folder / "train.py", "/entry/train.py")
+    binds += bubblewrap.read_only(folder / "passwd", "/etc/passwd")
+    if (folder / "packages").is_dir():
+        binds += bubblewrap.read_only(folder / "packages", "/course")
+    else:
+        binds += bubblewrap.project_binds(PACKAGES, Path("/course"))
+    return [*binds, *bubblewrap.image_binds(write=False)]
+
+
+def train_again(
+    code: bytes, seed: int, hours: float, packages: Mapping[str, bytes] | None = None
+) -> tuple[bytes | None, str]:
+    """What train.py wrote to network.onnx, or None and why there is nothing. `packages`: see `packages_of`."""
+    threads = os.cpu_count() or 1
+    variables = bubblewrap.environment(True, "/course")
+    variables |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
+    with Child("The training") as child:
+        (child.folder / "train.py").write_bytes(code)
+        (child.folder / "passwd").write_text(bubblewrap.PASSWD)
+        for name, data in (packages or {}).items():
+            path = child.folder / "packages" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+        command = ["/bin/sh", "-c", SCRIPT, sys.executable, str(seed)]
+        command = bubblewrap.sandboxed(command, training_binds(child.folder), variables, DISK)
+        process = child.start(command, variables, piped=True)
+        group = limits.task_group(process.pid, PROCESSES + 4 * threads)
+        try:
+            data, errors = process.communicate(timeout=hours * 3600)
+        except subprocess.TimeoutExpired:
+            return None, f"It was not done after {hours:g} hours."
+        finally:
+            child.close()
+            limits.remove_group(group)
     if process.returncode:
         last = errors.decode(errors="replace").strip().splitlines()[-1:] or ["it ended without a word"]
         return None, f"train.py did not get to the end: {last[0][:300]}"

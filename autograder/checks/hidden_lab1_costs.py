@@ -53,7 +53,8 @@ def left_as_found_after_an_error(function):
 @pytest.mark.points(1)
 def test_frozen_layers_and_lone_parameters_count(count_parameters):
     network = nn.Sequential(nn.Linear(3, 3, bias=False), nn.PReLU(7)).requires_grad_(False)
-    hint = "every parameter counts: also those that are frozen (no gradient), and those of layers other than conv and linear"
+    hint = "every parameter counts: also those that are frozen (no gradient), and those of layers other than conv and "
+    hint += "linear"
     mistakes = {0: "frozen parameters are left out here", 9: "a PReLU has parameters too: do not pick layers by type"}
     number(count_parameters(network), 9 + 7, hint, mistakes)
 
@@ -104,6 +105,19 @@ def test_macs_of_a_residual_network(count_macs):
     hint = "layers inside blocks inside stages count too, shortcuts included; images are 3×24×16"
     network = resnet20(widths=(4, 6, 8))
     number(count_macs(*expect.copies(network, (3, 24, 16))), macs_of(network, (3, 24, 16)), hint)
+
+
+@pytest.mark.points(1)
+def test_a_layer_that_is_not_known(count_macs):
+    network = nn.Sequential(nn.Conv1d(3, 5, 3, padding=1), nn.Flatten(), nn.Linear(40, 2))
+    hint = (
+        "a Conv1d has weights too. Count it, or raise a ValueError: what is not known must not cost nothing in silence"
+    )
+    try:
+        answer = count_macs(network, (3, 8))
+    except ValueError:
+        return
+    number(answer, 8 * 5 * 9 + 80, hint, {80: "the Conv1d is left out without a word"})
 
 
 @pytest.mark.points(1)

@@ -35,7 +35,10 @@ def test_shares_of_random_maps(apoz_scores):
     activation = (numbers(7, 4, 2, 5) - torch.tensor([0.0, 1.0, 5.0, -5.0])[:, None, None]).relu()
     before = activation.clone()
     expected = [sum(value > 0 for value in activation[:, c].flatten().tolist()) / 70 for c in range(4)]
-    hint = "of all N · H · W activations of a channel, the share that is not zero: 0 for a dead one, 1 for one that always speaks"
+    hint = (
+        "of all N · H · W activations of a channel, the share that is not zero: "
+        "0 for a dead one, 1 for one that always speaks"
+    )
     expect.same(apoz_scores(activation), expected, hint)
     expect.unchanged(activation, before, "the activations must stay as they are")
 
@@ -75,7 +78,8 @@ def test_taylor_foresees_a_small_change_of_the_loss(taylor_scores):
         with torch.no_grad():
             change = (losses(less) - losses(activation)).abs().mean().item() / small
         hint = (
-            f"channel {channel} of a real network: the score times {positions} positions foretells the mean of the examples' "
+            f"channel {channel} of a real network: the score times {positions} "
+            f"positions foretells the mean of the examples' "
             "|change of loss|. Multiply activation and gradient at each position, then mean, absolute value, mean"
         )
         # of the size of 0.1: the scores themselves are smaller than the tolerance

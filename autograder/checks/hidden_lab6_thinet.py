@@ -57,7 +57,10 @@ def test_fewer_samples_than_channels(least_squares_scale):
         target = contributions @ numbers(7, seed=seed + 3)
         scale = scale_of(least_squares_scale, *expect.copies(contributions, target))
         error, largest = residual(contributions, target, scale), scale.abs().max().item()
-        twins = f"4 samples, 7 factors, and channels 2 and 5 are the same: {hint}. XᵀX is singular here, do not solve with it"
+        twins = (
+            f"4 samples, 7 factors, and channels 2 and 5 are the same: {hint}. "
+            f"XᵀX is singular here, do not solve with it"
+        )
         assert error < 1e-6 and largest < 10, (
             f"{twins}\n  your squared error: {error:.3g}, largest factor: {largest:.3g}"
         )

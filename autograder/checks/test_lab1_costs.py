@@ -177,6 +177,20 @@ def test_the_course_network(count_macs):
 
 
 @pytest.mark.points(1)
+def test_transposed_convolutions(count_macs):
+    conv, transposed = 5 * 7 * 4 * 18, 5 * 7 * 4 * 3 * 12
+    network = nn.Sequential(nn.Conv2d(2, 4, 3, padding=1), nn.ConvTranspose2d(4, 6, (3, 4), stride=2, groups=2))
+    hint = f"each of the 5×7 pixels that the transposed convolution READS takes 4·(6/2)·3·4 MACs ({transposed} in all)"
+    mistakes = {
+        conv: "transposed convolutions are left out: a ConvTranspose2d is no Conv2d, it is a class of its own",
+        conv + 11 * 16 * 6 * 2 * 12: "this takes the size of its OUTPUT, as of a convolution",
+        conv + 2 * transposed: "this forgets the groups of the transposed convolution",
+        transposed: "the convolution is missing",
+    }
+    number(count_macs(network, (2, 5, 7)), conv + transposed, hint, mistakes)
+
+
+@pytest.mark.points(1)
 def test_the_network_is_left_as_found(count_macs):
     left_as_found(count_macs, conv_batchnorm_linear().train(), (3, 10, 8))
     left_as_found(count_macs, conv_batchnorm_linear().eval(), (3, 10, 8))

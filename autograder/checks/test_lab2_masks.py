@@ -94,7 +94,10 @@ def test_biases_and_batch_norms_do_not_count(sparsity):
     network[0].weight.data.fill_(1.0)
     network[0].weight.data[0, 0, 0] = 0.0
     network[0].bias.data.zero_()
-    hint = "3 of the 18 weights are zero. The batch norm's biases start at 0 and are not pruned: only parameters with two axes or more"
+    hint = (
+        "3 of the 18 weights are zero. The batch norm's biases start at 0 and are "
+        "not pruned: only parameters with two axes or more"
+    )
     expect.same(sparsity(network), 3 / 18, hint, tolerance=1e-6)
 
 
@@ -189,7 +192,8 @@ def test_pruned_weights_stay_zero(masked_step):
         assert zeros_in(network, masks), hint
     moved = all(not torch.equal(network.get_parameter(name), before[name]) for name in masks)
     assert moved, (
-        "and what the masks keep is trained: is the training step missing, or has the optimizer lost sight of the weights?"
+        "and what the masks keep is trained: is the training step missing, "
+        "or has the optimizer lost sight of the weights?"
     )
 
 

@@ -250,7 +250,8 @@ def test_enough_parameters_are_gone(lab3_pruned_onnx):
     measured, original = artifacts.measured(lab3_pruned_onnx), artifacts.measured_baseline()
     left = measured.parameters / original.parameters
     assert left <= 0.45, (
-        f"at least 55 % of the parameters must go: {measured.parameters:,} of {original.parameters:,} are left ({left:.1%})"
+        f"at least 55 % of the parameters must go: {measured.parameters:,} of "
+        f"{original.parameters:,} are left ({left:.1%})"
     )
 
 

@@ -77,7 +77,8 @@ def test_a_silenced_filter_is_as_good_as_gone(sensitivity_scan):
     for position in (0, 3):
         expected = outputs(silenced(network_with_statistics(), position, 0.5))
         hint = (
-            f"features.{position} alone, half of its filters silent: the weakest by their L1 norm, and behind the batch norm "
+            f"features.{position} alone, half of its filters silent: the weakest "
+            f"by their L1 norm, and behind the batch norm "
             "their channels must be ZERO, so its weight and its bias are zero there"
         )
         expect.same(answer[f"features.{position}"], [expected], hint, tolerance=1e-4)
@@ -108,7 +109,10 @@ def test_the_network_is_as_it_was(sensitivity_scan):
 
 @pytest.mark.points(1)
 def test_half_way_seven_eighths_are_gone(cubic_sparsity):
-    hint = "half-way, (6 - 2) / (10 - 2), 1 - (1 - 1/2)³ = 7/8 of the final sparsity is reached: fast first, slow at the end"
+    hint = (
+        "half-way, (6 - 2) / (10 - 2), 1 - (1 - 1/2)³ = 7/8 of the final "
+        "sparsity is reached: fast first, slow at the end"
+    )
     expect.same(cubic_sparsity(6, 2, 10, 0.8), 0.7, hint, tolerance=1e-6)
     expect.same(cubic_sparsity(4, 2, 10, 0.8), 0.8 * (1 - 0.75**3), "a quarter of the way is (4 - 2) / (10 - 2)", 1e-6)
 
@@ -216,14 +220,20 @@ def test_batch_norms_start_anew(narrow_twin):
     twin = twin_of(narrow_twin(pruned, 5), pruned)
     for name, value in twin.state_dict().items():
         if "running_mean" in name:
-            hint = f"{name}: a network that has seen nothing has no statistics (a batch norm's reset_parameters clears them)"
+            hint = (
+                f"{name}: a network that has seen nothing has no statistics (a "
+                f"batch norm's reset_parameters clears them)"
+            )
             expect.same(value, torch.zeros_like(value), hint)
         if "running_var" in name:
             hint = f"{name} starts at 1: a batch norm's reset_parameters clears both statistics, mean and variance"
             expect.same(value, torch.ones_like(value), hint)
     for name, norm in twin.named_modules():
         if isinstance(norm, nn.BatchNorm2d):
-            hint = f"{name}: γ (weight) starts at 1 and β (bias) at 0; reset_running_stats leaves them, reset_parameters not"
+            hint = (
+                f"{name}: γ (weight) starts at 1 and β (bias) at 0; "
+                f"reset_running_stats leaves them, reset_parameters not"
+            )
             expect.same(norm.weight, torch.ones_like(norm.weight), hint)
             expect.same(norm.bias, torch.zeros_like(norm.bias), hint)
 
@@ -247,7 +257,8 @@ def test_enough_parameters_are_gone(lab4_pruned_onnx):
     measured, original = artifacts.measured(lab4_pruned_onnx), artifacts.measured_baseline()
     left = measured.parameters / original.parameters
     assert left <= 0.2, (
-        f"at least 80 % of the parameters must go: {measured.parameters:,} of {original.parameters:,} are left ({left:.1%})"
+        f"at least 80 % of the parameters must go: {measured.parameters:,} of "
+        f"{original.parameters:,} are left ({left:.1%})"
     )
 
 

@@ -93,7 +93,8 @@ def test_effects_of_positions_may_cancel(taylor_scores):
     activation = torch.ones(1, 1, 1, 2)
     gradient = torch.tensor([[[[3.0, -1.0]]]])
     hint = (
-        "one example, activation 1 and 1, gradient 3 and -1: the effects on its loss are 3 and -1, together 2, divided by "
+        "one example, activation 1 and 1, gradient 3 and -1: the effects on "
+        "its loss are 3 and -1, together 2, divided by "
         "2 positions. The absolute value comes AFTER the mean over positions"
     )
     expect.same(taylor_scores(activation, gradient), [1.0], hint)
@@ -104,7 +105,8 @@ def test_effects_of_examples_must_not_cancel(taylor_scores):
     activation = torch.ones(2, 1, 1, 1)
     gradient = torch.tensor([[[[3.0]]], [[[-1.0]]]])
     hint = (
-        "two examples, effects 3 and -1: what helps one image must not hide what harms another. The absolute value comes "
+        "two examples, effects 3 and -1: what helps one image must not hide "
+        "what harms another. The absolute value comes "
         "BEFORE the mean over examples: (3 + 1) / 2"
     )
     expect.same(taylor_scores(activation, gradient), [2.0], hint)
@@ -137,7 +139,10 @@ def test_a_layer_of_zeros_keeps_its_zeros(normalize_per_layer):
     hint = "all scores of this layer are 0, and 0 / 0 is not a number: leave the zeros as they are"
     expect.same(answer["dead"], [0.0, 0.0, 0.0], hint)
     expect.same(answer["alive"], [1.0], "a single score of 2 has the norm 2, and becomes 1")
-    hint = "small scores are no zeros: 0.00003 and 0.00004 become 0.6 and 0.8, like 3 and 4 (Taylor's scores are that small)"
+    hint = (
+        "small scores are no zeros: 0.00003 and 0.00004 become 0.6 and 0.8, "
+        "like 3 and 4 (Taylor's scores are that small)"
+    )
     expect.same(answer["small"], [0.6, 0.8], hint, tolerance=1e-3)
 
 

@@ -61,7 +61,8 @@ def test_the_first_to_go_is_the_one_that_is_missed_least(channels_to_remove):
 def test_two_that_cancel_go_together(channels_to_remove):
     contributions = torch.tensor([[2.0, 1.6, -2.1], [1.0, -1.6, -1.3]])
     hint = (
-        "channel 0 goes first (sum of squares 5). With it, channel 2 leaves an error of only (2 - 2.1)² and (1 - 1.3)²: "
+        "channel 0 goes first (sum of squares 5). With it, channel 2 leaves "
+        "an error of only (2 - 2.1)² and (1 - 1.3)²: "
         "look at the SUM with those that are gone already, not at each channel alone"
     )
     expect.equal(channels(channels_to_remove(contributions, 2), 2), [0, 2], hint)
@@ -72,7 +73,8 @@ def test_all_that_are_gone_count(channels_to_remove):
     contributions = torch.tensor([[0.0, 3.0, -1.0, -2.0], [2.0, -2.0, -1.0, 0.0]])
     hint = (
         "channel 2 goes first, then channel 0: with 2 it leaves (-1)² + (2 - 1)². Third is channel 1, which leaves "
-        "(3 - 1)² + (2 - 2 - 1)² = 5, less than channel 3 with 10. Adding c to T changes the sum by G[c, c] + 2 · G[c, t] for "
+        "(3 - 1)² + (2 - 2 - 1)² = 5, less than channel 3 with 10. Adding c to "
+        "T changes the sum by G[c, c] + 2 · G[c, t] for "
         "EVERY t in T: is the 2 there, and all of T?"
     )
     expect.equal(channels(channels_to_remove(contributions, 3), 3), [2, 0, 1], hint)
@@ -97,7 +99,10 @@ def test_none_and_all(channels_to_remove):
 
 def scale_of(least_squares_scale, contributions, target):
     """The answer as a vector of finite numbers."""
-    hint = "dead channels, and fewer samples than channels, make XᵀX singular; torch.linalg.lstsq with driver='gelsd' can do it"
+    hint = (
+        "dead channels, and fewer samples than channels, make XᵀX singular; "
+        "torch.linalg.lstsq with driver='gelsd' can do it"
+    )
     try:
         answer = least_squares_scale(contributions, target)
     except RuntimeError as error:
@@ -158,7 +163,10 @@ def test_the_input_slices_of_a_convolution(rescale_inputs):
     conv.weight.data, conv.bias.data = numbers(5, 3, 3, 3, seed=4), numbers(5, seed=5)
     expected = conv(images * scale[:, None, None]).detach()
     rescale_inputs(conv, scale)
-    hint = "scaling what it reads of channel c (weight[:, c]) is scaling the feature map; the bias stays, the layer changes in place"
+    hint = (
+        "scaling what it reads of channel c (weight[:, c]) is scaling the feature "
+        "map; the bias stays, the layer changes in place"
+    )
     expect.same(conv(images), expected, hint, tolerance=1e-4)
     hint = "the weight can no longer be trained: leave requires_grad as it is, and use `with torch.no_grad():`"
     assert conv.weight.requires_grad, hint
@@ -182,7 +190,8 @@ def test_enough_parameters_are_gone(lab6_pruned_onnx):
     measured, original = artifacts.measured(lab6_pruned_onnx), artifacts.measured_baseline()
     left = measured.parameters / original.parameters
     assert left <= 0.3, (
-        f"at least 70 % of the parameters must go: {measured.parameters:,} of {original.parameters:,} are left ({left:.1%})"
+        f"at least 70 % of the parameters must go: {measured.parameters:,} of "
+        f"{original.parameters:,} are left ({left:.1%})"
     )
 
 

@@ -88,7 +88,10 @@ def partition(answer):
 @pytest.mark.points(1)
 def test_the_nodes_that_read_a_feature_map(consumers):
     answer = read_by(consumers(residual_block(), "inner"))
-    hint = "the nodes that READ the feature map are wanted: those with its name among their inputs, not the one that makes it"
+    hint = (
+        "the nodes that READ the feature map are wanted: those with its name "
+        "among their inputs, not the one that makes it"
+    )
     expect.equal(answer, ["conv2 maps"], hint)
 
 
@@ -171,7 +174,10 @@ def test_the_output_is_never_pruned(coupled_channels):
         op("GlobalAveragePool", "scores maps", to="means"),
         op("Flatten", "means", to="logits"),
     ]
-    hint = "the channels of the last convolution are the classes: leave out what reaches the network's output, also through pooling and Flatten"
+    hint = (
+        "the channels of the last convolution are the classes: leave out what reaches "
+        "the network's output, also through pooling and Flatten"
+    )
     expect.equal(partition(coupled_channels(graph)), [["first"]], hint)
 
 
@@ -185,7 +191,10 @@ def test_a_depthwise_convolution_follows_its_producer(coupled_channels):
         conv("filtered", "project"),
         *classifier("project maps"),
     ]
-    hint = "a depthwise convolution (groups = channels) works on every channel alone: it belongs to the set of what it reads"
+    hint = (
+        "a depthwise convolution (groups = channels) works on every channel "
+        "alone: it belongs to the set of what it reads"
+    )
     expect.equal(partition(coupled_channels(graph)), [["depthwise", "expand"], ["project"]], hint)
 
 
@@ -210,7 +219,8 @@ def test_parameters_that_are_left(lab7_pruned_onnx):
     measured, original = artifacts.measured(lab7_pruned_onnx), artifacts.measured_baseline()
     left = measured.parameters / original.parameters
     assert left <= LIMIT, (
-        f"at least {1 - LIMIT:.0%} of the parameters must go: {measured.parameters:,} of {original.parameters:,} are left ({left:.1%})"
+        f"at least {1 - LIMIT:.0%} of the parameters must go: "
+        f"{measured.parameters:,} of {original.parameters:,} are left ({left:.1%})"
     )
 
 

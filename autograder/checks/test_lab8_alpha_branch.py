@@ -161,9 +161,15 @@ def test_neither_convolution_has_a_bias(make_branch):
 def test_nothing_at_the_ends(make_branch):
     layers, (first, last) = layers_of(make_branch, 8, 3)
     names = ", ".join(type(layer).__name__ for layer in layers)
-    hint = "nothing may stand before ConvA: it is merged with the layer in front, and a batch norm or ReLU would be in the way"
+    hint = (
+        "nothing may stand before ConvA: it is merged with the layer in "
+        "front, and a batch norm or ReLU would be in the way"
+    )
     assert layers[0] is first, f"{hint}\n  yours: {names}"
-    hint = "nothing may stand behind ConvB: it is merged with the layer behind it, and a batch norm or ReLU would be in the way"
+    hint = (
+        "nothing may stand behind ConvB: it is merged with the layer behind "
+        "it, and a batch norm or ReLU would be in the way"
+    )
     assert layers[-1] is last, f"{hint}\n  yours: {names}"
 
 
@@ -245,7 +251,10 @@ ONE = "an axis of one channel stays an axis: `squeeze` drops it too, `weight[:, 
 
 # --- merge_conv_1x1
 
-MIX = "W[o] = sum over m of A[o, m] · W1[m]: the sum goes over the channels BETWEEN the two; (outputs of A, inputs of conv, kH, kW)"
+MIX = (
+    "W[o] = sum over m of A[o, m] · W1[m]: the sum goes over the channels "
+    "BETWEEN the two; (outputs of A, inputs of conv, kH, kW)"
+)
 
 
 @pytest.mark.points(1)
@@ -287,7 +296,10 @@ def test_stride_padding_and_the_rest_stay(merge_conv_1x1):
 
 # --- merge_1x1_conv
 
-FAN = "W[o, i] = sum over m of W2[o, m] · B[m, i]: the sum goes over the channels BETWEEN the two; (outputs of conv, inputs of B, kH, kW)"
+FAN = (
+    "W[o, i] = sum over m of W2[o, m] · B[m, i]: the sum goes over the channels "
+    "BETWEEN the two; (outputs of conv, inputs of B, kH, kW)"
+)
 
 
 @pytest.mark.points(1)
@@ -339,7 +351,8 @@ def test_the_biases_without_padding(merge_1x1_conv):
 def test_a_bias_in_front_of_a_padding_of_zeros(merge_1x1_conv):
     hint = (
         "the 1×1 convolution has a bias, and the next one pads with zeros. Inside, the bias reaches every pixel of the "
-        "window; at the border some of them are padding and have none. No single bias is right for both: raise ValueError"
+        "window; at the border some of them are padding and have none. No "
+        "single bias is right for both: raise ValueError"
     )
     expect.raises(ValueError, hint, merge_1x1_conv, pointwise(3, 4, bias=True), conv(4, 5, padding=1))
     pair = pointwise(3, 4), conv(4, 5, padding=1)
@@ -352,7 +365,10 @@ def test_a_bias_in_front_of_a_padding_of_zeros(merge_1x1_conv):
 @pytest.mark.parametrize("mode", ["reflect", "replicate", "circular"])
 def test_a_bias_in_front_of_another_padding(merge_1x1_conv, mode):
     pair = pointwise(3, 4, bias=True), conv(4, 5, padding=1, padding_mode=mode)
-    hint = f'padding_mode="{mode}" repeats pixels of the image, which have the bias in them: the merge is exact, keep the mode'
+    hint = (
+        f'padding_mode="{mode}" repeats pixels of the image, which have the '
+        f"bias in them: the merge is exact, keep the mode"
+    )
     layer = merged(merge_1x1_conv, nn.Conv2d, pair, (5, 3, 3, 3), hint, hint)
     check_outputs(layer, pair, numbers(2, 3, 8, 8, seed=20), hint)
 
@@ -416,7 +432,8 @@ def test_narrow_enough(lab8_alpha_onnx):
     measured, original = artifacts.measured(lab8_alpha_onnx), artifacts.measured_baseline()
     left = measured.parameters / original.parameters
     assert left <= 0.13, (
-        f"at most 13 % of the parameters may be left: {measured.parameters:,} of {original.parameters:,} are ({left:.1%}). "
+        f"at most 13 % of the parameters may be left: {measured.parameters:,} "
+        f"of {original.parameters:,} are ({left:.1%}). "
         "Has it been shrunk before it was saved?"
     )
 

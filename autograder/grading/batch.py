@@ -1,24 +1,18 @@
 """Grade a whole class: judged on all cores or on a cluster, recorded by nbgrader one by one, resumable at any point.
 
-`course/judged/<lab>/<student>.json` keeps what was judged, under a key of everything that it depends on. A
-student is done when the same key has been recorded in the gradebook. Whatever is missing is done when the same
-command is given again.
+What was judged is kept (see `judged`); whatever is missing is done when the same command is given again.
 """
 
 import contextlib
-import hashlib
-import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
-import nbformat
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -32,19 +26,39 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from autograder.authoring.editions import check_files
+from autograder.authoring.frozen import FrozenRelease, frozen_release, zipped
 from autograder.course import CourseError, must, nbgrader
+from autograder.grading import recording
+from autograder.grading.changes import Change, as_table, expected_points, recorded_points
+from autograder.grading.judged import (
+    AT_ONCE,
+    CHANGED,
+    DONE,
+    Basis,
+    JudgedRecord,
+    Settings,
+    basis_of,
+    judged_path,
+    read_judged,
+    record_before,
+    record_from,
+    state_of,
+    write_judged,
+)
 from autograder.grading.submissions import Submission, read_submission, take_in
 from autograder.grading.worker import judge_submission, start_worker
 from autograder.sandbox import bubblewrap
 from autograder.sandbox.bubblewrap import Isolation
 from autograder.sandbox.limits import Limits
-from course_utils.files import atomic
+from minicifar import ImagesNotFound, MiniCIFAR
 
 
 @dataclass
 class Options:
-    """How a class is graded. `late`: grade | skip | zero; `only`: some students; `force`: also who is done."""
+    """How a class is graded. `late`: grade | skip | zero; `only`: some students; `force`: also who is done.
+
+    `dry_run`: judge those whose marks may change, and record nothing.
+    """
 
     limits: Limits = field(default_factory=Limits)
     isolation: Isolation = "bubblewrap"
@@ -53,18 +67,26 @@ class Options:
     late: str = "grade"
     scheduler: str | None = None
     workers: int | None = None
+    dry_run: bool = False
+
+    @property
+    def settings(self) -> Settings:
+        """What of this a verdict follows from."""
+        return Settings(self.limits, self.isolation, self.late == "zero")
 
 
 class EndTime(ProgressColumn):
     """When a task will be done, by the clock."""
 
     def render(self, task: Task) -> Text:
+        """The time at which a task will be done."""
         if task.time_remaining is None:
             return Text("until …")
         return Text(f"until {datetime.now() + timedelta(seconds=task.time_remaining):%H:%M}")
 
 
 def progress(console: Console | None = None) -> Progress:
+    """A progress bar that says how many are done and when the rest will be."""
     columns = (
         TextColumn("{task.description:<44}"),
         BarColumn(),
@@ -94,7 +116,7 @@ def chosen_students(course: Path, lab: str, only: Sequence[str]) -> list[str]:
 
 
 def seconds_late(course: Path, lab: str, student: str) -> float:
-    """How long after the due date (nbgrader's, of the assignment) a submission's timestamp.txt lies; 0 without either."""
+    """Seconds from the due date (nbgrader's, of the assignment) to a submission's timestamp.txt; 0 without either."""
     from nbgrader.api import Gradebook, MissingEntry
 
     from autograder.grading.nbgrader_steps import handed_in_at
@@ -106,40 +128,6 @@ def seconds_late(course: Path, lab: str, student: str) -> float:
     except MissingEntry:
         return 0.0
     return max(0.0, (handed_in - due).total_seconds()) if handed_in and due else 0.0
-
-
-# --- what has been done
-
-
-def key_of(submission: Submission, released: str, lab: str, options: Options) -> str:
-    """A digest of all that a verdict depends on: the files handed in, the lab, its tests, the way it is graded."""
-    digest = hashlib.sha256()
-    parts = [
-        ("released", released.encode()),
-        ("how", repr((options.limits, options.isolation, options.late == "zero", submission.remarks)).encode()),
-    ]
-    parts += [(path.name, path.read_bytes()) for path in check_files(lab)]
-    for name, data in [*parts, *sorted(submission.files.items())]:
-        digest.update(f"{name}\n{len(data)}\n".encode())
-        digest.update(data)
-    return digest.hexdigest()
-
-
-def judged_path(course: Path, lab: str, student: str) -> Path:
-    return course / "judged" / lab / f"{student}.json"
-
-
-def read_judged(course: Path, lab: str, student: str) -> dict[str, Any]:
-    """What is kept of a student: key, notebook (as JSON text), recorded; an empty dict if nothing is, or is readable."""
-    try:
-        return json.loads(judged_path(course, lab, student).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-
-
-def write_judged(course: Path, lab: str, student: str, kept: dict[str, Any]) -> None:
-    with atomic(judged_path(course, lab, student)) as temporary:
-        temporary.write_text(json.dumps(kept), encoding="utf-8")
 
 
 # --- feedback pages, and where all is done
@@ -184,81 +172,196 @@ def workers(options: Options) -> Iterator[Executor]:
 # --- the whole
 
 
+@dataclass
+class LabGrading:
+    """One lab of one course that is being graded.
+
+    `released`: the notebook that students got, as text. `changes`: marks that were in the gradebook before.
+    `failures`: sentences about what could not be done.
+    """
+
+    course: Path
+    lab: str
+    release: FrozenRelease
+    released: str
+    images: str
+    options: Options
+    changes: list[Change] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+
+    def submission(self, student: str) -> Submission:
+        """What a student handed in."""
+        return read_submission(self.course / "submitted" / student / self.lab)
+
+    def looked_up(self, student: str) -> tuple[JudgedRecord | None, Basis, str]:
+        """What is kept of a student, what a verdict would follow from now, and whether that is done or why not."""
+        submission, settings = self.submission(student), self.options.settings
+        basis = basis_of(submission, settings, self.release, self.released, self.images)
+        content = read_judged(self.course, self.lab, student)
+        if "key" in content:
+            record = record_before(content, basis, self.lab, submission, self.released, settings)
+            if record and not self.options.dry_run:
+                write_judged(self.course, self.lab, student, record)
+            return record, basis, DONE if record else CHANGED
+        record = record_from(content)
+        return record, basis, state_of(record, basis)
+
+    def finish(self, student: str, record: JudgedRecord, why: str) -> list[str]:
+        """Keep and record what was judged (with `dry_run` only note it) → sentences about what could not be done."""
+        before = recorded_points(self.course, self.lab, student)
+        if self.options.dry_run:
+            after = expected_points(self.course, self.lab, student, record.notebook)
+            self.changes.append(Change(student, before, after, why))
+            return []
+        write_judged(self.course, self.lab, student, record)
+        try:
+            recording.record(self.course, self.lab, student, record.notebook, self.options.late == "zero")
+        except CourseError as error:
+            return [str(error)]
+        write_judged(self.course, self.lab, student, replace(record, recorded=True))
+        if before is not None:
+            after = recorded_points(self.course, self.lab, student) or 0.0
+            self.changes.append(Change(student, before, after, why))
+        return []
+
+
+@dataclass(frozen=True)
+class Todo:
+    """A student to be judged: what the verdict will follow from, and why it is (not) the first time."""
+
+    basis: Basis
+    why: str
+
+
 def grade_lab(lab: str, course: Path, options: Options | None = None, console: Console | None = None) -> list[str]:
     """Grade everybody who handed in a lab and is not done → sentences about what could not be done.
 
+    Whose mark may have changed only because of another release or other images is named and left alone, unless `force`
+    is set. Marks that are recorded anew are listed, old → new; with `dry_run` that list is all that happens.
     Raises CourseError, SandboxError.
     """
     options = options or Options()
     if options.isolation == "bubblewrap" and not options.scheduler:
         bubblewrap.find_bubblewrap()
-    path = course / "release" / lab / f"{lab}.ipynb"
-    if not path.is_file():
-        raise CourseError(f"{lab} has not been released from {course}: `autograder release {lab}` first.")
-    released = path.read_text(encoding="utf-8")
-    students, told = chosen_students(course, lab, options.only), []
-    keys: dict[str, str] = {}
+    release = frozen_release(course, lab)
+    released = (course / "release" / lab / f"{lab}.ipynb").read_text(encoding="utf-8")
+    students = chosen_students(course, lab, options.only)
+    grading = LabGrading(course, lab, release, released, images_at_hand(), options)
     with progress(console) as bar:
         task = bar.add_task(f"grading {lab}", total=len(students))
-        for student in students:
-            if options.late == "skip" and (late := seconds_late(course, lab, student)):
-                told.append(f"{student} handed in {lab} {late / 3600:.1f} hours late and was not graded (--late skip).")
-                bar.advance(task)
-                continue
-            take_in(course / "submitted" / student / lab, lab)
-            submission = read_submission(course / "submitted" / student / lab)
-            key = key_of(submission, released, lab, options)
-            kept = read_judged(course, lab, student)
-            if not options.force and kept.get("key") == key:
-                if not kept.get("recorded"):
-                    told += record(course, lab, student, kept, options)
-                told += missing_feedback(course, lab, student)
-                bar.advance(task)
-            else:
-                keys[student] = key
-        told += judge_all(lab, course, released, keys, options, bar, task)
-    return told
+        todo, stale = waiting_students(grading, students, bar, task)
+        judge_all(grading, todo, bar, task)
+    if console:
+        tell_changes(grading, stale, console)
+    return grading.failures
 
 
-def judge_all(
-    lab: str, course: Path, released: str, keys: dict[str, str], options: Options, bar: Progress, task: TaskID
-) -> list[str]:
-    """Judge, record and give feedback to all students in `keys`; a worker that dies costs nobody anything but time."""
-    told: list[str] = []
-    rounds = [(list(keys), 2 * (options.workers or os.cpu_count() or 1))]
-    while rounds:
-        students, width = rounds.pop()
-        waiting = list(students)
-        jobs: dict[Future, str] = {}
-        pages: list[Future] = []
+def images_at_hand() -> str:
+    """The fingerprint of the images that networks are measured on; empty where there are none."""
+    try:
+        return str(MiniCIFAR("test").fingerprint)
+    except ImagesNotFound:
+        return ""
+
+
+def waiting_students(
+    grading: LabGrading, students: Sequence[str], bar: Progress, task: TaskID
+) -> tuple[dict[str, Todo], dict[str, str]]:
+    """Who is to be judged; and whose marks are left alone though they follow from something else → why."""
+    options, todo, stale = grading.options, dict[str, Todo](), dict[str, str]()
+    for student in students:
+        if options.late == "skip" and (late := seconds_late(grading.course, grading.lab, student)):
+            grading.failures.append(
+                f"{student} handed in {grading.lab} {late / 3600:.1f} hours late and was not graded (--late skip)."
+            )
+            bar.advance(task)
+            continue
+        take_in(grading.course / "submitted" / student / grading.lab, grading.lab)
+        record, basis, state = grading.looked_up(student)
+        if options.force or state in AT_ONCE or (options.dry_run and state != DONE):
+            todo[student] = Todo(basis, "asked for" if state == DONE else state)
+            continue
+        if state != DONE:
+            stale[student] = state
+        if record and not options.dry_run:
+            if not record.recorded:
+                grading.failures += grading.finish(student, record, "judged, but not recorded yet")
+            grading.failures += missing_feedback(grading.course, grading.lab, student)
+        bar.advance(task)
+    return todo, stale
+
+
+def tell_changes(grading: LabGrading, stale: Mapping[str, str], console: Console) -> None:
+    """Print which marks were (or would be) recorded anew, and whose were left alone."""
+    if grading.options.dry_run:
+        console.print(as_table(grading.changes, f"{grading.lab}: nothing was recorded; grading would give"))
+    elif grading.changes:
+        console.print(as_table(grading.changes, f"{grading.lab}: recorded anew"))
+    for why in sorted(set(stale.values())):
+        count = sum(reason == why for reason in stale.values())
+        console.print(
+            f"{grading.lab}: {count} graded before and left as they are ({why}). "
+            "`--dry-run` shows what grading them again would change, `--force` does it.",
+            style="yellow",
+        )
+
+
+def judge_all(grading: LabGrading, todo: Mapping[str, Todo], bar: Progress, task: TaskID) -> None:
+    """Judge, record and give feedback to all students in `todo`; a worker that dies costs nobody anything but time."""
+    width = 2 * (grading.options.workers or os.cpu_count() or 1)
+    if todo:
+        alone = judge_together(grading, todo, width, bar, task)
+        for student in alone:  # whoever brought the workers down is among these
+            if judge_together(grading, {student: todo[student]}, 1, bar, task):
+                grading.failures.append(f"{student} was not graded: the process that judged this submission died.")
+    if not grading.options.dry_run:
+        for student in todo:
+            grading.failures += missing_feedback(grading.course, grading.lab, student)
+
+
+def judge_together(grading: LabGrading, todo: Mapping[str, Todo], width: int, bar: Progress, task: TaskID) -> list[str]:
+    """Judge these students, so many at a time → those that are to be judged again, each alone, since a worker died."""
+    waiting, suspects = list(todo), list[str]()
+    while waiting:
+        jobs: dict[Future[str], str] = {}
         try:
-            with workers(options) as pool:
-                while waiting or jobs:
-                    while waiting and len(jobs) < width:  # no more than are needed are read and held in memory
-                        student = waiting.pop(0)
-                        submission = read_submission(course / "submitted" / student / lab)
-                        how = (asdict(options.limits), options.isolation)
-                        job = pool.submit(judge_submission, lab, released, submission.files, submission.remarks, *how)
-                        jobs[job] = student
-                    for job in wait(jobs, return_when=FIRST_COMPLETED).done:
-                        failed = judged(job, jobs[job], lab, course, keys, options)
-                        told += failed
-                        student = jobs.pop(job)
-                        bar.update(task, advance=1, description=f"{lab}: {student}")
-                        if not failed and not options.scheduler:
-                            pages.append(pool.submit(write_feedback, course, lab, student))
+            with workers(grading.options) as pool:
+                pages = list(judged_in(pool, grading, todo, waiting, jobs, width, bar, task))
                 wait(pages)
-        except BrokenProcessPool:  # whoever brought it down is among those in `jobs`: each of them again, alone
-            if width == 1:
-                told += [
-                    f"{student} was not graded: the process that judged this submission died." for student in students
-                ]
-            else:
-                rounds += [(waiting, width), *(([student], 1) for student in jobs.values())]
-    return told + [line for student in keys for line in missing_feedback(course, lab, student)]
+        except BrokenProcessPool:
+            suspects += jobs.values()
+    return suspects
 
 
-def judged(job: Future, student: str, lab: str, course: Path, keys: dict[str, str], options: Options) -> list[str]:
+def judged_in(
+    pool: Executor,
+    grading: LabGrading,
+    todo: Mapping[str, Todo],
+    waiting: list[str],
+    jobs: dict[Future[str], str],
+    width: int,
+    bar: Progress,
+    task: TaskID,
+) -> Iterator[Future[None]]:
+    """Judge all who are waiting → the jobs that write their feedback pages. `jobs`: who is being judged right now."""
+    release, how = zipped(grading.release), (asdict(grading.options.limits), grading.options.isolation)
+    while waiting or jobs:
+        while waiting and len(jobs) < width:  # no more than are needed are read and held in memory
+            student = waiting.pop(0)
+            files = grading.submission(student)
+            job = pool.submit(judge_submission, release, grading.released, files.files, files.remarks, *how)
+            jobs[job] = student
+        for job in wait(jobs, return_when=FIRST_COMPLETED).done:
+            student = jobs[job]
+            failures = judged(job, grading, student, todo[student])
+            grading.failures += failures
+            del jobs[job]
+            bar.update(task, advance=1, description=f"{grading.lab}: {student}")
+            if not (failures or grading.options.scheduler or grading.options.dry_run):
+                yield pool.submit(write_feedback, grading.course, grading.lab, student)
+
+
+def judged(job: Future[str], grading: LabGrading, student: str, todo: Todo) -> list[str]:
     """Keep and record what a worker found → a sentence if there is nothing. Raises BrokenProcessPool."""
     try:
         notebook = job.result()
@@ -266,22 +369,4 @@ def judged(job: Future, student: str, lab: str, course: Path, keys: dict[str, st
         raise
     except Exception as error:
         return [f"{student} was not graded: {type(error).__name__}: {error}"]
-    kept = {"key": keys[student], "notebook": notebook, "recorded": False}
-    write_judged(course, lab, student, kept)
-    return record(course, lab, student, kept, options)
-
-
-def record(course: Path, lab: str, student: str, kept: dict[str, Any], options: Options) -> list[str]:
-    """Let nbgrader record what was judged → a sentence if that failed. Doing it twice is doing it once."""
-    from autograder.grading import nbgrader_steps
-
-    api = nbgrader(course, late_zero=options.late == "zero")
-    nbgrader_steps.JUDGED[lab, student] = nbformat.reads(kept["notebook"], as_version=4)
-    try:
-        must(api.autograde(lab, student, force=True), f"recording {student}")
-    except CourseError as error:
-        return [str(error)]
-    finally:
-        del nbgrader_steps.JUDGED[lab, student]
-    write_judged(course, lab, student, {**kept, "recorded": True})
-    return []
+    return grading.finish(student, JudgedRecord(todo.basis, notebook), todo.why)

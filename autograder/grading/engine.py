@@ -4,71 +4,76 @@ The process that does this runs neither: it starts the sandbox and the judge, ha
 other, watches the time, and writes down what came out.
 """
 
-import re
+import shutil
+from pathlib import Path
 from typing import Any
 
 from nbformat import NotebookNode
 
-from autograder.authoring.support import support_files
+from autograder.authoring.frozen import FrozenRelease
 from autograder.grading.judge import Judge
-from autograder.grading.notebooks import NOTES, restored
-from autograder.grading.run import Run
+from autograder.grading.notebooks import NOTES
+from autograder.grading.run import SubmissionRun
 from autograder.grading.submissions import Submission
 from autograder.sandbox import bubblewrap
 from autograder.sandbox.bubblewrap import Isolation
+from autograder.sandbox.child import work_folder
 from autograder.sandbox.limits import Limits
 from autograder.sandbox.warm import Warm
-
-
-def modules_of(notebook: NotebookNode) -> list[str]:
-    """The modules that a notebook's cells import, to be imported ahead."""
-    code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
-    found = re.findall(r"^\s*(?:from|import) ([\w.]+)(?: import (\w+))?", code, re.MULTILINE)
-    return sorted({name for module, part in found for name in (module, f"{module}.{part}" if part else module)})
+from course_utils import VERSION
 
 
 class Grader:
-    """A judge and a warm sandbox, kept from one submission to the next."""
+    """A judge and a warm sandbox of one lab as it was released, kept from one submission to the next."""
 
     def __init__(self, limits: Limits | None = None, isolation: Isolation = "bubblewrap") -> None:
         self.limits, self.isolation = limits or Limits(), isolation
         if isolation == "bubblewrap":
             bubblewrap.find_bubblewrap()
-        self.judge = Judge(self.limits, isolation)
-        self.warm: dict[str, Warm] = {}
+        self.release: FrozenRelease | None = None
+        self.folder: Path | None = None
+        self.judge: Judge | None = None
+        self.warm: Warm | None = None
 
-    def prepare(self, lab: str, released: NotebookNode) -> Warm:
-        """The lab's warm process; its start, and that of the judge, go on beside each other."""
-        if lab not in self.warm:
-            for other in self.warm.values():
-                other.close()
-            if self.judge.process is None:
-                self.judge.start()
-            self.warm = {lab: Warm(support_files(lab), modules_of(released), self.limits, self.isolation)}
-            self.warm[lab].start()
-        return self.warm[lab]
+    def prepare(self, release: FrozenRelease) -> tuple[Judge, Warm]:
+        """The release's judge and warm process; the starts of the two go on beside each other."""
+        if self.judge is None or self.warm is None or self.release is None or self.release.digest != release.digest:
+            self.close()
+            self.release, self.folder = release, release.unpack(work_folder())
+            student = {name: self.folder / name for name in release.student}
+            self.judge = Judge(self.limits, self.isolation, self.folder)
+            self.warm = Warm(student, list(release.modules), self.limits, self.isolation)
+            self.judge.start()
+            self.warm.start()
+        return self.judge, self.warm
 
-    def grade(self, lab: str, released: NotebookNode, submission: Submission) -> NotebookNode:
-        """The submission's notebook in the lab's form, run and judged. Raises SandboxError."""
-        notebook = restored(released, submission.files.get(f"{lab}.ipynb"))
-        warm = self.prepare(lab, released)
+    def grade(self, release: FrozenRelease, notebook: NotebookNode, submission: Submission) -> NotebookNode:
+        """A notebook in the lab's form, run and judged, with its outputs and verdicts. Raises SandboxError.
+
+        `notebook`: what `restored` made of the one that was handed in; `submission`: the files handed in with it.
+        """
+        judge, warm = self.prepare(release)
         files = {name: data for name, data in submission.files.items() if not name.endswith(".ipynb")}
-        self.judge.take({name: data for name, data in files.items() if name.endswith(".onnx") and "/" not in name})
-        self.judge.ready()  # it has decoded the images then, which the sandbox can only read
-        run = Run(self.judge, warm, lab, files)
+        judge.take({name: data for name, data in files.items() if name.endswith(".onnx") and "/" not in name})
+        judge.ready()  # it has decoded the images then, which the sandbox can only read
+        run = SubmissionRun(judge, warm, files)
         try:
             run.notebook(notebook)
         finally:
             warm.end()
         remarks = [*submission.remarks, *notebook.metadata[NOTES]["remarks"], *run.remarks]
-        notebook.metadata[NOTES] = {"remarks": remarks, "isolation": self.isolation}
+        notebook.metadata[NOTES] = {"remarks": remarks, "isolation": self.isolation, "version": VERSION}
         return notebook
 
     def close(self) -> None:
-        self.judge.close()
-        for warm in self.warm.values():
-            warm.close()
-        self.warm = {}
+        """End both processes, and remove what was unpacked for them."""
+        if self.judge:
+            self.judge.close()
+        if self.warm:
+            self.warm.close()
+        if self.folder:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        self.release = self.folder = self.judge = self.warm = None
 
     def __enter__(self) -> "Grader":
         return self

@@ -1,106 +1,102 @@
 """The judge: the process with the tests, in a sandbox of its own."""
 
-import contextlib
 import json
 import os
-import shutil
-import signal
-import socket
-import subprocess
-import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from autograder.course import ROOT
-from autograder.sandbox import bubblewrap, channels, child
-from autograder.sandbox.bubblewrap import Isolation, SandboxError
-from autograder.sandbox.channels import Frame
+from autograder.sandbox import channels
+from autograder.sandbox.bubblewrap import Isolation, environment, image_binds, project_binds, sandboxed
+from autograder.sandbox.channels import EXERCISE, VERDICT, Frame, begins_with, frame_of
+from autograder.sandbox.child import Child
+from autograder.sandbox.confinement import Confinement
 from autograder.sandbox.limits import Limits
 from course_utils.checking import Verdict
+
+DISK = 1_000_000_000  # bytes of memory to write files to
+LARGEST_FILE = 4_000_000_000  # bytes
+INSIDE = "/release"  # where the frozen release lies in the sandbox
 
 
 class JudgeEnded(Exception):
     """The judge's process ran out of time or memory on what a student's code gave back, or handed in."""
 
 
+def judge_binds(release: Path) -> list[str]:
+    """bubblewrap's arguments for what the judge sees: the frozen release, what judges, the images and their caches."""
+    return ["--ro-bind", str(release), INSIDE, *project_binds(("autograder",)), *image_binds(write=True)]
+
+
 class Judge:
     """The process with the tests, in a sandbox of its own."""
 
-    def __init__(self, limits: Limits, isolation: Isolation) -> None:
-        self.limits, self.isolation = limits, isolation
-        self.process: subprocess.Popen | None = None
-        self.handed_in: Frame | None = None
+    def __init__(self, limits: Limits, isolation: Isolation, release: Path) -> None:
+        """`release`: the folder in which a frozen release was unpacked."""
+        self.limits, self.isolation, self.release = limits, isolation, release
+        self.child: Child | None = None
+        self.listens = False  # it has imported everything, and takes files
+        self.files: Mapping[str, bytes] | None = None  # of the submission that is judged now
 
     def start(self) -> None:
-        self.folder = child.work_folder()
-        ours, theirs = socket.socketpair()
-        place = "/tmp" if self.isolation == "bubblewrap" else str(self.folder)
-        command = [sys.executable, "-m", "autograder.grading.judging", str(theirs.fileno()), place]
-        variables = bubblewrap.environment(self.isolation == "bubblewrap", ROOT)
-        if self.isolation == "bubblewrap":
-            binds = [word for name in ("minicifar", "course_utils", "solutions", "labs", "autograder")
-                     for word in ("--ro-bind", str(ROOT / name), str(ROOT / name))]  # fmt: skip
-            binds += bubblewrap.image_binds(write=True)
-            command = bubblewrap.sandboxed(command, binds, variables, disk=1_000_000_000)
-        with open(self.folder / "log", "wb") as log:
-            self.process = subprocess.Popen(
-                command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                env=variables, cwd=self.folder, start_new_session=True,
-            )  # fmt: skip
-        theirs.close()
-        self.channel, self.waiting = ours, True
-        settings: dict[str, Any] = {
-            "memory": self.limits.memory_megabytes * 1_000_000,
-            "cpu": -1,
-            "disk": 4_000_000_000,
-        }
-        settings |= {"namespaces": False, "call_seconds": self.limits.call_seconds}
-        channels.send(ours, (json.dumps(settings).encode(), b""))
+        """Start the process, if there is none. Raises SandboxError."""
+        if self.child is not None:
+            return
+        self.child = child = Child("The judge")
+        inside = self.isolation == "bubblewrap"
+        release = INSIDE if inside else str(self.release)
+        command = child.module("autograder.grading.judging")
+        variables = environment(inside, os.pathsep.join([release, str(ROOT)]))
+        if inside:
+            command = sandboxed(command, judge_binds(self.release), variables, DISK)
+        child.start(command, variables)
+        limits = Confinement(
+            memory=self.limits.memory_megabytes * 1_000_000,
+            disk=LARGEST_FILE,
+            folder="/tmp" if inside else str(child.folder),
+        )
+        settings = {"confinement": limits.as_data(), "call_seconds": self.limits.call_seconds, "release": release}
+        child.tell(settings)
 
-    def ready(self) -> None:
-        """Wait until the judge has imported everything and looked at the images. Raises SandboxError."""
-        if self.process is not None and self.process.poll() is not None:
+    def ready(self) -> Child:
+        """The process, when it has imported everything and looked at the images. Raises SandboxError."""
+        if self.child is not None and not self.child.running:
             self.close()
-        if self.process is None:
-            self.start()
-        if self.waiting:
-            try:
-                channels.receive(self.channel, child.START_SECONDS)
-            except (EOFError, TimeoutError):
-                log = (self.folder / "log").read_text(errors="replace")[-2000:]
-                self.close()
-                raise SandboxError(f"The judge did not start:\n{log}") from None
-            self.waiting = False
-            if self.handed_in:
-                channels.send(self.channel, self.handed_in)
+        self.start()
+        assert self.child is not None
+        if not self.listens:
+            self.child.ready()
+            self.listens = True
+            self.hand_in()
+        return self.child
 
     def take(self, files: Mapping[str, bytes]) -> None:
         """Begin with the next submission: the ONNX files that were handed in."""
-        if self.handed_in and self.process is not None and not self.waiting:
-            with contextlib.suppress(OSError):
-                channels.send(self.channel, (b"{}", b""))
-        names = {name: len(data) for name, data in files.items()}
-        self.handed_in = (json.dumps({"files": names}).encode(), b"".join(files.values()))
-        if self.process is not None and not self.waiting:
-            with contextlib.suppress(OSError):
-                channels.send(self.channel, self.handed_in)
+        if self.child is not None and self.listens and self.files is not None:
+            self.child.tell({})  # no more exercises of the last one
+        self.files = files
+        self.hand_in()
 
-    def judge(self, wanted: Mapping[str, Any], relay: Callable[[Frame], Frame], seconds: float) -> Verdict:
+    def hand_in(self) -> None:
+        """Give the files to the process, as soon as it listens."""
+        if self.child is not None and self.listens and self.files is not None:
+            sizes = {name: len(data) for name, data in self.files.items()}
+            self.child.tell({"files": sizes}, b"".join(self.files.values()))
+
+    def judge(self, task: Mapping[str, Any], relay: Callable[[Frame], Frame], seconds: float) -> Verdict:
         """All tests of an exercise; `relay` carries a frame to the student's side and brings the answer.
 
-        `wanted`: lab, exercise, the names that the notebook holds, and whether the reference's functions help.
+        `task`: the exercise, the names that the notebook holds, and whether the reference's functions help.
         `seconds`: for what the tests do themselves, between two calls.
 
         Raises JudgeEnded, and RuntimeError where the tests themselves are broken.
         """
-        self.ready()
+        channel = self.ready().channel
         try:
-            channels.send(self.channel, (json.dumps(wanted).encode(), b""))
-            while True:
-                frame = channels.receive(self.channel, seconds)
-                if frame[0].startswith(b'{"verdict"'):
-                    break
-                channels.send(self.channel, relay(frame), seconds)
+            channels.send(channel, frame_of(task))
+            while not begins_with(frame := channels.receive(channel, seconds), VERDICT):
+                channels.send(channel, relay(frame), seconds)
         except TimeoutError:
             self.close()
             raise JudgeEnded(f"takes more than {seconds:.0f} s to run") from None
@@ -108,15 +104,12 @@ class Judge:
             self.close()
             raise JudgeEnded("takes too much memory to run") from None
         answer = json.loads(frame[0])
-        if answer["verdict"] is None:
-            raise RuntimeError(f"{wanted['lab']}, {wanted['exercise']}: {answer['problem']}")
-        return Verdict.from_data(answer["verdict"])
+        if answer[VERDICT] is None:
+            raise RuntimeError(f"{task[EXERCISE]}: {answer['problem']}")
+        return Verdict.from_data(answer[VERDICT])
 
     def close(self) -> None:
-        if self.process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
-            self.channel.close()
-            shutil.rmtree(self.folder, ignore_errors=True)
-        self.process = None
+        """End the process, and all that it has started."""
+        if self.child is not None:
+            self.child.close()
+        self.child, self.listens = None, False

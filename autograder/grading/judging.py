@@ -5,6 +5,7 @@ network that came across the wall, an ONNX file) may still be too large or too s
 of its own, and can be ended and started again.
 """
 
+import importlib
 import json
 import os
 import shutil
@@ -12,14 +13,14 @@ import socket
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from autograder.authoring.editions import check_files, exercises, graded_labs, references
 from autograder.sandbox import confinement
-from autograder.sandbox.channels import Frame, receive, send
+from autograder.sandbox.channels import EXERCISE, VERDICT, Frame, frame_of, receive, send
 from autograder.wall.calls import Wall, rebound
 from course_utils import artifacts
 from course_utils.checking import Verdict, run_tests
@@ -32,6 +33,7 @@ class Answer:
         self.wall, self.__name__, self.helpers = wall, name, helpers
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the answer across the wall."""
         return self.wall.ask(args, kwargs, self.helpers, name=self.__name__)
 
 
@@ -53,7 +55,31 @@ class Answers(Mapping[str, Any]):
         return len(self.names)
 
 
-def judge(lab: str, name: str, answers: Mapping[str, Any], folder: Path, helped: bool = False) -> Verdict:
+@dataclass(frozen=True)
+class LabTests:
+    """What judges a lab's exercises: test files, reference answers by name, and the names of composite exercises."""
+
+    files: tuple[Path, ...]
+    references: Mapping[str, Any]
+    composite: frozenset[str]
+
+
+def tests_in(release: Path) -> LabTests:
+    """The tests and reference answers of a frozen release that was unpacked here and is on Python's path."""
+    about = json.loads((release / "manifest.json").read_text(encoding="utf-8"))
+    asked = [exercise for exercise in about["exercises"] if exercise["module"]]
+    files = [release / "checks" / f"{kind}_{about['lab']}.py" for kind in ("test", "hidden")]
+    return LabTests(
+        tuple(file for file in files if file.is_file()),
+        {
+            exercise["name"]: getattr(importlib.import_module(exercise["module"]), exercise["name"])
+            for exercise in asked
+        },
+        frozenset(each["name"] for each in asked if each["composite"]),
+    )
+
+
+def judge(tests: LabTests, name: str, answers: Mapping[str, Any], folder: Path, helped: bool = False) -> Verdict:
     """All tests of an exercise against `answers` → Verdict.
 
     `helped`: a composite exercise finds the reference's functions where it calls the student's own, so that one
@@ -61,12 +87,11 @@ def judge(lab: str, name: str, answers: Mapping[str, Any], folder: Path, helped:
     be judged after such a run.
     """
     if helped and name in answers:
-        composite = {exercise.name for exercise in exercises(lab) if exercise.composite}
-        helpers: dict[str, Any] = {key: value for key, value in references(lab).items() if key not in composite}
+        helpers = {key: value for key, value in tests.references.items() if key not in tests.composite}
         answer = answers[name]
         helped_answer = Answer(answer.wall, name, helpers) if isinstance(answer, Answer) else rebound(answer, helpers)
         answers = {**answers, name: helped_answer}
-    return run_tests(check_files(lab), name, answers, folder)
+    return run_tests(tests.files, name, answers, folder)
 
 
 def take_files(files: Mapping[str, int], data: bytes, folder: Path) -> None:
@@ -100,36 +125,41 @@ def look_at_images() -> None:
         artifacts.measured_baseline()
 
 
-def judge_one_submission(channel: socket.socket, files: Frame, folder: Path, call_seconds: float) -> None:
+def judge_one_submission(
+    channel: socket.socket, tests: LabTests, files: Frame, folder: Path, call_seconds: float
+) -> None:
     """Judge exercises of one submission, as they are asked for, until the other side has no more of them."""
     take_files(json.loads(files[0])["files"], files[1], folder)
     wall = Wall(channel, 0)
     wall.seconds = call_seconds
-    while "exercise" in (wanted := json.loads(receive(channel)[0])):
+    while EXERCISE in (wanted := json.loads(receive(channel)[0])):
         wall.reset()
         try:
             answers = Answers(wall, wanted["names"])
-            verdict = judge(wanted["lab"], wanted["exercise"], answers, folder, wanted["helped"])
-            answer: dict[str, Any] = {"verdict": verdict.as_data()}
+            verdict = judge(tests, wanted[EXERCISE], answers, folder, wanted["helped"])
+            answer: dict[str, Any] = {VERDICT: verdict.as_data()}
         except Exception as error:
-            answer = {"verdict": None, "problem": f"{type(error).__name__}: {error}"}
-        send(channel, (json.dumps(answer).encode(), b""))
+            answer = {VERDICT: None, "problem": f"{type(error).__name__}: {error}"}
+        send(channel, frame_of(answer))
 
 
 def main() -> None:
-    """`python -m autograder.grading.judging FD FOLDER`: for the files of a submission that come in on FD, fork a judge.
+    """`python -m autograder.grading.judging FD`: for the files of a submission that come in on FD, fork a judge.
 
     What a student's code does to the tests' own objects (it may change what it is given) ends with that judge.
     """
-    channel, folder = socket.socket(fileno=int(sys.argv[1])), Path(sys.argv[2])
+    channel = socket.socket(fileno=int(sys.argv[1]))
     settings = json.loads(receive(channel)[0])
-    confinement.set_limits(confinement.address_space() + settings["memory"], settings)
+    limits = confinement.Confinement.from_data(settings["confinement"])
+    confinement.set_limits(limits, confinement.address_space())
+    folder = Path(limits.folder)
     torch.set_num_threads(1)
     look_at_images()
     os.chdir(folder)
-    for lab in graded_labs():  # so that everything has been imported before the first fork
-        run_tests(check_files(lab), exercises(lab)[0].name, references(lab), folder)
-    send(channel, (json.dumps({"ready": True}).encode(), b""))
+    tests = tests_in(Path(settings["release"]))
+    for name in list(tests.references)[:1]:  # so that everything has been imported before the first fork
+        run_tests(tests.files, name, tests.references, folder)
+    send(channel, frame_of({"ready": True}))
     while True:
         try:
             files = receive(channel)
@@ -138,7 +168,7 @@ def main() -> None:
         child = os.fork()
         if not child:
             try:
-                judge_one_submission(channel, files, folder / "handed-in", settings["call_seconds"])
+                judge_one_submission(channel, tests, files, folder / "handed-in", settings["call_seconds"])
             except EOFError:
                 pass
             except BaseException:

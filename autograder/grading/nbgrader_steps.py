@@ -1,31 +1,35 @@
-"""nbgrader's autograde step with the course's engine: how it reads a submission, judges it and saves the points."""
+"""nbgrader's autograde step with the course's engine: how it reads a submission, judges it and saves the points.
+
+Only public names of nbgrader 0.9 are used: its course directory, exporter and preprocessor classes, and its gradebook.
+"""
 
 import atexit
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import nbformat
 from nbconvert.exporters import NotebookExporter
 from nbformat import NotebookNode
-from nbgrader.converters import Autograde, base
+from nbgrader.api import Gradebook
+from nbgrader.converters import Autograde
+from nbgrader.coursedir import CourseDirectory
 from nbgrader.preprocessors import NbGraderPreprocessor, SaveAutoGrades
 from nbgrader.utils import parse_utc
 from traitlets import Dict, Enum
 
+from autograder.authoring.frozen import frozen_release
 from autograder.grading.engine import Grader
 from autograder.grading.notebooks import NOTES, restored
 from autograder.grading.submissions import read_file, read_submission
-from autograder.grading.verdicts import checked_exercise, verdict_of
+from autograder.grading.verdicts import verdict_of
+from autograder.sandbox.bubblewrap import Isolation
 from autograder.sandbox.limits import limits_from
-
-JUDGED: dict[tuple[str, str], NotebookNode] = {}  # (lab, student) → what `autograder grade` has judged already
 
 _graders: list[Grader] = []
 
 
-def grader(settings: dict[str, Any], isolation: Any) -> Grader:
+def grader(settings: dict[str, Any], isolation: Isolation) -> Grader:
     """The one grader of this process, made when it is first needed."""
     limits = limits_from(settings)
     if not _graders or (_graders[0].limits, _graders[0].isolation) != (limits, isolation):
@@ -36,56 +40,60 @@ def grader(settings: dict[str, Any], isolation: Any) -> Grader:
     return _graders[0]
 
 
-def released_notebook(coursedir: Any, lab: str) -> NotebookNode:
-    """The lab as students got it. Raises FileNotFoundError with a sentence."""
-    path = Path(coursedir.format_path(coursedir.release_directory, ".", lab)) / f"{lab}.ipynb"
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{lab} has not been released from this course folder: `autograder release {lab}` first."
-        )
-    return nbformat.read(path, as_version=4)
-
-
 def handed_in_at(folder: str | Path) -> datetime | None:
     """The time in a submission's timestamp.txt; None if there is none, or anything else under this name."""
     try:
-        return parse_utc(read_file(Path(folder) / "timestamp.txt")[:100].decode().strip())
+        return parse_utc(read_file(Path(folder) / "timestamp.txt")[:100].decode().strip())  # type: ignore[no-any-return]
     except (OSError, ValueError, OverflowError, TypeError):
         return None
 
 
-class SubmissionExporter(NotebookExporter):
-    """Reads what a student handed in as a notebook in the lab's form, whatever it is.
+class CarefulCourseDirectory(CourseDirectory):
+    """A course folder of which nbgrader copies no file but notebooks, and reads times of submission with care.
 
-    nbgrader itself would open timestamp.txt, whatever that is, and copy all other files, following links. It does
-    neither here: the engine reads the submission, with care.
+    nbgrader itself would open timestamp.txt, whatever that is, and copy all other files, following links.
     """
+
+    def get_existing_timestamp(self, dest_path: str) -> datetime | None:
+        """The time of submission; None where there is none that can be read."""
+        return handed_in_at(dest_path)
+
+
+def careful(coursedir: CourseDirectory) -> CarefulCourseDirectory:
+    """The same course folder, careful with what was handed in."""
+    settings = {name: getattr(coursedir, name) for name in coursedir.trait_names(config=True)}
+    return CarefulCourseDirectory(parent=coursedir.parent, **{**settings, "ignore": ["*"]})
+
+
+class SubmissionExporter(NotebookExporter):
+    """Reads what a student handed in as a notebook in the lab's form, whatever it is."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         converter: Any = self.parent
-        if isinstance(converter, Autograde):
-            prepare = converter.init_assignment
-
-            def prepare_without_copying(*names: str) -> None:
-                with patch.object(base, "find_all_files", lambda *_: []):
-                    prepare(*names)
-
-            converter.init_assignment = prepare_without_copying
-            converter.coursedir.get_existing_timestamp = handed_in_at
+        if isinstance(converter, Autograde) and not isinstance(converter.coursedir, CarefulCourseDirectory):
+            converter.coursedir = careful(converter.coursedir)
 
     def from_filename(self, filename: str, resources: Any = None, **options: Any) -> Any:
+        """The first pass reads what was handed in, the second what the first has written."""
         converter: Any = self.parent
-        if not getattr(converter, "_sanitizing", False):
+        coursedir: CourseDirectory = converter.coursedir
+        lab, student = (resources["nbgrader"][name] for name in ("assignment", "student"))
+        path, submitted = Path(filename), coursedir.format_path(coursedir.submitted_directory, student, lab)
+        if path.parent != Path(submitted):  # the second pass, over what the first has written
             return super().from_filename(filename, resources, **options)
-        path = Path(filename)
+        released = Path(coursedir.format_path(coursedir.release_directory, ".", lab)) / f"{lab}.ipynb"
+        if not released.is_file():
+            raise FileNotFoundError(
+                f"{lab} has not been released from this course folder: `autograder release {lab}` first."
+            )
         try:
             if path.parent.is_symlink() or path.parent.parent.is_symlink():
                 raise OSError("The folder handed in is a link, and links are not followed.")
             text, problem = read_file(path), ""
         except OSError as error:
             text, problem = None, str(error)
-        notebook = restored(released_notebook(converter.coursedir, resources["nbgrader"]["assignment"]), text)
+        notebook = restored(nbformat.read(released, as_version=4), text)
         if problem:
             notebook.metadata[NOTES]["remarks"] = [problem]
         resources["metadata"] = {
@@ -102,37 +110,33 @@ class GradeExercises(NbGraderPreprocessor):
     isolation = Enum(
         ["bubblewrap", "process"], "bubblewrap", help="process: no sandbox at all; only for students whom you trust"
     ).tag(config=True)
-    limits = Dict({}, help="What a submission may use, e.g. {'cell_seconds': 60}; see autograder.sandbox.Limits").tag(
-        config=True
-    )
+    limits = Dict(
+        {}, help="What a submission may use, e.g. {'cell_seconds': 60}; see autograder.sandbox.limits.Limits"
+    ).tag(config=True)
 
     def preprocess(self, nb: NotebookNode, resources: Any) -> Any:
+        """Grade a notebook that `SubmissionExporter` has brought into the lab's form."""
         lab, student = resources["nbgrader"]["assignment"], resources["nbgrader"]["student"]
         exporter: Any = self.parent
-        coursedir = exporter.parent.coursedir
-        graded = JUDGED.get((lab, student))
-        if graded is None:
-            folder = Path(coursedir.format_path(coursedir.submitted_directory, student, lab))
-            engine = grader(self.limits, self.isolation)
-            graded = engine.grade(lab, released_notebook(coursedir, lab), read_submission(folder))
-        by_id = {cell.id: cell for cell in graded.cells}
-        for cell in nb.cells:
-            if cell.cell_type == "code" and cell.id in by_id:
-                cell.outputs, cell.execution_count = by_id[cell.id].outputs, by_id[cell.id].execution_count
-        nb.metadata[NOTES] = graded.metadata[NOTES]
-        return nb, resources
+        coursedir: CourseDirectory = exporter.parent.coursedir
+        folder = Path(coursedir.format_path(coursedir.submitted_directory, student, lab))
+        release = frozen_release(Path(coursedir.root), lab)
+        isolation: Any = self.isolation
+        return grader(self.limits, isolation).grade(release, nb, read_submission(folder)), resources
 
 
 class SaveGrades(SaveAutoGrades):
     """Record the points; what could not be judged here is marked for grading by hand, never as a 0."""
 
-    def _add_score(self, cell: NotebookNode, resources: Any) -> None:
-        super()._add_score(cell, resources)
-        verdict = verdict_of(cell)
-        if verdict and any(outcome.set_aside for outcome in verdict.outcomes):
-            keys = (cell.metadata.nbgrader.grade_id, self.notebook_id, self.assignment_id, self.student_id)
-            self.gradebook.find_grade(*keys).needs_manual_grade = True
-            self.gradebook.db.commit()
-
-
-__all__ = ["GradeExercises", "SaveGrades", "SubmissionExporter", "checked_exercise", "verdict_of"]
+    def preprocess(self, nb: NotebookNode, resources: Any) -> Any:
+        """Save the points, and mark what waits for a person."""
+        nb, resources = super().preprocess(nb, resources)
+        about = resources["nbgrader"]
+        with Gradebook(about["db_url"]) as gradebook:
+            for cell in nb.cells:
+                verdict = verdict_of(cell)
+                if verdict and any(outcome.set_aside for outcome in verdict.outcomes):
+                    keys = (about["notebook"], about["assignment"], about["student"])
+                    gradebook.find_grade(cell.metadata.nbgrader.grade_id, *keys).needs_manual_grade = True
+            gradebook.db.commit()
+        return nb, resources

@@ -12,8 +12,8 @@ from autograder.authoring.editions import tags
 from autograder.grading.cleaning import clean_outputs
 from autograder.grading.judge import Judge, JudgeEnded
 from autograder.grading.notebooks import grade_id
-from autograder.grading.verdicts import VERDICT, checked_exercise, not_judged, verdict_of
-from autograder.sandbox.channels import Frame
+from autograder.grading.verdicts import VERDICT_TYPE, checked_exercise, not_judged, verdict_of
+from autograder.sandbox.channels import EXERCISE, KNOW, RUN, Frame, frame_of
 from autograder.sandbox.warm import Ended, Warm
 from course_utils.checking import Verdict
 
@@ -22,11 +22,11 @@ LEAST_SECONDS = 15.0  # for the tests of an exercise, when the notebook has used
 GRACE_SECONDS = 5.0  # after a time limit that code is told of, until its process is ended
 
 
-class Run:
+class SubmissionRun:
     """One submission on its way through the sandbox: when its process dies, a new one takes over where it was."""
 
-    def __init__(self, judge: Judge, warm: Warm, lab: str, files: Mapping[str, bytes]) -> None:
-        self.judge, self.warm, self.lab, self.files = judge, warm, lab, files
+    def __init__(self, judge: Judge, warm: Warm, files: Mapping[str, bytes]) -> None:
+        self.judge, self.warm, self.files = judge, warm, files
         self.limits = warm.limits
         self.worth: dict[str, float] = {}
         self.history: list[str] = []  # sources of the cells that ran
@@ -82,8 +82,9 @@ class Run:
         return self.exchange(message, seconds)
 
     def exchange(self, message: Mapping[str, Any], seconds: float) -> Any:
+        """A command for the process that runs now → its answer. Raises Ended."""
         seconds = max(0.1, min(seconds, self.end - time.monotonic()))
-        frame = (json.dumps({**message, "seconds": seconds}).encode(), b"")
+        frame = frame_of({**message, "seconds": seconds})
         try:
             answer = json.loads(self.warm.exchange(frame, seconds + GRACE_SECONDS)[0])
         except (ValueError, RecursionError):
@@ -96,17 +97,18 @@ class Run:
         """Bring a new process to where the last one was; a cell that ends it now is left out from here on."""
         for source in list(self.history):
             try:
-                self.exchange({"do": "run", "source": source}, self.limits.cell_seconds)
+                self.exchange({"do": RUN, "source": source}, self.limits.cell_seconds)
             except Ended as ended:
                 self.history.remove(source)
                 self.died(str(ended))
-                self.ask({"do": "know", "names": []}, GRACE_SECONDS)
+                self.ask({"do": KNOW, "names": []}, GRACE_SECONDS)
                 return
 
     def died(self, reason: str, counts: bool = True) -> None:
         """Take note of a death. The next command starts a new process, unless it was one too many."""
         self.running = False
-        self.deaths += counts
+        if counts:
+            self.deaths += 1
         if time.monotonic() > self.end:
             reason = f"the whole notebook ran for more than {self.limits.notebook_seconds:g} s"
             self.stopped = f"{reason}, so nothing more was run"
@@ -118,7 +120,7 @@ class Run:
     def cell(self, cell: NotebookNode, number: int) -> None:
         """Run one cell and keep its outputs, in words where it came to grief."""
         try:
-            answer = self.ask({"do": "run", "source": cell.source}, self.limits.cell_seconds)
+            answer = self.ask({"do": RUN, "source": cell.source}, self.limits.cell_seconds)
             cell.outputs = [NotebookNode(output) for output in clean_outputs(answer.get("outputs"))]
             count = answer.get("count")
             cell.execution_count = count if type(count) is int and 0 <= count < 1_000_000 else None
@@ -157,42 +159,22 @@ class Run:
         if exercise.endswith("_onnx"):
             return {}
         try:
-            return self.ask({"do": "know", "names": list(self.worth)}, GRACE_SECONDS)
+            return self.ask({"do": KNOW, "names": list(self.worth)}, GRACE_SECONDS)
         except Ended as ended:
             if not self.stopped:
                 self.died(str(ended))
             return {}
 
     def verdict(self, exercise: str, helped: bool = False) -> Verdict:
-        end = time.monotonic() + self.limits.exercise_seconds
+        """Judge an exercise. `helped`: with the reference's functions in place of the student's own."""
+        relay = Relay(self, time.monotonic() + self.limits.exercise_seconds)
         names = self.known(exercise)
         if self.stopped and not exercise.endswith("_onnx"):
             return not_judged(exercise, self.worth[exercise], f"{exercise} was not judged: {self.stopped}.")
-
-        gone = ""  # why the process ended in this exercise: then the rest of its calls is not made
-
-        def relay(frame: Frame) -> Frame:
-            nonlocal gone
-            try:
-                if gone:
-                    raise Ended(gone)
-                if not self.running:
-                    self.ask({"do": "know", "names": []}, GRACE_SECONDS)
-                if time.monotonic() > end:
-                    self.warm.stop(f"its tests ran for more than {self.limits.exercise_seconds:g} s: an endless loop?")
-                return self.warm.exchange(frame, self.limits.call_seconds + GRACE_SECONDS)
-            except Ended as ended:
-                gone = str(ended)
-                if self.running:
-                    self.died(gone, counts=False)
-                told = {"name": "ProcessEnded", "bases": ["RuntimeError"], "text": str(ended)}
-                body = {"error": told, "anew": True, "values": {}, "objects": [], "sizes": []}
-                return json.dumps(body).encode(), b""
-
         try:
             seconds = max(LEAST_SECONDS, min(self.limits.exercise_seconds, self.end - time.monotonic()))
-            wanted = {"lab": self.lab, "exercise": exercise, "names": names, "helped": helped}
-            return self.judge.judge(wanted, relay, seconds)
+            task = {EXERCISE: exercise, "names": names, "helped": helped}
+            return self.judge.judge(task, relay, seconds)
         except JudgeEnded as ended:
             what = "The file handed in" if exercise.endswith("_onnx") else f"What {exercise} gave back"
             return not_judged(exercise, self.worth[exercise], f"{what} {ended}.")
@@ -206,10 +188,37 @@ class Run:
     def write(self, cell: NotebookNode, verdict: Verdict) -> None:
         """Leave a verdict in a check cell: for people, for reports, and as points for nbgrader."""
         earned = min(max(verdict.earned, 0.0), float(cell.metadata.nbgrader.points))
-        data = {"text/html": verdict._repr_html_(), "text/plain": repr(verdict), VERDICT: verdict.as_data()}
+        data = {"text/html": verdict._repr_html_(), "text/plain": repr(verdict), VERDICT_TYPE: verdict.as_data()}
         result = new_output("execute_result", {"text/plain": repr(float(earned))}, execution_count=1)
         cell.outputs = [new_output("display_data", data), result]
 
 
+class Relay:
+    """Carries the calls of one exercise's tests to the student's process; when that ends, no further call is made."""
+
+    def __init__(self, run: SubmissionRun, end: float) -> None:
+        self.run, self.end = run, end
+        self.gone = ""  # why the process ended in this exercise
+
+    def __call__(self, frame: Frame) -> Frame:
+        """A call's frame → the answer's, or the error that there is none."""
+        run = self.run
+        try:
+            if self.gone:
+                raise Ended(self.gone)
+            if not run.running:
+                run.ask({"do": KNOW, "names": []}, GRACE_SECONDS)
+            if time.monotonic() > self.end:
+                run.warm.stop(f"its tests ran for more than {run.limits.exercise_seconds:g} s: an endless loop?")
+            return run.warm.exchange(frame, run.limits.call_seconds + GRACE_SECONDS)
+        except Ended as ended:
+            self.gone = str(ended)
+            if run.running:
+                run.died(self.gone, counts=False)
+            error = {"name": "ProcessEnded", "bases": ["RuntimeError"], "text": self.gone}
+            return frame_of({"error": error, "anew": True, "values": {}, "objects": [], "sizes": []})
+
+
 def error(text: str) -> NotebookNode:
+    """An error output that says why a cell was stopped."""
     return new_output("error", ename="Stopped", evalue=text, traceback=[text])

@@ -6,7 +6,7 @@ import os
 import re
 import stat
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -15,14 +15,21 @@ from typing import Any
 from autograder.course import SHIPPED
 from autograder.grading.cleaning import readable
 from autograder.grading.notebooks import LARGEST_NOTEBOOK, NOTES
-from course_utils.files import atomic
+from minicifar.files import atomic
 
 LARGEST_FILE = 64_000_000  # bytes
-LARGEST_IN_ALL = 160_000_000
+LARGEST_IN_ALL = 160_000_000  # bytes
 MOST_FILES = 300
 DEEPEST = 20  # folders within each other
 MOST_REMARKS = 20  # on files that were left out
-NOTEBOOK = (".ipynb", ".ipynb.json", ".ipynb.txt")  # browsers add the last part
+MOST_NAMES = 5  # of notebooks, in a remark
+
+NOTEBOOK_ENDINGS = (".ipynb", ".ipynb.json", ".ipynb.txt")  # browsers add the last part
+SEPARATOR = r"[/\\]"  # of folders in names, also in those of archives from Windows
+HIDDEN = re.compile(rf"(^|{SEPARATOR})(\.[^./\\]|__)")  # .ipynb_checkpoints, __MACOSX and the like
+
+
+# --- reading a folder
 
 
 @dataclass
@@ -51,28 +58,27 @@ def read_file(path: Path) -> bytes:
 
 def read_submission(folder: Path) -> Submission:
     """All files of a submission's folder but links, special files, what is too large, and what came with the lab."""
-    found = Submission()
+    submission = Submission()
     if folder.is_symlink() or folder.parent.is_symlink() or not folder.is_dir():
-        found.remarks.append("The folder handed in is a link, and links are not followed.")
-        return found
+        submission.remarks.append("The folder handed in is a link, and links are not followed.")
+        return submission
     total = 0
     for path in files_below(folder):
         name = readable(path.relative_to(folder).as_posix())
         try:
             data = read_file(path)
         except OSError as error:
-            found.remarks.append(f"{error} It was left out.")
+            submission.remarks.append(f"{error} It was left out.")
             continue
         total += len(data)
-        if total > LARGEST_IN_ALL or len(found.files) >= MOST_FILES:
-            found.remarks.append(
-                f"More than {MOST_FILES} files or {LARGEST_IN_ALL // 1_000_000} MB: the rest was left out."
-            )
+        if total > LARGEST_IN_ALL or len(submission.files) >= MOST_FILES:
+            limits = f"{MOST_FILES} files or {LARGEST_IN_ALL // 1_000_000} MB"
+            submission.remarks.append(f"More than {limits}: the rest was left out.")
             break
-        found.files[name] = data
-    if more := len(found.remarks[MOST_REMARKS:]):
-        found.remarks[MOST_REMARKS:] = [f"So were {more} more."]
-    return found
+        submission.files[name] = data
+    if more := len(submission.remarks[MOST_REMARKS:]):
+        submission.remarks[MOST_REMARKS:] = [f"So were {more} more."]
+    return submission
 
 
 def files_below(folder: Path, depth: int = 0) -> Iterator[Path]:
@@ -91,60 +97,92 @@ def files_below(folder: Path, depth: int = 0) -> Iterator[Path]:
             yield from files_below(Path(entry.path), depth + 1)
 
 
+# --- finding the notebook
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What counts as a submission's notebook, what is to be said about that, and the ONNX files that belong to it."""
+
+    notebook: bytes
+    remark: str
+    networks: dict[str, bytes] = field(default_factory=dict)  # by their names without folders
+
+
 def take_in(folder: Path, lab: str) -> None:
-    """Give a submission without `<lab>.ipynb` one: a notebook under another name, or in a folder or zip, or an empty one.
+    """Give a submission without `<lab>.ipynb` one: a notebook under another name, in a folder or zip, or an empty one.
 
     The ONNX files that lie deeper come to the top with it. Nothing that was handed in is changed.
     """
     path = folder / f"{lab}.ipynb"
     if os.path.lexists(path) or folder.is_symlink() or not folder.is_dir():
         return
-    files, where = read_submission(folder).files, ""
-    zips = [name for name in files if name.lower().endswith(".zip")]
-    if len(zips) == 1 and not any(name.endswith(NOTEBOOK) for name in files):
-        files, where = unzipped(files[zips[0]]), f" in {zips[0]}"
-    notebooks = [name for name in files if name.endswith(NOTEBOOK)]
-    likely = [name for name in notebooks if bare(name).startswith(lab)] or notebooks
-    text = b"{}"
-    if len(likely) == 1:
-        text, note = files[likely[0]], f"The notebook was handed in as {likely[0]}{where}."
-        for name, data in files.items():
-            if name.endswith(".onnx") and not os.path.lexists(folder / bare(name)):
-                with contextlib.suppress(OSError), atomic(folder / bare(name)) as temporary:
-                    temporary.write_bytes(data)
-    elif likely:
-        note = f"There is no {lab}.ipynb, and it is not clear which notebook counts: {', '.join(sorted(likely)[:5])}."
-    else:
-        note = f"There is no notebook{where}." if where else "No notebook was handed in."
-    try:
-        about: Any = json.loads(text) if len(text) <= LARGEST_NOTEBOOK else None
-        about["metadata"] = {NOTES: {"remarks": [note]}}
-        text = json.dumps(about).encode()
-    except (ValueError, TypeError, RecursionError):
-        pass  # no notebook, and that is said when it is graded
+    finding = find_notebook(read_submission(folder).files, lab)
+    for name, data in finding.networks.items():
+        if not os.path.lexists(folder / name):
+            with contextlib.suppress(OSError), atomic(folder / name) as temporary:
+                temporary.write_bytes(data)
     with atomic(path) as temporary:
-        temporary.write_bytes(text)
+        temporary.write_bytes(with_remark(finding.notebook, finding.remark))
+
+
+def find_notebook(files: Mapping[str, bytes], lab: str) -> Finding:
+    """The one notebook that can be meant: among the files, or in the only zip if there is no notebook beside it.
+
+    A notebook whose name begins with the lab's goes before others. An empty one where none, or more than one, is left.
+    """
+    zips = [name for name in files if name.lower().endswith(".zip")]
+    where = ""
+    if len(zips) == 1 and not notebook_names(files):
+        files, where = unzipped(files[zips[0]]), f" in {zips[0]}"
+    names = notebook_names(files)
+    likely = [name for name in names if bare(name).startswith(lab)] or names
+    if not likely:
+        return Finding(b"{}", f"There is no notebook{where}." if where else "No notebook was handed in.")
+    if len(likely) > 1:
+        candidates = ", ".join(sorted(likely)[:MOST_NAMES])
+        return Finding(b"{}", f"There is no {lab}.ipynb, and it is not clear which notebook counts: {candidates}.")
+    networks: dict[str, bytes] = {}
+    for name, data in files.items():
+        if name.endswith(".onnx"):
+            networks.setdefault(bare(name), data)
+    return Finding(files[likely[0]], f"The notebook was handed in as {likely[0]}{where}.", networks)
+
+
+def notebook_names(files: Mapping[str, bytes]) -> list[str]:
+    """The names that are those of notebooks."""
+    return [name for name in files if name.endswith(NOTEBOOK_ENDINGS)]
+
+
+def with_remark(notebook: bytes, remark: str) -> bytes:
+    """A notebook file with a remark in place of its metadata. What is no notebook stays as it is, for `read_cells`."""
+    try:
+        data: Any = json.loads(notebook) if len(notebook) <= LARGEST_NOTEBOOK else None
+        data["metadata"] = {NOTES: {"remarks": [remark]}}
+        return json.dumps(data).encode()
+    except (ValueError, TypeError, RecursionError):
+        return notebook
 
 
 def bare(name: str) -> str:
     """The name of a file without the folders that it lies in."""
-    return re.split(r"[/\\]", name)[-1]
+    return re.split(SEPARATOR, name)[-1]
 
 
 def unzipped(data: bytes) -> dict[str, bytes]:
     """The notebooks and ONNX files in an archive, by the names that they have in it; empty if it cannot be read."""
-    found: dict[str, bytes] = {}
+    files: dict[str, bytes] = {}
     room = LARGEST_IN_ALL
     try:
         with zipfile.ZipFile(BytesIO(data)) as archive:
             for entry in archive.infolist()[:MOST_FILES]:
                 name = readable(entry.filename)
-                if not name.endswith((*NOTEBOOK, ".onnx")) or re.search(r"(^|[/\\])(\.[^./\\]|__)", name):
+                if not name.endswith((*NOTEBOOK_ENDINGS, ".onnx")) or HIDDEN.search(name):
                     continue
                 if entry.file_size <= min(room, LARGEST_FILE):
                     with archive.open(entry) as file:
-                        found.setdefault(name, file.read(entry.file_size))
+                        files.setdefault(name, file.read(entry.file_size))
                     room -= entry.file_size
     except Exception:  # whatever a broken archive makes its readers raise
         return {}
-    return found
+    return files

@@ -4,7 +4,7 @@ from nbformat import NotebookNode
 
 from course_utils.checking import Outcome, Verdict
 
-VERDICT = "application/vnd.pruning-labs.verdict+json"
+VERDICT_TYPE = "application/vnd.pruning-labs.verdict+json"
 
 
 def checked_exercise(cell: NotebookNode) -> str | None:
@@ -19,8 +19,8 @@ def checked_exercise(cell: NotebookNode) -> str | None:
 def verdict_of(cell: NotebookNode) -> Verdict | None:
     """The verdict that grading left in a check cell's outputs."""
     for output in cell.get("outputs", []):
-        if VERDICT in output.get("data", {}):
-            return Verdict.from_data(output["data"][VERDICT])
+        if VERDICT_TYPE in output.get("data", {}):
+            return Verdict.from_data(output["data"][VERDICT_TYPE])
     return None
 
 

@@ -1,6 +1,7 @@
 """One process of many that judge submissions: imports little, and keeps its sandboxes from one to the next."""
 
 import contextlib
+import functools
 import os
 import signal
 import threading
@@ -10,7 +11,9 @@ from typing import Any
 
 import nbformat
 
+from autograder.authoring.frozen import FrozenRelease, read_frozen
 from autograder.grading.engine import Grader
+from autograder.grading.notebooks import restored
 from autograder.grading.submissions import Submission
 from autograder.sandbox import confinement
 from autograder.sandbox.bubblewrap import Isolation
@@ -35,12 +38,28 @@ def close_grader() -> None:
 
 
 def judge_submission(
-    lab: str, released: str, files: dict[str, bytes], remarks: list[str], limits: dict[str, Any], isolation: Isolation
+    release: bytes,
+    released: str,
+    files: dict[str, bytes],
+    remarks: list[str],
+    limits: dict[str, Any],
+    isolation: Isolation,
 ) -> str:
-    """Judge a submission in this worker's sandbox → the graded notebook as JSON. Depends on its arguments only."""
+    """Judge a submission in this worker's sandbox → the graded notebook as JSON. Depends on its arguments only.
+
+    `release`: the lab's frozen release, as `zipped` makes it; `released`: the notebook that students got.
+    """
+    frozen = frozen_of(release)
     grader = getattr(_here, "grader", None)
     if grader is None or (asdict(grader.limits), grader.isolation) != (limits, isolation):
         close_grader()
         grader = _here.grader = Grader(Limits(**limits), isolation)
-    graded = grader.grade(lab, nbformat.reads(released, as_version=4), Submission(files, remarks))
-    return nbformat.writes(graded)
+    submission = Submission(files, remarks)
+    notebook = restored(nbformat.reads(released, as_version=4), files.get(f"{frozen.lab}.ipynb"))
+    return str(nbformat.writes(grader.grade(frozen, notebook, submission)))
+
+
+@functools.lru_cache(maxsize=1)
+def frozen_of(data: bytes) -> FrozenRelease:
+    """The frozen release in a zip; the same one is read once."""
+    return read_frozen(data)

@@ -16,24 +16,12 @@ from rich.text import Text
 
 from autograder.course import COURSE
 from autograder.grading.verdicts import checked_exercise, verdict_of
+from autograder.text import clipped, first_line
 from course_utils.checking import Outcome, Verdict
 
 GRADED, NOT_GRADED, NO_NOTEBOOK = "graded", "not graded yet", "no notebook was handed in"
 QUESTION, CHECK = "answer-", "check-"  # how the names of graded cells begin
 NO_VERDICT = "no verdict"
-LONGEST = 2000  # characters of one text: a student's code can write endless ones
-
-
-@dataclass(frozen=True)
-class Result:
-    """One student's graded lab. `by_hand`: points of open questions, and of files not comparable, still to give."""
-
-    student: str
-    lab: str
-    points: float
-    possible: float
-    by_hand: float
-    missed: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -79,8 +67,8 @@ class Mark:
 
 
 @dataclass(frozen=True)
-class Submission:
-    """What one student handed in for a lab, and how far it is graded.
+class GradedSubmission:
+    """What one student handed in for a lab, how far it is graded, and what came out.
 
     `points` are those that count: the sum of the marks less `penalty`, what a late submission costs, and never below 0.
     `recorded`: it is in the gradebook. `isolation`: what held the student's code when grading ("" if not known).
@@ -105,10 +93,12 @@ class Submission:
 
     @property
     def graded(self) -> bool:
+        """Whether there is a graded notebook."""
         return self.state == GRADED
 
     @property
     def by_hand(self) -> float:
+        """Points of open questions, and of files that are not comparable, still to be given by a person."""
         return sum(mark.possible for mark in self.marks if mark.waiting)
 
     @property
@@ -118,29 +108,28 @@ class Submission:
             return (self.state,)
         return *self.remarks, *(f"{mark.name}: {mark.missed}" for mark in self.marks if mark.missed)
 
+    def mark(self, name: str) -> Mark | None:
+        """The mark of an exercise or question, by its name."""
+        return next((mark for mark in self.marks if mark.name == name), None)
+
     @property
     def unprotected(self) -> bool:
         """The student's code ran without a sandbox, so that it could have forged its grade."""
         return self.isolation not in ("", "bubblewrap")
 
 
-def results(course: Path = COURSE, lab: str | None = None) -> list[Result]:
-    """Everything that is in the gradebook, by lab and student."""
+def results(course: Path = COURSE, lab: str | None = None) -> list[GradedSubmission]:
+    """Everything that is in the gradebook, of one lab or of all, by lab and student."""
     if not (course / "gradebook.db").exists():
         return []
     with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as book:
         labs = sorted(assignment.name for assignment in book.assignments if lab in (None, assignment.name))
-    return [
-        Result(one.student, name, one.points, one.possible, one.by_hand, one.missed)
-        for name in labs
-        for one in submissions(course, name)
-        if one.recorded
-    ]
+    return [submission for name in labs for submission in submissions(course, name) if submission.recorded]
 
 
-def submissions(course: Path, lab: str) -> list[Submission]:
+def submissions(course: Path, lab: str) -> list[GradedSubmission]:
     """Everybody who handed in a lab or is in its gradebook, graded or not, by student."""
-    found = {}
+    by_student = {}
     if (course / "gradebook.db").exists():
         with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as book:
             try:
@@ -148,30 +137,30 @@ def submissions(course: Path, lab: str) -> list[Submission]:
             except MissingEntry:
                 assignment = None
             for entry in assignment.submissions if assignment else ():
-                found[entry.student.id] = recorded_submission(course, lab, entry)
+                by_student[entry.student.id] = recorded_submission(course, lab, entry)
     for folder in (course / "submitted").glob("*"):
-        if folder.name not in found and (folder / lab).is_dir():
-            found[folder.name] = Submission(folder.name, lab, state_of(course, lab, folder.name))
-    return [found[student] for student in sorted(found)]
+        if folder.name not in by_student and (folder / lab).is_dir():
+            by_student[folder.name] = GradedSubmission(folder.name, lab, state_of(course, lab, folder.name))
+    return [by_student[student] for student in sorted(by_student)]
 
 
-def recorded_submission(course: Path, lab: str, entry: SubmittedAssignment) -> Submission:
+def recorded_submission(course: Path, lab: str, entry: SubmittedAssignment) -> GradedSubmission:
     """One entry of the gradebook, with the verdicts and remarks of its graded notebook."""
     student = entry.student.id
     verdicts, notes, order = read_graded(course / "autograded" / student / lab / f"{lab}.ipynb")
     grades = {grade.name: grade for notebook in entry.notebooks for grade in notebook.grades}
     names = sorted(grades, key=lambda name: (order.index(name) if name in order else len(order), name))
-    penalty = finite(entry.late_submission_penalty)
+    penalty = finite_or_zero(entry.late_submission_penalty)
     page = Path("feedback") / student / lab / f"{lab}.html"
-    return Submission(
+    return GradedSubmission(
         student,
         lab,
         state=state_of(course, lab, student),
         recorded=True,
-        points=max(0.0, finite(entry.score) - penalty),
-        possible=finite(entry.max_score),
+        points=max(0.0, finite_or_zero(entry.score) - penalty),
+        possible=finite_or_zero(entry.max_score),
         penalty=penalty,
-        seconds_late=finite(entry.total_seconds_late if entry.timestamp and entry.assignment.duedate else 0),
+        seconds_late=finite_or_zero(entry.total_seconds_late if entry.timestamp and entry.assignment.duedate else 0),
         handed_in=f"{entry.timestamp:%Y-%m-%d %H:%M} UTC" if entry.timestamp else "",
         marks=tuple(mark_of(name, grades[name], verdicts) for name in names),
         remarks=lines_of(notes.get("remarks")),
@@ -184,7 +173,8 @@ def recorded_submission(course: Path, lab: str, entry: SubmittedAssignment) -> S
 
 def mark_of(name: str, grade: Any, verdicts: dict[str, Verdict | str]) -> Mark:
     """The mark of one graded cell: points from the gradebook, words from the verdict."""
-    points, possible, waiting = finite(grade.score), finite(grade.max_score), bool(grade.needs_manual_grade)
+    points, possible = finite_or_zero(grade.score), finite_or_zero(grade.max_score)
+    waiting = bool(grade.needs_manual_grade)
     if not name.startswith(CHECK):
         return Mark(name.removeprefix(QUESTION), points, possible, waiting, question=True)
     exercise = name.removeprefix(CHECK)
@@ -239,15 +229,15 @@ def plain(outcome: Outcome) -> Outcome:
     return replace(
         outcome,
         test=clipped(str(outcome.test)),
-        points=finite(outcome.points),
-        earned=finite(outcome.earned),
+        points=finite_or_zero(outcome.points),
+        earned=finite_or_zero(outcome.earned),
         message=clipped(str(outcome.message or "")),
     )
 
 
-def finite(number: Any) -> float:
+def finite_or_zero(value: Any) -> float:
     """A number for people: 0 for what is missing, infinite or no number."""
-    return float(number) if isinstance(number, int | float) and math.isfinite(number) else 0.0
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else 0.0
 
 
 def lines_of(value: Any) -> tuple[str, ...]:
@@ -255,18 +245,8 @@ def lines_of(value: Any) -> tuple[str, ...]:
     return tuple(clipped(str(line)) for line in value) if isinstance(value, list) else ()
 
 
-def clipped(text: str, longest: int = LONGEST) -> str:
-    """Text of a bearable length."""
-    return text if len(text) <= longest else text[: longest - 1] + "…"
-
-
-def first_line(text: str) -> str:
-    """The first line of a message, without what surrounds it."""
-    return next(iter(text.strip().splitlines()), "")
-
-
-def as_table(rows: Iterable[Result]) -> Table:
-    """student, lab, points, what was missed. Text is shown as it is: a message may hold brackets that Rich would read."""
+def as_table(rows: Iterable[GradedSubmission]) -> Table:
+    """student, lab, points, what was missed. Text is shown as it is: a message may hold brackets that Rich reads."""
     table = Table(show_lines=True)
     for header in ("student", "lab", "points", "by hand", "what was missed"):
         table.add_column(

@@ -1,26 +1,39 @@
 """Inside the sandbox: run a notebook's cells, and answer calls of its functions.
 
 A warm process imports what the lab imports, once. For every submission it forks a process that is confined
-(`autograder.sandbox.warm.confinement`), gets the files handed in, runs cells with IPython and answers calls that come across
-the wall. Nothing here is secret or trusted: a student's code can do all that this module can.
+(`autograder.sandbox.confinement`), gets the files handed in, runs cells with IPython and answers calls that come
+across the wall. Nothing here is secret or trusted: a student's code can do all that this module can.
 """
+
+# mypy: allow-untyped-calls
+# (IPython's functions have no types, nor has torch's `backward`.)
 
 import base64
 import contextlib
 import importlib
 import io
 import json
+import linecache
 import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+import traceback
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from IPython.core.displayhook import DisplayHook
+from IPython.core.displaypub import DisplayPublisher
+from IPython.core.interactiveshell import InteractiveShell
+from traitlets import Type
+from traitlets.config import Config
+
 from autograder.sandbox import confinement
-from autograder.sandbox.channels import receive, send
-from autograder.wall import calls
+from autograder.sandbox.channels import CONFINED, ENDED, KNOW, NOT_CONFINED, RUN, Frame, frame_of, receive, send
+from autograder.sandbox.confinement import Confinement, ConfinementError
+from autograder.wall.calls import Wall
+from autograder.wall.errors import WallError, error_as_data
 
 MOST_OUTPUT = 8_000_000  # characters a cell
 MOST_FRAMES = 10  # of a traceback's beginning, and of its end
@@ -55,31 +68,35 @@ class Outputs:
     """The outputs of the cell that runs now, as nbformat has them, up to a limit."""
 
     def __init__(self) -> None:
-        self.clear()
-
-    def clear(self) -> None:
-        self.found: list[dict[str, Any]] = []
+        self.outputs: list[dict[str, Any]] = []
         self.size = 0
         self.cut = False
 
+    def clear(self) -> None:
+        """Forget all outputs."""
+        self.outputs, self.size, self.cut = [], 0, False
+
     def add(self, output: dict[str, Any], size: int) -> None:
+        """One more output of so many characters, or a note in its place where that is too much."""
         self.size += size
         if self.size <= MOST_OUTPUT:
-            self.found.append(output)
+            self.outputs.append(output)
         elif not self.cut:
             self.cut = True
             note = f"\n(This cell wrote more than {MOST_OUTPUT // 1_000_000} MB; the rest is left out.)\n"
-            self.found.append({"output_type": "stream", "name": "stderr", "text": note})
+            self.outputs.append({"output_type": "stream", "name": "stderr", "text": note})
 
     def text(self, name: str, text: str) -> None:
-        last = self.found[-1] if self.found else {}
+        """Text on the stream of this name; it joins what was written there just before."""
+        last = self.outputs[-1] if self.outputs else {}
         if last.get("output_type") == "stream" and last.get("name") == name and self.size + len(text) <= MOST_OUTPUT:
             last["pieces"].append(text)
             self.size += len(text)
         else:
             self.add({"output_type": "stream", "name": name, "pieces": [text]}, len(text))
 
-    def data(self, kind: str, data: dict[str, Any], number: int | None = None) -> None:
+    def data(self, kind: str, data: dict[str, Any], count: int | None = None) -> None:
+        """A result (with its execution count) or a picture: MIME type → text, or bytes."""
         plain = {
             mime: base64.b64encode(value).decode() if isinstance(value, bytes) else value
             for mime, value in data.items()
@@ -87,17 +104,21 @@ class Outputs:
         }
         output: dict[str, Any] = {"output_type": kind, "data": plain, "metadata": {}}
         if kind == "execute_result":
-            output["execution_count"] = number
+            output["execution_count"] = count
         self.add(output, sum(len(value) for value in plain.values()))
+
+    def error(self, name: str, text: str, lines: list[str], size: int) -> None:
+        """An error, with its traceback."""
+        self.add({"output_type": "error", "ename": name, "evalue": text, "traceback": lines}, size)
 
     def taken(self) -> list[dict[str, Any]]:
         """The outputs, which are gone from here then."""
-        found = self.found
-        for output in found:
+        outputs = self.outputs
+        for output in outputs:
             if "pieces" in output:
                 output["text"] = "".join(output.pop("pieces"))
         self.clear()
-        return found
+        return outputs
 
 
 class Stream:
@@ -109,20 +130,24 @@ class Stream:
         self.name, self.outputs = name, outputs
 
     def write(self, text: str) -> int:
+        """Add text to the cell's outputs."""
         self.outputs.text(self.name, str(text))
         return len(text)
 
-    def writelines(self, lines: Any) -> None:
+    def writelines(self, lines: Iterable[str]) -> None:
+        """Add lines to the cell's outputs."""
         for line in lines:
             self.write(line)
 
     def flush(self) -> None:
-        pass
+        """Nothing waits here."""
 
     def isatty(self) -> bool:
+        """Nobody sits at a terminal."""
         return False
 
     def fileno(self) -> int:
+        """The descriptor that a process has for this stream."""
         return {"stdout": 1, "stderr": 2}[self.name]
 
 
@@ -142,51 +167,65 @@ def shorten(error: BaseException | None) -> None:
         error.__cause__ = error.__context__ = None
 
 
-def new_shell(outputs: Outputs) -> Any:
-    """An IPython shell whose output, results, pictures and errors go to `outputs`."""
-    from IPython.core.displayhook import DisplayHook
-    from IPython.core.displaypub import DisplayPublisher
-    from IPython.core.interactiveshell import InteractiveShell
-    from traitlets import Type
-    from traitlets.config import Config
+class Publisher(DisplayPublisher):
+    """What is displayed goes to the shell's outputs."""
 
-    class Publisher(DisplayPublisher):
-        def publish(self, data: Any, metadata: Any = None, source: Any = None, **_: Any) -> None:  # type: ignore[override]
-            outputs.data("display_data", data)
+    def publish(self, data: Any, metadata: Any = None, source: Any = None, **_: Any) -> None:
+        """Show something: MIME type → text, or bytes."""
+        self.shell.outputs.data("display_data", data)
 
-        def clear_output(self, wait: bool = False) -> None:
-            outputs.clear()
+    def clear_output(self, wait: bool = False) -> None:
+        """Forget what the cell has shown so far."""
+        self.shell.outputs.clear()
 
-    class Hook(DisplayHook):
-        def __call__(self, result: Any = None) -> None:
-            if result is not None and not self.quiet():
-                data, _ = self.compute_format_data(result)
-                self.update_user_ns(result)
-                outputs.data("execute_result", data, self.prompt_count)
 
-    class Shell(InteractiveShell):
-        displayhook_class = Type(Hook)
-        display_pub_class = Type(Publisher)
+class Hook(DisplayHook):
+    """The value of a cell's last line goes to the shell's outputs."""
 
-        def showtraceback(self, *args: Any, **options: Any) -> None:
-            shorten(sys.exc_info()[1])
-            super().showtraceback(*args, **options)
+    shell: "Shell"
 
-        def _showtraceback(self, kind: Any, error: Any, lines: Any) -> None:
-            text = str(error)[:20_000]
-            shown = [line[:20_000] for line in "\n".join(map(str, lines)).splitlines()[-60:]]
-            outputs.add({"output_type": "error", "ename": kind.__name__, "evalue": text, "traceback": shown}, len(text))
+    def __call__(self, result: Any = None) -> None:
+        """Show a value, unless the line ends with a semicolon."""
+        if result is not None and not self.quiet():
+            data, _ = self.compute_format_data(result)
+            self.update_user_ns(result)
+            self.shell.outputs.data("execute_result", data, self.prompt_count)
 
-        def _tee(self, channel: str) -> Any:
-            return contextlib.nullcontext()  # IPython would keep a copy of everything that is written
 
-        def enable_gui(self, gui: Any = None) -> None:
-            pass
+class Shell(InteractiveShell):
+    """An IPython shell whose results, pictures and errors go to `outputs`."""
 
+    displayhook_class = Type(Hook)
+    display_pub_class = Type(Publisher)
+
+    def __init__(self, outputs: Outputs, **options: Any) -> None:
+        self.outputs = outputs
+        super().__init__(**options)
+
+    def showtraceback(self, *args: Any, **options: Any) -> None:
+        """Show the present error, its tracebacks shortened."""
+        shorten(sys.exc_info()[1])
+        super().showtraceback(*args, **options)
+
+    def _showtraceback(self, kind: Any, error: Any, lines: Any) -> None:
+        text = str(error)[:20_000]
+        shown = [line[:20_000] for line in "\n".join(map(str, lines)).splitlines()[-60:]]
+        self.outputs.error(kind.__name__, text, shown, len(text))
+
+    def _tee(self, channel: str) -> Any:
+        return contextlib.nullcontext()  # IPython would keep a copy of everything that is written
+
+    def enable_gui(self, gui: Any = None) -> None:
+        """There is no screen."""
+
+
+def new_shell() -> Shell:
+    """The shell of this process; from here on all that is printed goes to its outputs, too."""
+    outputs = Outputs()
     config = Config()
     config.HistoryManager.enabled = False
-    sys.stdout, sys.stderr = Stream("stdout", outputs), Stream("stderr", outputs)  # type: ignore[assignment]
-    shell = Shell.instance(config=config)
+    sys.stdout, sys.stderr = Stream("stdout", outputs), Stream("stderr", outputs)
+    shell = Shell.instance(outputs, config=config)
     shell.user_ns["__name__"] = "__main__"
     with contextlib.suppress(ImportError):
         from matplotlib_inline.backend_inline import configure_inline_support, flush_figures
@@ -200,9 +239,6 @@ def new_shell(outputs: Outputs) -> Any:
 
 def cell_line(error: BaseException) -> str:
     """The last line of a notebook cell on the way to an error, in words."""
-    import linecache
-    import traceback
-
     for frame, number in reversed(list(traceback.walk_tb(error.__traceback__))):
         name = frame.f_code.co_filename
         if "ipykernel" in name or name.startswith("<ipython"):
@@ -211,19 +247,37 @@ def cell_line(error: BaseException) -> str:
     return ""
 
 
+def run_cell(shell: Shell, message: Mapping[str, Any]) -> Frame:
+    """Run a cell → its outputs, whether it failed, and its execution count."""
+    try:
+        with time_limit(message["seconds"]):
+            failed = not shell.run_cell(message["source"], store_history=True).success
+    except BaseException as error:
+        failed, text = True, str(error)
+        shell.outputs.error(type(error).__name__, text, [text], size=0)
+    return frame_of({"outputs": shell.outputs.taken(), "failed": failed, "count": shell.execution_count - 1})
+
+
+def answer_call(side: Wall, frame: Frame) -> None:
+    """Answer a call that came across the wall."""
+    try:
+        side.answer(*side.unpack(frame))
+    except WallError as error:
+        send(side.channel, side.pack({"error": error_as_data(error)}))
+
+
 def serve(channel: socket.socket) -> None:
     """Run cells and answer calls until the other side hangs up. Processes that student code forks get no say."""
     os.register_at_fork(after_in_child=channel.close)
-    outputs = Outputs()
-    shell = new_shell(outputs)
+    shell = new_shell()
+    streams = sys.stdout, sys.stderr
 
     def find(answer: str) -> Any:
         if answer not in shell.user_ns:
             raise LookupError(answer)
         return shell.user_ns[answer]
 
-    streams = sys.stdout, sys.stderr
-    side = calls.Wall(channel, 1, find)
+    side = Wall(channel, 1, find)
     side.while_called, side.where = time_limit, cell_line
     while True:
         try:
@@ -231,30 +285,17 @@ def serve(channel: socket.socket) -> None:
         except EOFError:
             return
         message = json.loads(frame[0])
-        sys.stdout, sys.stderr = streams
+        sys.stdout, sys.stderr = streams  # a cell may have put others there
         sys.setswitchinterval(SWITCH_SECONDS)
-        if message.get("do") == "run":
-            failed = False
-            try:
-                with time_limit(message["seconds"]):
-                    failed = not shell.run_cell(message["source"], store_history=True).success
-            except BaseException as error:
-                failed, text = True, str(error)
-                outputs.add(
-                    {"output_type": "error", "ename": type(error).__name__, "evalue": text, "traceback": [text]}, 0
-                )
-            answer = {"outputs": outputs.taken(), "failed": failed, "count": shell.execution_count - 1}
-            send(channel, (json.dumps(answer).encode("utf-8", "replace"), b""))
-        elif message.get("do") == "know":
+        if message.get("do") == RUN:
+            send(channel, run_cell(shell, message))
+        elif message.get("do") == KNOW:
             side.reset()
-            asked = {name: id(shell.user_ns[name]) for name in message["names"] if name in shell.user_ns}
-            send(channel, (json.dumps(asked).encode(), b""))
+            names = [name for name in message["names"] if name in shell.user_ns]
+            send(channel, frame_of({name: id(shell.user_ns[name]) for name in names}))
         else:
-            try:
-                side.answer(*side.unpack(frame))
-            except calls.WallError as error:
-                send(channel, side.pack({"error": calls.error_as_data(error)}))
-            outputs.clear()
+            answer_call(side, frame)
+            shell.outputs.clear()
 
 
 def write_files(files: dict[str, int], data: bytes) -> None:
@@ -292,30 +333,29 @@ def import_ahead(modules: list[str]) -> None:
     figure.savefig(io.BytesIO())
 
 
-def start_one(control: socket.socket, work: dict[str, Any], channel: socket.socket) -> None:
+def start_one(control: socket.socket, confined: Confinement, channel: socket.socket) -> None:
     """In a fresh process: shut oneself in, take the files, and serve."""
     control.close()
     try:
-        folder = confinement.enter(work["confinement"], channel)
-        os.chdir(folder)
-    except (confinement.ConfinementError, OSError) as error:
-        send(channel, (json.dumps({"not confined": str(error)}).encode(), b""))
+        os.chdir(confinement.enter(confined, channel))
+    except (ConfinementError, OSError) as error:
+        send(channel, frame_of({NOT_CONFINED: str(error)}))
         return
-    send(channel, (json.dumps({"confined": True}).encode(), b""))
+    send(channel, frame_of({CONFINED: True}))
     files, data = receive(channel)
     write_files(json.loads(files), data)
     serve(channel)
 
 
 def main() -> None:
-    """The warm process: `python -m autograder.sandbox.kernel FD` forks one process for every request that comes in on FD."""
+    """`python -m autograder.sandbox.kernel FD`: the warm process, which forks a process for every request on FD."""
     control = socket.socket(fileno=int(sys.argv[1]))
     settings = json.loads(receive(control)[0])
     os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
     import_ahead(settings["modules"])
     confinement.adopt_orphans()
     threads = len(os.listdir("/proc/self/task")) if os.path.isdir("/proc/self/task") else 1
-    send(control, (json.dumps({"threads": threads}).encode(), b""))
+    send(control, frame_of({"threads": threads}))
     while True:
         try:
             text, (descriptor,), _, _ = socket.recv_fds(control, 65_536, 1)
@@ -328,12 +368,11 @@ def main() -> None:
         child = os.fork()
         if not child:
             try:
-                start_one(control, json.loads(text), channel)
+                start_one(control, Confinement.from_data(json.loads(text)), channel)
             finally:
                 os._exit(0)
         channel.close()
-        status = confinement.wait_for(child)
-        send(control, (json.dumps({"ended": status}).encode(), b""))
+        send(control, frame_of({ENDED: confinement.wait_for(child)}))
 
 
 if __name__ == "__main__":

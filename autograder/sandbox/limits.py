@@ -37,14 +37,16 @@ def limits_from(settings: Mapping[str, Any]) -> Limits:
 
 
 def processes_below(process: psutil.Process) -> list[psutil.Process]:
+    """All processes that a process has started, and those that they have started."""
     with contextlib.suppress(psutil.Error):
-        return process.children(recursive=True)
+        return list(process.children(recursive=True))
     return []
 
 
 def alive(process: psutil.Process) -> bool:
+    """Whether a process has not ended yet."""
     with contextlib.suppress(psutil.Error):
-        return process.status() != psutil.STATUS_ZOMBIE
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
     return False
 
 
@@ -79,11 +81,11 @@ def task_group(process: int, tasks: int) -> Path | None:
 
 def remove_group(group: Path | None) -> None:
     """Remove a control group, as soon as its last process is gone."""
+    if group is None:
+        return
     for _ in range(50):
         with contextlib.suppress(OSError):
-            if group:
-                group.rmdir()
-            return
+            return group.rmdir()
         time.sleep(0.02)
 
 
@@ -94,6 +96,11 @@ def memory_with_shared(processes: Iterable[psutil.Process]) -> float:
         with contextlib.suppress(psutil.Error):
             total += process.memory_info().rss / 1e6
     return total
+
+
+def too_much_memory(processes: list[psutil.Process], megabytes: float) -> bool:
+    """Whether processes hold more together. Mostly the quicker figure says that they do not: it is never smaller."""
+    return memory_with_shared(processes) > megabytes and memory_of(processes) > megabytes
 
 
 def tasks_of_machine() -> int:

@@ -7,8 +7,6 @@ import platform
 import select
 import shutil
 import socket
-import subprocess
-import sys
 import threading
 import time
 import warnings
@@ -19,19 +17,27 @@ import psutil
 
 from autograder.course import ROOT
 from autograder.sandbox import channels, confinement
-from autograder.sandbox.bubblewrap import Isolation, SandboxError, environment, image_binds, sandboxed
-from autograder.sandbox.channels import Frame
-from autograder.sandbox.child import START_SECONDS, work_folder
+from autograder.sandbox.bubblewrap import (
+    PASSWD,
+    Isolation,
+    SandboxError,
+    environment,
+    image_binds,
+    read_only,
+    sandboxed,
+)
+from autograder.sandbox.channels import ENDED, NOT_CONFINED, Frame, frame_of
+from autograder.sandbox.child import START_SECONDS, Child
+from autograder.sandbox.confinement import Confinement
 from autograder.sandbox.limits import (
     Limits,
     alive,
     in_words,
-    memory_of,
-    memory_with_shared,
     processes_below,
     remove_group,
     task_group,
     tasks_of_machine,
+    too_much_memory,
 )
 
 WATCH_SECONDS = 0.04
@@ -42,109 +48,107 @@ class Ended(Exception):
     """The process of a submission has ended before its time; the message says why, in a student's words."""
 
 
+class NotConfined(SandboxError):
+    """A submission's process could not be shut in."""
+
+
 class Warm:
     """The warm process of a lab, in its sandbox, and at most one submission at a time forked from it."""
 
     def __init__(self, support: Mapping[str, Path], modules: list[str], limits: Limits, isolation: Isolation) -> None:
         self.support, self.modules, self.limits, self.isolation = support, modules, limits, isolation
+        # Whether one bubblewrap is for all submissions, in namespaces of their own: tried until that is refused.
         self.shared = isolation == "bubblewrap" and confinement.possible()
-        self.reason = ""
-        self.first: list[psutil.Process] = []
+        self.child: Child | None = None
+        self.root: psutil.Process | None = None  # the warm process itself; None until it is ready
         self.group: Path | None = None
-        self.process: subprocess.Popen | None = None
+        # The submission that runs now:
         self.channel: socket.socket | None = None
+        self.first: list[psutil.Process] = []  # what its namespace begins with, innermost first
+        self.watch: threading.Thread | None = None
+        self.reason = ""  # why it was stopped
 
     def start(self) -> None:
-        """Start the warm process and wait until it is ready. Raises SandboxError."""
-        self.folder = work_folder()
-        packages = self.folder / "course"
+        """Start the warm process. Raises SandboxError."""
+        self.child = child = Child("The sandbox")
+        packages = child.folder / "course"
         for name, path in {**self.support, **inside_files()}.items():
             (packages / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, packages / name)
-        (self.folder / "passwd").write_text("student:x:65534:65534::/tmp:/bin/sh\n")
-        ours, theirs = socket.socketpair()
-        command = [sys.executable, "-m", "autograder.sandbox.kernel", str(theirs.fileno())]
-        passed = [theirs.fileno()]
+        (child.folder / "passwd").write_text(PASSWD)
+        command = child.module("autograder.sandbox.kernel")
+        passed: list[int] = []
         if self.isolation == "bubblewrap":
-            binds = ["--ro-bind", str(packages), "/course", "--ro-bind", str(self.folder / "passwd"), "/etc/passwd"]
-            binds += image_binds(write=False)
-            if not self.shared and platform.machine() in confinement.FILTERS:  # else every submission sets it itself
-                (self.folder / "filter").write_bytes(confinement.filter_program(platform.machine()))
-                passed.append(os.open(self.folder / "filter", os.O_RDONLY))
-                binds += ["--seccomp", str(passed[-1])]
+            binds = warm_binds(child.folder)
+            if not self.shared and platform.machine() in confinement.ARCHITECTURES:  # else each submission sets it
+                passed = [filter_file(child.folder)]
+                binds += ["--seccomp", str(passed[0])]
             disk = self.limits.disk_megabytes * 1_000_000
             command = sandboxed(command, binds, environment(True, "/course"), disk, self.shared)
-        variables = environment(False, packages)
-        with open(self.folder / "log", "wb") as log:
-            self.process = subprocess.Popen(
-                command, pass_fds=passed, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                env=variables, cwd=self.folder, start_new_session=True,
-            )  # fmt: skip
-        for descriptor in passed[1:]:
-            os.close(descriptor)
-        theirs.close()
-        self.control = ours
-        channels.send(ours, (json.dumps({"modules": self.modules}).encode(), b""))
+        child.start(command, environment(False, packages), passed)
+        child.tell({"modules": self.modules})
 
     def ready(self) -> None:
-        """Wait until everything is imported."""
-        if self.process is None:
-            self.start()
-        if hasattr(self, "root"):
-            return
-        try:
-            threads = json.loads(channels.receive(self.control, START_SECONDS)[0])["threads"]
-        except (EOFError, TimeoutError):
-            log = (self.folder / "log").read_text(errors="replace")[-2000:]
+        """Wait until everything is imported; start it first if it is not there. Raises SandboxError."""
+        if self.child is not None and not self.child.running:
             self.close()
-            raise SandboxError(f"The sandbox did not start:\n{log}") from None
-        assert self.process
+        if self.child is None:
+            self.start()
+        if self.root is not None:
+            return
+        assert self.child is not None and self.child.process is not None
+        threads = self.child.ready()["threads"]
         if threads > 1:  # then a copy may wait for ever for a thread that it has not got
             warnings.warn(f"The warm process has {threads} threads: copies of it may hang.", stacklevel=2)
-        self.root = psutil.Process(self.process.pid)
+        self.root = psutil.Process(self.child.process.pid)
         if self.isolation == "bubblewrap":
             self.root = self.root.children()[0]
-
         self.group = task_group(self.root.pid, 3 * self.limits.processes)
 
     def fork(self, files: Mapping[str, bytes]) -> None:
         """A fresh process for a submission, with its files. Raises SandboxError."""
         self.end()
-        if self.process is not None and self.process.poll() is not None:
-            self.close()
+        try:
+            channel = self.confined_copy()
+        except NotConfined:
+            if not self.shared:
+                raise
+            self.shared = False  # then each submission gets a bubblewrap of its own
+            channel = self.confined_copy()
+        self.channel, self.reason = channel, ""
+        self.first = self.processes()[::-1]
+        self.watch = threading.Thread(target=self.keep_watch, args=(channel,), daemon=True)
+        self.watch.start()
+        names = {name: len(data) for name, data in files.items()}
+        channels.send(channel, frame_of(names, b"".join(files.values())))
+
+    def confined_copy(self) -> socket.socket:
+        """Fork the warm process; the copy shuts itself in → a socket to it. Raises SandboxError."""
         self.ready()
-        self.reason = ""
+        assert self.child is not None
+        work = self.child.folder / "work"
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir()
+        settings = Confinement(
+            memory=self.limits.memory_megabytes * 1_000_000,
+            disk=self.limits.disk_megabytes * 1_000_000,
+            folder=str(work) if self.isolation == "process" else confinement.WORK,
+            cpu=self.limits.cpu_seconds,
+            processes=self.limits.processes,
+            namespaces=self.shared,
+        )
         channel, theirs = socket.socketpair()
-        self.place = self.folder / "work"
-        shutil.rmtree(self.place, ignore_errors=True)
-        self.place.mkdir()
-        settings = {
-            "namespaces": self.shared,
-            "memory": self.limits.memory_megabytes * 1_000_000,
-            "cpu": self.limits.cpu_seconds,
-            "processes": self.limits.processes,
-            "disk": self.limits.disk_megabytes * 1_000_000,
-            "folder": str(self.place) if self.isolation == "process" else confinement.WORK,
-        }
-        socket.send_fds(self.control, [json.dumps({"confinement": settings}).encode()], [theirs.fileno()])
+        socket.send_fds(self.child.channel, [json.dumps(settings.as_data()).encode()], [theirs.fileno()])
         theirs.close()
         try:
             answer = json.loads(channels.receive(channel, START_SECONDS)[0])
         except (EOFError, TimeoutError):
-            answer = {"not confined": "the process ended"}
-        if "not confined" in answer:
+            answer = {NOT_CONFINED: "the process ended"}
+        if NOT_CONFINED in answer:
             channel.close()
             self.close()
-            if not self.shared:
-                raise SandboxError(f"A submission could not be shut in: {answer['not confined']}")
-            self.shared = False  # then each submission gets a bubblewrap of its own
-            return self.fork(files)
-        self.first = processes_below(self.root)[::-1]
-        self.channel = channel
-        self.watch = threading.Thread(target=self.keep_watch, args=(channel,), daemon=True)
-        self.watch.start()
-        names = {name: len(data) for name, data in files.items()}
-        channels.send(channel, (json.dumps(names).encode(), b"".join(files.values())))
+            raise NotConfined(f"A submission could not be shut in: {answer[NOT_CONFINED]}")
+        return channel
 
     def keep_watch(self, channel: socket.socket) -> None:
         """Stop a submission that has too many processes or too much memory."""
@@ -153,13 +157,17 @@ class Warm:
             looks += 1
             many = tasks_of_machine() > usual + self.limits.processes  # cheap to ask, so that a fork bomb stays small
             if many or looks % 5 == 0:
-                running = processes_below(self.root)
+                running = self.processes()
                 if len(running) > self.limits.processes + len(self.first):
                     self.stop(f"it started more than {self.limits.processes} processes")
-                elif memory_with_shared(running) > self.limits.memory_megabytes < memory_of(running):
+                elif too_much_memory(running, self.limits.memory_megabytes):
                     self.stop(f"it used more than {self.limits.memory_megabytes:,} MB of memory")
                 usual = max(usual, tasks_of_machine() - len(running))
             time.sleep(WATCH_SECONDS)
+
+    def processes(self) -> list[psutil.Process]:
+        """The processes of the submission that runs now."""
+        return processes_below(self.root) if self.root is not None else []
 
     def stop(self, reason: str) -> None:
         """End a submission's processes, all of them."""
@@ -168,7 +176,7 @@ class Warm:
             with contextlib.suppress(psutil.Error):
                 process.kill()
         deadline = time.monotonic() + 20
-        while (running := list(filter(alive, processes_below(self.root)))) and time.monotonic() < deadline:
+        while (running := list(filter(alive, self.processes()))) and time.monotonic() < deadline:
             for process in running:
                 with contextlib.suppress(psutil.Error):
                     process.kill()
@@ -176,21 +184,29 @@ class Warm:
 
     def end(self) -> int | None:
         """End the submission that runs now, if any, and make sure that nothing of it is left → its wait status."""
-        if self.channel is None:
+        if self.channel is None or self.child is None:
             return None
-        channel, self.channel = self.channel, None
-        channel.close()
-        self.watch.join()
-        if not select.select([self.control], [], [], LAST_SECONDS)[0]:
+        self.hang_up()
+        if not select.select([self.child.channel], [], [], LAST_SECONDS)[0]:
             self.stop("")
+        status: int | None
         try:
-            status = json.loads(channels.receive(self.control, START_SECONDS)[0])["ended"]
+            status = json.loads(channels.receive(self.child.channel, START_SECONDS)[0])[ENDED]
         except (EOFError, TimeoutError):
             status = None
         self.stop("")
         if status is None or not self.shared:
             self.close()
         return status
+
+    def hang_up(self) -> None:
+        """Talk no longer to the submission that runs now, and watch it no longer."""
+        channel, self.channel = self.channel, None
+        if channel is not None:
+            channel.close()
+        if self.watch is not None:
+            self.watch.join()
+        self.watch = None
 
     def exchange(self, frame: Frame, seconds: float) -> Frame:
         """Send a frame to the submission's process and wait for its answer. Raises Ended."""
@@ -204,27 +220,30 @@ class Warm:
         except channels.TooLarge as error:
             self.stop(f"it gave back {error}")
         except (EOFError, OSError):
-            time.sleep(0)
+            pass  # it has ended by itself, or the watch has stopped it
         reason = self.reason
         status = self.end()
         raise Ended(reason or self.reason or in_words(status, self.limits)) from None
 
     def close(self) -> None:
         """End the warm process, and all that came from it."""
-        self.channel = None
-        if self.process is not None:
-            everything = processes_below(psutil.Process(self.process.pid)) if self.process.poll() is None else []
-            self.process.kill()
-            for process in everything:
-                with contextlib.suppress(psutil.Error):
-                    process.kill()
-            self.process.wait()
-            self.control.close()
-            shutil.rmtree(self.folder, ignore_errors=True)
-            remove_group(self.group)
-        self.process = None
-        if hasattr(self, "root"):
-            del self.root
+        self.hang_up()
+        if self.child is not None:
+            self.child.close()
+        remove_group(self.group)
+        self.child = self.root = self.group = None
+
+
+def warm_binds(folder: Path) -> list[str]:
+    """bubblewrap's arguments for what the warm process sees: what it finds in `folder`, and the images."""
+    return [*read_only(folder / "course", "/course"), *read_only(folder / "passwd", "/etc/passwd"), *image_binds(False)]
+
+
+def filter_file(folder: Path) -> int:
+    """Write the filter for system calls into a folder → a descriptor to read it from."""
+    path = folder / "filter"
+    path.write_bytes(confinement.filter_program(platform.machine()))
+    return os.open(path, os.O_RDONLY)
 
 
 def inside_files() -> dict[str, Path]:

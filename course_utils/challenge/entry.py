@@ -12,31 +12,32 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
-from course_utils import artifacts
+from course_utils import VERSION, artifacts
 from course_utils.challenge.errors import ChallengeError
-from course_utils.challenge.ranking import STATUSES, standing
+from course_utils.challenge.ranking import NOT_QUALIFIED, standing, status_of
 from course_utils.challenge.score import MACS_UNIT, RULES, WEIGHTS_UNIT, Rules, score_onnx
 from course_utils.networks import vgg_mini
 from course_utils.onnx_files.export import export_onnx
 from course_utils.onnx_files.reading import OnnxFileError
 from course_utils.onnx_files.running import MEMORISED, moved_accuracy, run_onnx
 from course_utils.pictures.tables import Table
-from minicifar import load
+from minicifar import ImageSet, load
 
 FORMAT = 1
 LONGEST_NAME = 60  # characters of a team's or an entry's name
 LARGEST_CODE = 1_000_000  # bytes
 NO_TRAIN = 'With code="train.py" your training goes along: whoever wants to can repeat it.'
+SYNTHETIC = "Measured on synthetic images, not on CIFAR."
 
 
-def submit(
+def submit(  # noqa: PLR0913
     model: nn.Module | str | Path,
     *,
     name: str,
@@ -58,15 +59,15 @@ def submit(
     else the comparison is with the course's unpruned vgg_mini. replace: put it in the place of the entry that this
     team wrote under this name.
 
-    Raises ChallengeError, OnnxFileError for a network that cannot be measured, and minicifar's errors when the images
-    are missing.
+    Raises ChallengeError, OnnxFileError for a network that cannot be measured, and minicifar's errors without images.
     """
     rules = rules_of(dataset)
     target = Path(folder) / entry_folder(team, name)
-    chosen = seeds_of(seeds)
+    card: dict[str, Any] = {"format": FORMAT, "version": VERSION, "team": team, "name": name, "dataset": dataset}
     if not isinstance(method, str):
         raise ChallengeError(f"method= is a sentence on how it was made, not {method!r}.")
     script = read_code(code)
+    card |= {"method": method, "seeds": seeds_of(seeds), "code": None if script is None else "train.py"}
     _may_write(target, team, name, replace)
     test, validation = load(dataset, "test"), load(dataset, "val")
     Path(folder).mkdir(parents=True, exist_ok=True)
@@ -74,38 +75,21 @@ def submit(
         place = Path(temporary) / target.name
         place.mkdir()
         write_network(model, place / "network.onnx", test)
-        found = measure(place / "network.onnx", test, validation)
-        card = {
-            "format": FORMAT,
-            "team": team,
-            "name": name,
-            "dataset": dataset,
-            "method": method,
-            "seeds": chosen,
-            "date": datetime.now().astimezone().isoformat(timespec="seconds"),
-            "code": None if script is None else "train.py",
-            "claims": {what: found[what] for what in ("accuracy", "val_accuracy", "score")},
-            "images": test.fingerprint,
-            "images_description": test.source.description,
-            "hash": file_hash((place / "network.onnx").read_bytes()),
-        }
-        if script is not None:
-            (place / "train.py").write_bytes(script)
-        text = json.dumps(card, ensure_ascii=False, indent=1) + "\n"
-        (place / "card.json").write_text(text, encoding="utf-8")
+        measured = measure(place / "network.onnx", test, validation)
+        card["date"] = datetime.now().astimezone().isoformat(timespec="seconds")
+        card["claims"] = {what: measured[what] for what in ("accuracy", "val_accuracy", "score")}
+        card |= {"images": test.fingerprint, "images_description": test.source.description}
+        _write_card(place, card, script)
         _put(place, target)
-    status = STATUSES[found["accuracy"] < rules.threshold]
-    mine = {"team": team, "name": name, **found, "status": status}
+    mine = {**card, **measured, "status": status_of(measured["accuracy"], rules.threshold)}
     others = read_board(board, Path(folder), dataset)
     table = standing(mine, baseline_entry(dataset, test) if others is None else others, rules.threshold)
     notes = [table.note, f"{target} is ready to hand in.", "" if script else NO_TRAIN]
-    if test.source.synthetic:
-        notes.append("Measured on synthetic images, not on CIFAR.")
-    table.note = " ".join(filter(None, notes))
+    table.note = " ".join(filter(None, [*notes, SYNTHETIC if test.source.synthetic else ""]))
     return table
 
 
-def measure(path: str | Path, test: Any, validation: Any) -> dict[str, Any]:
+def measure(path: str | Path, test: ImageSet, validation: ImageSet) -> dict[str, Any]:
     """What the leaderboard knows of an ONNX file: accuracy on both sets of images, score, and what is in it.
 
     The same file and images give the same numbers. Raises FileNotFoundError and OnnxFileError.
@@ -152,10 +136,10 @@ def entry_folder(team: str, name: str) -> str:
 
 def seeds_of(seeds: int | Iterable[int]) -> list[int]:
     """Seeds as a list of whole numbers. Raises ChallengeError."""
-    found = list(seeds) if isinstance(seeds, Iterable) else [seeds]
-    if any(isinstance(seed, bool) or not isinstance(seed, numbers.Integral) for seed in found):
+    given = list(seeds) if isinstance(seeds, Iterable) else [seeds]
+    if any(isinstance(seed, bool) or not isinstance(seed, numbers.Integral) for seed in given):
         raise ChallengeError(f"seeds= must be whole numbers, such as [0, 1, 2], not {seeds!r}.")
-    return [int(seed) for seed in found]
+    return [int(seed) for seed in given]
 
 
 def read_code(code: str | Path | None) -> bytes | None:
@@ -170,14 +154,15 @@ def read_code(code: str | Path | None) -> bytes | None:
     return path.read_bytes()
 
 
-def write_network(model: nn.Module | str | Path, path: Path, images: Any) -> None:
-    """The ONNX file of an entry, exported or copied. Raises ChallengeError."""
+def write_network(model: nn.Module | str | Path, path: Path, images: ImageSet) -> None:
+    """Write the ONNX file of an entry, exported or copied. Raises ChallengeError."""
     if isinstance(model, nn.Module):
         try:
             export_onnx(model, path, images)
         except Exception as error:
+            reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
             raise ChallengeError(
-                f"This network cannot be exported to ONNX: {str(error).strip().splitlines()[0] or type(error).__name__} "
+                f"This network cannot be exported to ONNX: {reason} "
                 "(Export it yourself and submit the path of the file.)"
             ) from error
         return
@@ -189,6 +174,7 @@ def write_network(model: nn.Module | str | Path, path: Path, images: Any) -> Non
 
 
 def file_hash(data: bytes) -> str:
+    """What tells files apart: SHA-256, in hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()
 
 
@@ -197,11 +183,11 @@ def read_board(board: str | Path | None, folder: Path, dataset: str) -> list[dic
     named = board is not None
     for path in [Path(board or "")] if named else [folder / "leaderboard.json", folder / dataset / "leaderboard.json"]:
         try:
-            found = json.loads(path.read_text(encoding="utf-8"))
-            entries = [entry for entry in found["entries"] if isinstance(entry, dict)]
-            if found["dataset"] == dataset:
+            data = json.loads(path.read_text(encoding="utf-8"))
+            entries = [entry for entry in data["entries"] if isinstance(entry, dict)]
+            if data["dataset"] == dataset:
                 return entries
-            problem = f"is for {found['dataset']}, not for {dataset}"
+            problem = f"is for {data['dataset']}, not for {dataset}"
         except (OSError, ValueError, KeyError, TypeError) as error:
             problem = f"cannot be read ({type(error).__name__})"
         if named:
@@ -209,21 +195,28 @@ def read_board(board: str | Path | None, folder: Path, dataset: str) -> list[dic
     return None
 
 
-def baseline_entry(dataset: str, test: Any) -> list[dict[str, Any]]:
+def baseline_entry(dataset: str, test: ImageSet) -> list[dict[str, Any]]:
     """The unpruned vgg_mini as an entry. Its accuracy is known on MiniCIFAR only, where the course has it trained."""
     entry: dict[str, Any] = {"team": "the course", "name": "vgg_mini, unpruned"}
     if dataset == "minicifar":
-        found = artifacts.measured_baseline()
-        entry |= {"accuracy": found.accuracy, "score": found.nonzero / WEIGHTS_UNIT + found.macs / MACS_UNIT}
-        qualified = found.accuracy is not None and found.accuracy >= RULES[dataset].threshold
-        return [entry | {"status": STATUSES[0 if qualified else 1]}]
+        measured = artifacts.measured_baseline()
+        entry |= {"accuracy": measured.accuracy, "score": measured.nonzero / WEIGHTS_UNIT + measured.macs / MACS_UNIT}
+        return [entry | {"status": status_of(measured.accuracy or 0.0, RULES[dataset].threshold)}]
     with tempfile.TemporaryDirectory() as folder:
         network = vgg_mini(classes=len(test.classes))
         scored = score_onnx(export_onnx(network, Path(folder) / "vgg_mini.onnx", test))
-    return [entry | {"accuracy": None, "score": scored.score, "status": STATUSES[1]}]
+    return [entry | {"accuracy": None, "score": scored.score, "status": NOT_QUALIFIED}]
 
 
 # writing
+
+
+def _write_card(place: Path, card: Mapping[str, Any], script: bytes | None) -> None:
+    """The card beside a network, with the network's hash, and the script if there is one."""
+    data = {**card, "hash": file_hash((place / "network.onnx").read_bytes())}
+    (place / "card.json").write_text(json.dumps(data, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    if script is not None:
+        (place / "train.py").write_bytes(script)
 
 
 def _may_write(target: Path, team: str, name: str, replace: bool) -> None:

@@ -10,14 +10,13 @@ import onnx
 from onnx import helper, numpy_helper
 
 from course_utils.challenge.errors import ChallengeError
-from course_utils.files import atomic
 from course_utils.onnx_files.export import quiet
-
-# quantisation
+from minicifar import ImageSet, Loader
+from minicifar.files import atomic
 
 
 def quantize_static(
-    path: str | Path, images: Any, output: str | Path | None = None, per_channel: bool = False, count: int = 200
+    path: str | Path, images: ImageSet, output: str | Path | None = None, per_channel: bool = False, count: int = 200
 ) -> Path:
     """Weights and activations in int8 (QuantizeLinear and DequantizeLinear, by ONNX Runtime) → the new file.
 
@@ -25,8 +24,6 @@ def quantize_static(
     default beside the file, with "-int8" in its name. Jacob et al. 2018.
     """
     from onnxruntime import quantization
-
-    from minicifar import Loader
 
     sample = copy.copy(images)
     step = max(1, len(images.labels) // count)
@@ -63,12 +60,13 @@ def quantize_dynamic(path: str | Path, output: str | Path | None = None, per_cha
 def quantize_weights(
     path: str | Path, bits: int, output: str | Path | None = None, leave: Sequence[str] = (), per_channel: bool = True
 ) -> Path:
-    """Only the weights, in at most 2^bits - 1 levels (with bits=1 two, and 0) and one scale a filter (or a tensor) → the new file.
+    """Only the weights, in at most 2^bits - 1 levels and one scale a filter (or a tensor) → the new file.
 
-    bits=1 is BinaryConnect's form: sign(w) times the mean of |w|; zeros stay zeros. More bits: the multiples of
-    max|w| / (2^(bits-1) - 1). They are stored as int8 and computed with in float32. `leave` names weights that stay
-    as they are; `output`: by default beside the file, with "-w1" (the bits) in its name. Biases and normalisations
-    stay float32. A network that was not trained for it loses much accuracy below 4 bits. Courbariaux et al. 2015.
+    With bits=1 there are two levels, and 0. It is BinaryConnect's form: sign(w) times the mean of |w|; zeros stay
+    zeros. More bits: the multiples of max|w| / (2^(bits-1) - 1). They are stored as int8 and computed with in float32.
+    `leave` names weights that stay as they are; `output`: by default beside the file, with "-w1" (the bits) in its
+    name. Biases and normalisations stay float32. A network that was not trained for it loses much accuracy below 4
+    bits. Courbariaux et al. 2015.
     """
     if bits not in range(1, 9):
         raise ChallengeError(f"bits= is a whole number from 1 to 8, not {bits!r}.")
@@ -109,7 +107,7 @@ def levels_and_scale(weight: np.ndarray, bits: int, axis: int | None) -> tuple[n
     return levels.astype(np.int8), scale.reshape(() if axis is None else -1)
 
 
-def _weight_axes(nodes: Iterable[Any]) -> Iterator[tuple[str, int]]:
+def _weight_axes(nodes: Iterable[onnx.NodeProto]) -> Iterator[tuple[str, int]]:
     """Names of what convolutions and linear layers multiply by, and the axis of a weight that counts its outputs."""
     for node in nodes:
         transposed = any(attribute.name == "transB" and attribute.i for attribute in node.attribute)

@@ -13,7 +13,7 @@ from typing import Any
 import onnx
 import onnx.numpy_helper
 
-from course_utils.files import atomic
+from minicifar.files import atomic
 
 OPSET = 18
 INPUT_SHAPE = (3, 32, 32)
@@ -22,9 +22,9 @@ INPUT_SHAPE = (3, 32, 32)
 def export_onnx(network: Any, path: str | Path, images: Any = None, image_size: Sequence[int] = INPUT_SHAPE) -> Path:
     """Write `network` as one ONNX file with input "images" (N, 3, 32, 32) and output "logits" (N, classes).
 
-    Any batch size N; float32, normalised as the loaders do; batch norms are folded into the convolutions
-    before them. `image_size` (C, H, W): other images than 32×32. `images` is the data set that the network was trained on: the file carries its fingerprint.
-    The network itself is left alone. Returns the path.
+    Any batch size N; float32, normalised as the loaders do; batch norms are folded into the convolutions before them.
+    `image_size` (C, H, W): other images than 32×32. `images` is the data set that the network was trained on: the
+    file carries its fingerprint. The network itself is left alone. Returns the path.
     """
     import torch
 

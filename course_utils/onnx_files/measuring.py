@@ -59,4 +59,4 @@ def measure_onnx(path: str | Path, images: Any = None) -> Measured:
 
 def comparable(measured: Measured, images: Any) -> bool:
     """Whether a file's network was trained on the same images as it is measured on."""
-    return measured.fingerprint == images.fingerprint
+    return bool(measured.fingerprint == images.fingerprint)

@@ -63,7 +63,7 @@ def read_onnx(path: str | Path, whole_numbers: bool = False) -> onnx.ModelProto:
     if megabytes > LARGEST_MEGABYTES:
         raise OnnxFileError(f"{path.name} has {megabytes:.0f} MB; at most {LARGEST_MEGABYTES} MB are measured.")
     try:
-        model = onnx.ModelProto.FromString(path.read_bytes())
+        model: onnx.ModelProto = onnx.ModelProto.FromString(path.read_bytes())
     except Exception:
         raise OnnxFileError(f"{path.name} is not an ONNX file, or was cut short: export it again.") from None
     if not model.graph.node or not model.graph.output:
@@ -79,20 +79,23 @@ def read_onnx(path: str | Path, whole_numbers: bool = False) -> onnx.ModelProto:
         if node.domain not in ("", "ai.onnx") or refused:
             name = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
             raise OnnxFileError(f"{path.name} uses the operator {name}, which the course does not count.")
+    check_ends(model, path.name)
+    return model
+
+
+def check_ends(model: onnx.ModelProto, file: str) -> None:
+    """Raise OnnxFileError unless a graph takes float32 images of any number, and has one output."""
     names = {tensor.name for tensor in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in names]
     shape = _declared(inputs[0]) if len(inputs) == 1 else None
     if shape is None or len(shape) != 4 or tuple(shape[1:]) != INPUT_SHAPE:
-        raise OnnxFileError(f"{path.name} must take one input of shape (N, 3, 32, 32); it takes {_say(inputs)}.")
+        raise OnnxFileError(f"{file} must take one input of shape (N, 3, 32, 32); it takes {_say(inputs)}.")
     if isinstance(shape[0], int):
-        raise OnnxFileError(
-            f"{path.name} takes exactly {shape[0]} images at a time: export it with a dynamic batch size."
-        )
+        raise OnnxFileError(f"{file} takes exactly {shape[0]} images at a time: export it with a dynamic batch size.")
     if inputs[0].type.tensor_type.elem_type != TensorProto.FLOAT:
-        raise OnnxFileError(f"{path.name} must take float32 images.")
+        raise OnnxFileError(f"{file} must take float32 images.")
     if len(model.graph.output) != 1:
-        raise OnnxFileError(f"{path.name} must have one output, the logits; it has {len(model.graph.output)}.")
-    return model
+        raise OnnxFileError(f"{file} must have one output, the logits; it has {len(model.graph.output)}.")
 
 
 def counted_operators(model: onnx.ModelProto, batch: int = 1) -> list[Operator]:
@@ -187,10 +190,10 @@ def check_shapes(model: onnx.ModelProto, batch: int = 1) -> None:
     black = np.zeros((batch, *INPUT_SHAPE), np.float32)
     try:
         session = onnxruntime.InferenceSession(looking.SerializeToString(), options, providers=["CPUExecutionProvider"])
-        found = session.run(None, {session.get_inputs()[0].name: black})
+        actual_shapes = session.run(None, {session.get_inputs()[0].name: black})
     except Exception as error:
         raise OnnxFileError(f"ONNX Runtime cannot run the file: {str(error).splitlines()[0]}") from None
-    for (name, shape), actual in zip(expected.items(), found, strict=True):
+    for (name, shape), actual in zip(expected.items(), actual_shapes, strict=True):
         if tuple(actual) != shape:
             raise OnnxFileError(
                 f"The tensor {name} has the shape {tuple(map(int, actual))} when the file is run, and {shape} by its "

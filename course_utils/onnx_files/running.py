@@ -26,8 +26,9 @@ def moved_accuracy(path: str | Path, images: Any) -> float:
 def run_onnx(path: str | Path, images: Any, augment: bool = False, seed: int = 0) -> tuple[float, float]:
     """Accuracy (0 to 1) and mean cross-entropy of an ONNX file on a data set, by ONNX Runtime on the CPU.
 
-    The images come mixed, in an order drawn from a seed, so that a batch's other images say nothing about an image's class.
-    `augment`: on the images moved and mirrored at random, as in training; `seed`: of this and the order. Raises OnnxFileError.
+    The images come mixed, in an order drawn from a seed, so that a batch's other images say nothing about an image's
+    class. `augment`: on the images moved and mirrored at random, as in training; `seed`: of this and the order.
+    Raises OnnxFileError.
     """
     import onnxruntime
     import torch
@@ -44,10 +45,10 @@ def run_onnx(path: str | Path, images: Any, augment: bool = False, seed: int = 0
         name = session.get_inputs()[0].name
         for batch, labels in Loader(images, batch_size=100, shuffle=True, augment=augment, seed=seed):
             (logits,) = session.run(None, {name: np.ascontiguousarray(batch.numpy(), dtype=np.float32)})
-            wanted = (len(labels), len(images.classes))
-            if getattr(logits, "shape", None) != wanted:
+            expected = (len(labels), len(images.classes))
+            if getattr(logits, "shape", None) != expected:
                 raise OnnxFileError(
-                    f"For {wanted[0]} images of {wanted[1]} classes the output must have the shape {wanted}; "
+                    f"For {expected[0]} images of {expected[1]} classes the output must have the shape {expected}; "
                     f"it has {getattr(logits, 'shape', None)}."
                 )
             logits = logits.astype(np.float64)

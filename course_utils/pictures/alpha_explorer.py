@@ -1,4 +1,4 @@
-"""An interactive picture for notebooks: move alpha, and see what the next layer sees, and what the network makes of it."""
+"""An interactive picture for notebooks: move alpha, and see what the next layer and the network make of it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import ipywidgets as widgets
 import torch
 from IPython.display import display
+from matplotlib.axes import Axes
 from torch import Tensor
 
 from course_utils.pictures import plots
@@ -39,32 +40,36 @@ def alpha_explorer(
         with picture:
             picture.clear_output(wait=True)
             drawing, axes = plots.figure(2, width=4.6, height=3.0)
-            for row, (label, maps) in enumerate((("wide", wide), ("mix", mixed), ("narrow", narrow))):
-                for column, one in enumerate(maps.detach().float()):
-                    where = (column, column + 0.95, -row - 0.95, -row)
-                    axes[0].imshow(one.numpy(), extent=where, cmap="gray", vmin=0, vmax=reach)
-                axes[0].text(-0.1, -row - 0.5, label, ha="right", va="center", fontsize=9)
-            axes[0].set(xlim=(-0.9, len(wide)), ylim=(-3, 0), title="what the next layer sees")
-            axes[0].set_axis_off()
-            for label, accuracies in curves.items():
-                line, face = ("o--", "white") if "random" in label else ("o-", plots.colour(label))
-                axes[1].plot(levels, accuracies, line, color=plots.colour(label), markersize=3, label=label)
-                axes[1].plot(
-                    alpha, accuracies[place], "o", color=plots.colour(label), markerfacecolor=face, markersize=9
-                )
-                axes[1].annotate(
-                    f"{accuracies[place]:.0%}",
-                    (alpha, accuracies[place]),
-                    (0, 8),
-                    textcoords="offset points",
-                    ha="center",
-                )
-            axes[1].set(xlabel="alpha", xlim=(1.05, -0.05), ylim=(0, 1.05), title="accuracy, nothing trained yet")
-            axes[1].yaxis.set_major_formatter(plots.percent)
-            axes[1].legend(fontsize=8, loc="lower left")
+            draw_maps(axes[0], {"wide": wide, "mix": mixed, "narrow": narrow}, reach)
+            draw_accuracies(axes[1], levels, curves, place)
             plots.say_source(drawing, images)
             display(drawing)
 
     slider.observe(draw, names="value")
     draw()
     return widgets.VBox([slider, picture])
+
+
+def draw_maps(axis: Axes, rows: Mapping[str, Tensor], reach: float) -> None:
+    """Feature maps (C, H, W), one labelled row after the other, grey from 0 to `reach`."""
+    for row, (label, maps) in enumerate(rows.items()):
+        for column, channel in enumerate(maps.detach().float()):
+            where = (column, column + 0.95, -row - 0.95, -row)
+            axis.imshow(channel.numpy(), extent=where, cmap="gray", vmin=0, vmax=reach)
+        axis.text(-0.1, -row - 0.5, label, ha="right", va="center", fontsize=9)
+    columns = len(next(iter(rows.values())))
+    axis.set(xlim=(-0.9, columns), ylim=(-len(rows), 0), title="what the next layer sees")
+    axis.set_axis_off()
+
+
+def draw_accuracies(axis: Axes, levels: Sequence[float], curves: Mapping[str, Sequence[float]], place: int) -> None:
+    """Accuracy over alpha, a line for each label, and on it the level at `place`."""
+    for label, accuracies in curves.items():
+        line, face = ("o--", "white") if "random" in label else ("o-", plots.colour(label))
+        shade, here = plots.colour(label), (levels[place], accuracies[place])
+        axis.plot(levels, accuracies, line, color=shade, markersize=3, label=label)
+        axis.plot(*here, "o", color=shade, markerfacecolor=face, markersize=9)
+        axis.annotate(f"{accuracies[place]:.0%}", here, (0, 8), textcoords="offset points", ha="center")
+    axis.set(xlabel="alpha", xlim=(1.05, -0.05), ylim=(0, 1.05), title="accuracy, nothing trained yet")
+    axis.yaxis.set_major_formatter(plots.percent)
+    axis.legend(fontsize=8, loc="lower left")

@@ -26,7 +26,7 @@ def schedules(levels: Mapping[str, Sequence[float]]) -> Figure:
 
 
 def differences(photo: Tensor, panels: Mapping[str, Tensor], images: Any = None) -> Figure:
-    """A photo (3, H, W), and beside it how far two networks are apart in every pixel: one map (H, W) a panel, one scale."""
+    """A photo (3, H, W), and beside it how far two networks are apart in every pixel: maps (H, W) on one scale."""
     drawing, axes = figure(1 + len(panels), width=2.9, height=3.0)
     low, high = photo.min(), photo.max()
     axes[0].imshow(((photo - low) / (high - low)).permute(1, 2, 0).float().numpy())
@@ -56,8 +56,8 @@ def while_alpha_falls(
     axis.patch.set_visible(False)
     shade = COLOURS["alpha-branch"]
     axis.plot(epochs, [entry["accuracy"] for entry in history], ".:", color=shade, label="alpha-branch, training")
-    found = [entry["test_accuracy"] for entry in history]
-    axis.plot(epochs, found, "o-", color=shade, label=f"alpha-branch, {measured_on}")
+    unseen = [entry["test_accuracy"] for entry in history]
+    axis.plot(epochs, unseen, "o-", color=shade, label=f"alpha-branch, {measured_on}")
     axis.axhline(baseline, color=COLOURS["original"], linestyle="--", linewidth=1, label=f"original, {measured_on}")
     axis.set(xlabel="epoch", ylabel="accuracy")
     axis.yaxis.set_major_formatter(percent)

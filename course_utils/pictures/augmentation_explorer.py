@@ -27,18 +27,18 @@ def augmentation_explorer(images: Any, crop: Callable[..., Tensor], padding: int
     picture = widgets.Output()
 
     def draw(_change: Any = None) -> None:
-        one = images.images[number.value : number.value + 1]
+        image = images.images[number.value : number.value + 1]
         seen = torch.as_tensor(
-            crop(one, torch.tensor([[row.value, column.value]]), torch.tensor([flip.value]), padding)
+            crop(image, torch.tensor([[row.value, column.value]]), torch.tensor([flip.value]), padding)
         )
         with picture:
             picture.clear_output(wait=True)
             drawing, (left, right) = plots.figure(2, width=2.4, height=2.6)
-            around = F.pad(one, (padding, padding, padding, padding))
+            around = F.pad(image, (padding, padding, padding, padding))
             for axis, shown in ((left, around), (right, seen)):
                 axis.imshow(shown[0].permute(1, 2, 0).numpy())
                 axis.set_axis_off()
-            height, width = one.shape[2:]
+            height, width = image.shape[2:]
             corner = (column.value - 0.5, row.value - 0.5)
             left.add_patch(Rectangle(corner, width, height, fill=False, color=plots.COLOURS["magnitude"], linewidth=2))
             left.set_title(f"padded by {padding}", fontsize=9)

@@ -57,8 +57,8 @@ def keep_ratio_explorer(
     picture, numbers = widgets.Output(), widgets.HTML()
 
     def draw(_change: Any = None) -> None:
-        kept = [torch.as_tensor(choose(values, slider.value)) for values in scores]
-        parameters, macs = chain_costs(network, [len(indices) for indices in kept])
+        kept_filters = [torch.as_tensor(choose(values, slider.value)) for values in scores]
+        parameters, macs = chain_costs(network, [len(indices) for indices in kept_filters])
         numbers.value = (
             f"<b>{parameters:,}</b> of {whole[0]:,} parameters ({parameters / whole[0]:.0%}), "
             f"<b>{macs / 1e6:.1f}</b> of {whole[1] / 1e6:.1f} million MACs ({macs / whole[1]:.0%})"
@@ -66,7 +66,7 @@ def keep_ratio_explorer(
         with picture:
             picture.clear_output(wait=True)
             drawing, axes = plots.figure(len(scores), width=1.6, height=2.6)
-            for axis, (name, values), indices in zip(axes, zip(layers, scores, strict=True), kept, strict=True):
+            for axis, (name, values), indices in zip(axes, zip(layers, scores, strict=True), kept_filters, strict=True):
                 order = values.argsort(descending=True)
                 stays = np.isin(order.numpy(), indices.numpy())
                 colours = np.where(stays, plots.COLOURS["L1"], "#d0d0d0")

@@ -40,7 +40,7 @@ STYLE: Any = {
 plt.rcParams.update(STYLE)
 
 
-def percent(value: float, _position: int = 0) -> str:
+def percent(value: float, _position: float = 0) -> str:
     """A share as an axis shows it."""
     return f"{100 * value:.3g}%"
 
@@ -72,6 +72,7 @@ def say_source(drawing: Figure, images: Any) -> None:
 
 
 def convolutions(network: nn.Module) -> dict[str, nn.Conv2d]:
+    """A network's convolutions by name."""
     return {name: layer for name, layer in network.named_modules() if isinstance(layer, nn.Conv2d)}
 
 

@@ -1,18 +1,32 @@
 """Figures of experiments: sensitivity of layers, schedules, and results of several seeds with bands."""
 
-import json
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from course_utils.pictures.plots import COLOURS, colour, figure, percent, say_source, subplots
 from course_utils.pictures.tables import Table
 from course_utils.recorded import RECORDED
+from course_utils.records import (
+    AlphaResult,
+    AlphaStudy,
+    Correlation,
+    CriteriaStudy,
+    Curve,
+    MethodResult,
+    MethodStudy,
+    MomentResult,
+    MomentStudy,
+    Study,
+    read_study,
+)
+from minicifar import ImageSet
 
 # Molchanov et al. 2016, table 1, VGG-16 on Birds-200: per layer, all layers, all layers after l2 normalisation
 PUBLISHED = {
@@ -42,7 +56,7 @@ def sensitivity(
     ratios: Sequence[float],
     baseline: float,
     tolerance: float = 0.02,
-    images: Any = None,
+    images: ImageSet | None = None,
 ) -> Figure:
     """One curve a layer: accuracy when it alone is pruned, over the keep ratio, with the line of what is tolerated."""
     drawing, axis = figure(width=6.2, height=3.8)
@@ -60,7 +74,7 @@ def sensitivity(
 
 
 def schedules(functions: Mapping[str, Callable[[float], float]], last: float) -> Figure:
-    """Sparsity over the epochs for several schedules, and below how fast each of them prunes (a jump leaves the panel)."""
+    """Sparsity over the epochs for several schedules, and below how fast each prunes (a jump leaves the panel)."""
     drawing, (above, below) = subplots(2, 1, (6.0, 4.4), sharex=True, height_ratios=(3, 2))
     epochs = np.linspace(0, last, 401)
     highest = 0.0
@@ -78,50 +92,39 @@ def schedules(functions: Mapping[str, Callable[[float], float]], last: float) ->
     return drawing
 
 
-def recorded_study(name: str) -> dict[str, Any]:
+def recorded_study(name: str) -> Study[Any]:
     """The results of `python -m studies.<name>` that come with the course."""
-    return json.loads((RECORDED / f"{name}.json").read_text(encoding="utf-8"))
+    return read_study(RECORDED / f"{name}.jsonl")
 
 
-def study_curves(found: Mapping[str, Any], network: str, setting: str) -> dict[str, dict[float, list[float]]]:
-    """Accuracies of all seeds: {"once it stabilises, 4 steps": {share of parameters left: [accuracy, …]}, "unpruned": …}."""
+def study_curves(study: Study[MomentStudy], network: str, setting: str) -> dict[str, dict[float, list[float]]]:
+    """Accuracies of all seeds: {"near the end, 4 steps": {share of parameters left: [accuracy, …]}, "unpruned": …}."""
     curves: dict[str, dict[float, list[float]]] = {}
-    for key, result in found["results"].items():
-        parts = key.split(" | ")  # network | setting | seed | moment | steps | keep ratio; controls have no steps
-        if parts[:2] == [network, setting]:
-            label = parts[3]
-            if len(parts) == 6:
-                label += f", {parts[4]} step{'s' * (parts[4] != '1')}"
-            curves.setdefault(label, {}).setdefault(result["parameters_left"], []).append(result["accuracy"])
+    for result in study.of(MomentResult):
+        if (result.network, result.setting) == (network, setting):
+            steps = f", {result.steps} step{'s' * (result.steps != 1)}" if result.steps else ""
+            curve = curves.setdefault(result.moment + steps, {})
+            curve.setdefault(result.parameters_left, []).append(result.accuracy)
     return curves
 
 
-def when_to_prune(tables: Mapping[str, Mapping[str, Mapping[float, Sequence[float]]]], images: Any = None) -> Figure:
-    """Accuracy over the parameters left: a panel for each of `tables`, {"when, n steps": {share left: accuracies of seeds}}.
+def when_to_prune(
+    tables: Mapping[str, Mapping[str, Mapping[float, Sequence[float]]]], images: ImageSet | None = None
+) -> Figure:
+    """Accuracy over the parameters left: a panel for each of `tables`, {"when, n steps": {share left: accuracies}}.
 
-    A line is the mean of the seeds, its band reaches from the worst to the best of them; where a single share is left, a
-    point with a bar, beside the others. One colour a moment; full lines and points for one step, broken lines and empty
-    points for several; the unpruned network is a star.
+    A line is the mean of the seeds, its band reaches from the worst to the best of them; where a single share is left,
+    a point with a bar, beside the others. One colour a moment; full lines and points for one step, broken lines and
+    empty points for several; the unpruned network is a star.
     """
     drawing, axes = figure(len(tables), width=4.6, height=3.8, squeeze=False)
     moments = dict.fromkeys(label.split(",")[0] for curves in tables.values() for label in curves)
-    shades = dict(
-        zip(moments, (COLOURS["original"], COLOURS["from scratch"], "#0072b2", "#d55e00", "#009e73"), strict=False)
-    )
+    shades = (COLOURS["original"], COLOURS["from scratch"], "#0072b2", "#d55e00", "#009e73")
+    shade_of = dict(zip(moments, shades, strict=False))
     for axis, (title, curves) in zip(axes[0], tables.items(), strict=True):
-        for place, (label, runs) in enumerate(curves.items()):
-            shares, shade = sorted(runs), shades[label.split(",")[0]]
-            style: Any = {"marker": "*" if label == "unpruned" else "o", "color": shade, "label": label}
-            if label.endswith("steps"):
-                style |= {"linestyle": "--", "markerfacecolor": "white"}
-            alone = len(shares) == 1
-            aside = 1.05 ** (place - len(curves) / 2) if alone and label != "unpruned" else 1
-            beside = aside * np.array(shares)
-            axis.plot(beside, [np.mean(runs[share]) for share in shares], **style)
-            low, high = [min(runs[share]) for share in shares], [max(runs[share]) for share in shares]
-            axis.fill_between(beside, low, high, color=shade, alpha=0.15, linewidth=0)
-            if alone:
-                axis.vlines(beside, low, high, color=shade, alpha=0.4, linewidth=2, zorder=1)
+        for place, (label, accuracies) in enumerate(curves.items()):
+            aside = 1.05 ** (place - len(curves) / 2) if label != "unpruned" else 1
+            moment_line(axis, label, accuracies, shade_of[label.split(",")[0]], aside)
         axis.set(xscale="log", xlabel="parameters left", title=title)
         axis.xaxis.set_major_formatter(percent)
         axis.xaxis.set_minor_formatter(lambda *_: "")
@@ -132,20 +135,38 @@ def when_to_prune(tables: Mapping[str, Mapping[str, Mapping[float, Sequence[floa
     return drawing
 
 
-def rank_scatter(criteria: Mapping[str, Mapping[str, Any]], oracle: Mapping[str, Any], images: Any = None) -> Figure:
+def moment_line(axis: Axes, label: str, accuracies: Mapping[float, Sequence[float]], shade: str, aside: float) -> None:
+    """One line of `when_to_prune`; a single point is moved by the factor `aside`, so that others stay visible."""
+    shares = sorted(accuracies)
+    style: dict[str, Any] = {"marker": "*" if label == "unpruned" else "o", "color": shade, "label": label}
+    if label.endswith("steps"):
+        style |= {"linestyle": "--", "markerfacecolor": "white"}
+    alone = len(shares) == 1
+    places = (aside if alone else 1) * np.array(shares)
+    axis.plot(places, [np.mean(accuracies[share]) for share in shares], **style)
+    low, high = [min(accuracies[share]) for share in shares], [max(accuracies[share]) for share in shares]
+    axis.fill_between(places, low, high, color=shade, alpha=0.15, linewidth=0)
+    if alone:
+        axis.vlines(places, low, high, color=shade, alpha=0.4, linewidth=2, zorder=1)
+
+
+def rank_scatter(
+    criteria: Mapping[str, Mapping[str, Any]], oracle: Mapping[str, Any], images: ImageSet | None = None
+) -> Figure:
     """One panel a criterion: the rank of every filter in its layer (0 the lowest, 1 the highest), against the oracle's.
 
-    `criteria`: {criterion: {layer: scores}}; `oracle`: {layer: scores}. Each layer has its colour. On the diagonal the two
-    agree.
+    `criteria`: {criterion: {layer: scores}}; `oracle`: {layer: scores}. Each layer has its colour. On the diagonal the
+    two agree.
     """
     drawing, axes = figure(len(criteria), width=3.3, height=3.4, squeeze=False, sharey=True)
     shades = plt.get_cmap("viridis")(np.linspace(0, 0.92, len(oracle)))
     for axis, (name, scores) in zip(axes[0], criteria.items(), strict=True):
         for shade, layer in zip(shades, oracle, strict=True):
-            places = [
-                np.argsort(np.argsort(np.asarray(one))) / max(1, len(one) - 1) for one in (oracle[layer], scores[layer])
+            ranks = [
+                np.argsort(np.argsort(np.asarray(values))) / max(1, len(values) - 1)
+                for values in (oracle[layer], scores[layer])
             ]
-            axis.scatter(*places, s=9, color=shade, label=layer)
+            axis.scatter(*ranks, s=9, color=shade, label=layer)
         axis.plot((0, 1), (0, 1), color=COLOURS["original"], linewidth=0.8, linestyle="--")
         axis.set(xlabel="rank by the oracle", title=name, aspect="equal")
     axes[0, 0].set_ylabel("rank by the criterion")
@@ -154,20 +175,20 @@ def rank_scatter(criteria: Mapping[str, Mapping[str, Any]], oracle: Mapping[str,
     return drawing
 
 
-def criteria_table(found: Mapping[str, Any]) -> Table:
+def criteria_table(study: Study[CriteriaStudy]) -> Table:
     """Table 1 of Molchanov et al. 2016: each criterion's rank correlation with the oracle, and what the paper has.
 
-    `found["correlations"]`: {seed: {criterion: [per layer, all layers, all layers normalised], …}, …}; shown are the mean of
-    the seeds and, in brackets, the lowest and the highest of them. The best criterion within layers comes first.
+    Shown are the mean of the seeds and, in brackets, the lowest and the highest of them. The best criterion within
+    layers comes first.
     """
-    by_criterion = {
-        name: np.array([one[name] for one in found["correlations"].values()])
-        for name in next(iter(found["correlations"].values()))
-    }
+    by_criterion: dict[str, list[tuple[float, float, float]]] = {}
+    for record in study.of(Correlation):
+        correlations = (record.per_layer, record.all_layers, record.normalized)
+        by_criterion.setdefault(record.criterion, []).append(correlations)
     rows: list[tuple[str, ...]] = []
-    for name, numbers in sorted(by_criterion.items(), key=lambda item: -item[1][:, 0].mean()):
-        ours = [f"{column.mean():.2f} ({column.min():.2f} … {column.max():.2f})" for column in numbers.T]
-        theirs = [f"{number:.2f}" if number is not None else "" for number in PUBLISHED.get(name, (None,) * 3)]
+    for name, seeds in sorted(by_criterion.items(), key=lambda item: -np.mean(item[1], axis=0)[0]):
+        ours = [f"{column.mean():.2f} ({column.min():.2f} … {column.max():.2f})" for column in np.array(seeds).T]
+        theirs = [f"{value:.2f}" if value is not None else "" for value in PUBLISHED.get(name, (None,) * 3)]
         rows.append((name, *(cell for pair in zip(ours, theirs, strict=True) for cell in pair)))
     columns = ("per layer", "all layers", "all, normalised")
     header = (
@@ -177,25 +198,24 @@ def criteria_table(found: Mapping[str, Any]) -> Table:
     return Table(header, rows, note="paper: Molchanov et al. 2016, VGG-16 on Birds-200")
 
 
-def criteria_curves(found: Mapping[str, Any], images: Any = None) -> Figure:
+def criteria_curves(study: Study[CriteriaStudy], images: ImageSet | None = None) -> Figure:
     """Accuracy as filters are removed, over the filters and over the MACs left, one line a criterion.
 
-    `found["curves"]`: {"Taylor | seed": [[share of the filters left, share of the MACs left, accuracy], …], …}. A line is
-    the mean of the seeds, its band reaches from the worst to the best of them.
+    A line is the mean of the seeds, its band reaches from the worst to the best of them.
     """
     drawing, (by_filters, by_macs) = figure(2, width=5.0, height=4.0, sharey=True)
     by_criterion: dict[str, list[np.ndarray]] = {}
-    for key, points in found["curves"].items():
-        by_criterion.setdefault(key.split(" | ")[0], []).append(np.array(points))
-    for name, runs in by_criterion.items():
+    for curve in study.of(Curve):
+        by_criterion.setdefault(curve.criterion, []).append(np.array(curve.points))
+    for name, seeds in by_criterion.items():
         shade = CRITERIA_COLOURS.get(name) or COLOURS[name]
-        filters, macs, _ = np.mean(runs, axis=0).T
-        accuracies = np.stack([run[:, 2] for run in runs])
+        filters, macs, _ = np.mean(seeds, axis=0).T
+        accuracies = np.stack([points[:, 2] for points in seeds])
         for axis, left in ((by_filters, filters), (by_macs, macs)):
             axis.plot(left, accuracies.mean(0), "--" if name == "oracle" else "-", color=shade, label=name)
             axis.fill_between(left, accuracies.min(0), accuracies.max(0), color=shade, alpha=0.12, linewidth=0)
-    for axis, what in ((by_filters, "filters left"), (by_macs, "MACs left")):
-        axis.set(xlabel=what)
+    for axis, label in ((by_filters, "filters left"), (by_macs, "MACs left")):
+        axis.set(xlabel=label)
         axis.invert_xaxis()
         axis.xaxis.set_major_formatter(percent)
         axis.yaxis.set_major_formatter(percent)
@@ -205,60 +225,52 @@ def criteria_curves(found: Mapping[str, Any], images: Any = None) -> Figure:
     return drawing
 
 
-def alpha_table(found: Mapping[str, Any]) -> Table:
+def alpha_table(study: Study[AlphaStudy]) -> Table:
     """What alpha-branch pruning and its controls reach under one budget; the best on top.
 
-    `found["results"]`: {"at random | seed": {"accuracy", and "by_alpha": [[alpha, accuracy], …] or "before_retraining"}, …}.
-    Shown are the mean of the seeds' test accuracies and, in brackets, the lowest and the highest where they differ: when
-    alpha has reached 0 (of the controls: before any retraining), and in the end; and the points lost against
-    `found["baseline_accuracy"]`.
+    Shown are the mean of the seeds' test accuracies and, in brackets, the lowest and the highest where they differ:
+    when alpha has reached 0 (of the controls: before any retraining), and in the end; and the points lost against the
+    baseline.
     """
-    by_method: dict[str, list[Mapping[str, Any]]] = {}
-    for key, result in found["results"].items():
-        by_method.setdefault(key.split(" | ")[0], []).append(result)
-
-    def cell(accuracies: Sequence[float]) -> str:
-        if not accuracies:
-            return ""
-        mean, low, high = (f"{share:.1%}" for share in (statistics.mean(accuracies), min(accuracies), max(accuracies)))
-        return mean if low == high else f"{mean} ({low} … {high})"
-
+    by_method: dict[str, list[AlphaResult]] = {}
+    for result in study.of(AlphaResult):
+        by_method.setdefault(result.method, []).append(result)
     rows: list[tuple[str, ...]] = []
-    for name, runs in sorted(by_method.items(), key=lambda item: -np.mean([run["accuracy"] for run in item[1]])):
-        at_zero = [run["by_alpha"][-1][1] for run in runs if "by_alpha" in run]
-        at_zero += [run["before_retraining"] for run in runs if "before_retraining" in run]
-        end = [run["accuracy"] for run in runs]
-        lost = 100 * (found["baseline_accuracy"] - float(np.mean(end)))
-        rows.append((name, cell(at_zero), cell(end), f"{lost:.1f}"))
+    for method, results in sorted(by_method.items(), key=lambda item: -np.mean([run.accuracy for run in item[1]])):
+        at_zero = [run.by_alpha[-1][1] for run in results if run.by_alpha]
+        at_zero += [run.before_retraining for run in results if run.before_retraining is not None]
+        accuracies = [run.accuracy for run in results]
+        lost = 100 * (study.about.baseline_accuracy - float(np.mean(accuracies)))
+        rows.append((method, mean_and_range(at_zero), mean_and_range(accuracies), f"{lost:.1f}"))
     return Table(("", "at alpha = 0, before the rest of the training", "in the end", "points lost"), rows)
 
 
-def method_curves(found: Mapping[str, Any], panels: Mapping[str, Sequence[str]], images: Any = None) -> Figure:
+def mean_and_range(accuracies: Sequence[float]) -> str:
+    """The mean in percent and, where they differ, the lowest and the highest; nothing of nothing."""
+    if not accuracies:
+        return ""
+    mean, low, high = (f"{share:.1%}" for share in (statistics.mean(accuracies), min(accuracies), max(accuracies)))
+    return mean if low == high else f"{mean} ({low} … {high})"
+
+
+def method_curves(
+    study: Study[MethodStudy], panels: Mapping[str, Sequence[str]], images: ImageSet | None = None
+) -> Figure:
     """Accuracy over the parameters left, one line a method: the mean of the seeds, and a band from worst to best.
 
-    `found["results"]`: {"method | keep ratio | seed": {"accuracy", "parameters_left", "original_accuracy", …}, …}.
     `panels`: {title: the methods in it}; a method may be in several. The dotted line is the network that is not pruned,
     trained on as long as the others are if "not pruned" is among the results.
     """
-    runs: dict[str, dict[str, list[Mapping[str, float]]]] = {}
-    for key, result in found["results"].items():
-        method, ratio, _ = key.split(" | ")
-        runs.setdefault(method, {}).setdefault(ratio, []).append(result)
-    whole = [run["accuracy"] for run in runs.pop("not pruned", {}).get("1", [])]
-    whole = whole or [result["original_accuracy"] for result in found["results"].values()]
+    by_method: dict[str, dict[float, list[MethodResult]]] = {}
+    for result in study.of(MethodResult):
+        by_method.setdefault(result.method, {}).setdefault(result.keep_ratio, []).append(result)
+    trained_on = [result.accuracy for result in by_method.pop("not pruned", {}).get(1.0, [])]
+    unpruned = trained_on or [result.original_accuracy for result in study.of(MethodResult)]
     drawing, axes = figure(len(panels), width=4.8, height=4.6, sharex=True, sharey=True, squeeze=False)
     for axis, (title, methods) in zip(axes[0], panels.items(), strict=True):
-        for method in (method for method in methods if method in runs):
-            several = [runs[method][ratio] for ratio in sorted(runs[method], key=float)]
-            left = [np.mean([run["parameters_left"] for run in each]) for each in several]
-            accuracies = [[run["accuracy"] for run in each] for each in several]
-            shade = CRITERIA_COLOURS.get(method) or colour(method)
-            style = "--" if "," in method or method == "from scratch" else "-"
-            means = [np.mean(each) for each in accuracies]
-            axis.plot(left, means, style, marker="o", markersize=3.5, color=shade, label=method)
-            low, high = [min(each) for each in accuracies], [max(each) for each in accuracies]
-            axis.fill_between(left, low, high, color=shade, alpha=0.1, linewidth=0)
-        axis.axhline(np.mean(whole), color=COLOURS["original"], linestyle=":", label="not pruned")
+        for method in (method for method in methods if method in by_method):
+            method_line(axis, method, [by_method[method][ratio] for ratio in sorted(by_method[method])])
+        axis.axhline(np.mean(unpruned), color=COLOURS["original"], linestyle=":", label="not pruned")
         axis.set(title=title, xscale="log", xlabel="parameters left")
         axis.xaxis.set_major_locator(FixedLocator([0.02, 0.05, 0.1, 0.2, 0.5, 1]))
         axis.xaxis.set_minor_locator(NullLocator())
@@ -268,3 +280,16 @@ def method_curves(found: Mapping[str, Any], panels: Mapping[str, Sequence[str]],
     axes[0][0].set_ylabel("test accuracy")
     say_source(drawing, images)
     return drawing
+
+
+def method_line(axis: Axes, method: str, by_ratio: Sequence[Sequence[MethodResult]]) -> None:
+    """One line of `method_curves`, a point for the seeds of each keep ratio."""
+    left = [np.mean([result.parameters_left for result in seeds]) for seeds in by_ratio]
+    accuracies = [[result.accuracy for result in seeds] for seeds in by_ratio]
+    shade = CRITERIA_COLOURS.get(method) or colour(method)
+    style = "--" if "," in method or method == "from scratch" else "-"
+    axis.plot(
+        left, [np.mean(seeds) for seeds in accuracies], style, marker="o", markersize=3.5, color=shade, label=method
+    )
+    low, high = [min(seeds) for seeds in accuracies], [max(seeds) for seeds in accuracies]
+    axis.fill_between(left, low, high, color=shade, alpha=0.1, linewidth=0)

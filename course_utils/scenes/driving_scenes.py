@@ -124,7 +124,7 @@ def _board(view: _View, s: float, z: float, width: float, top: float) -> _Board 
 
 def _within(at: np.ndarray, low: Any, high: Any, step: Any) -> np.ndarray:
     """Which share of a stretch of length `step` around `at` lies between low and high."""
-    return np.clip((np.minimum(at + step / 2, high) - np.maximum(at - step / 2, low)) / step, 0, 1)
+    return np.asarray(np.clip((np.minimum(at + step / 2, high) - np.maximum(at - step / 2, low)) / step, 0, 1))
 
 
 def _repeated(at: np.ndarray, period: float, length: float, step: Any) -> np.ndarray:
@@ -133,7 +133,7 @@ def _repeated(at: np.ndarray, period: float, length: float, step: Any) -> np.nda
     def marked(t: np.ndarray) -> np.ndarray:
         return np.floor(t / period) * length + np.minimum(t % period, length)
 
-    return (marked(at + step / 2) - marked(at - step / 2)) / step
+    return np.asarray((marked(at + step / 2) - marked(at - step / 2)) / step)
 
 
 def _noise(rng: np.random.Generator, x: np.ndarray, y: np.ndarray, octaves: int = 2) -> np.ndarray:
@@ -153,7 +153,7 @@ def _noise(rng: np.random.Generator, x: np.ndarray, y: np.ndarray, octaves: int 
     return np.asarray(total)
 
 
-def _one_of(rng: np.random.Generator, colours: list, spread: float = 0.12) -> np.ndarray:
+def _one_of(rng: np.random.Generator, colours: list[Any], spread: float = 0.12) -> np.ndarray:
     """One of the colours, a little lighter or darker."""
     return np.array(colours[rng.integers(len(colours))], np.float32) * rng.uniform(1 - spread, 1 + spread)
 
@@ -270,9 +270,9 @@ def _first_crossing(view: _View, s: float) -> np.ndarray:
     root = np.sqrt(np.maximum(b * b - 4 * a * c, 0))
     q = -0.5 * (b + np.where(b < 0, -1, 1) * root)
     with np.errstate(divide="ignore", invalid="ignore"):
-        found = np.stack([q / a, c / q])
-    valid = (found > 0.5) & (b * b >= 4 * a * c)
-    return np.where(valid, found, 10 * FAR).min(axis=0)
+        roots = np.stack([q / a, c / q])
+    valid = (roots > 0.5) & (b * b >= 4 * a * c)
+    return np.asarray(np.where(valid, roots, 10 * FAR).min(axis=0))
 
 
 def _trees(rng: np.random.Generator, half: float, town: bool) -> list[Thing]:

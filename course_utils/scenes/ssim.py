@@ -8,9 +8,10 @@ from torch import Tensor
 def ssim(images: Tensor, others: Tensor, window: int = 11, sigma: float = 1.5, data_range: float = 1.0) -> Tensor:
     """Mean structural similarity of two batches (N, C, H, W) with values from 0 to `data_range` → a number, 1 if equal.
 
-    SSIM = (2 m_x m_y + c1)(2 s_xy + c2) / ((m_x² + m_y² + c1)(s_x² + s_y² + c2)) at every pixel whose whole window lies inside
-    the image: means, variances and covariance under a Gaussian window of `window` × `window` pixels with standard deviation
-    `sigma`; c1 = (0.01 · data_range)², c2 = (0.03 · data_range)². Wang et al. 2004. Can be differentiated.
+    SSIM = (2 m_x m_y + c1)(2 s_xy + c2) / ((m_x² + m_y² + c1)(s_x² + s_y² + c2)) at every pixel whose whole window
+    lies inside the image: means, variances and covariance under a Gaussian window of `window` × `window` pixels with
+    standard deviation `sigma`; c1 = (0.01 · data_range)², c2 = (0.03 · data_range)². Wang et al. 2004. Can be
+    differentiated.
 
     Raises ValueError for images of other shapes, or smaller than the window.
     """

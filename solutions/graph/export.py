@@ -9,8 +9,6 @@ from torch import nn
 
 from course_utils.onnx_files.export import OPSET, quiet
 
-# --- the export
-
 
 def export_graph(network: nn.Module, example: Any) -> onnx.ModelProto:
     """The network's ONNX graph in evaluation mode, batch norms kept, initializers named as its parameters.

@@ -6,7 +6,7 @@ behind the other. Where two must agree (the sides of an addition, a feature map 
 they are tied. What is tied in the end is one *channel*: it is removed everywhere, or nowhere. Where an operator
 does anything else with a channel, that channel is frozen, and the reason is kept.
 
-    python -m solutions.graph.groups resnet18 graph.svg
+    python -m solutions.graph resnet18 graph.svg
 
 writes a picture of a network of torchvision or of the course. After Martineau's poster on pruning from the ONNX
 graph; the groups are those that DepGraph (Fang et al. 2023, arXiv 2301.12900) finds from autograd's graph.
@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import onnx
 
-from solutions.graph.reading import Reading
+from solutions.graph.reading import Reading, Span
 from solutions.graph.rules import RULES
 
 
@@ -76,51 +76,75 @@ def channel_groups(model: onnx.ModelProto, parameters: Sequence[str] | None = No
 
 
 def resolved(reading: Reading) -> list[Group]:
-    """The groups that follow from a reading: tied marks are channels, channels that one layer makes are a group."""
+    """The groups that follow from a reading: tied marks are a channel, channels that one layer makes are a group."""
     channel = components(reading.count, reading.tied)
+    made, read = marked(reading.count, reading.made), marked(reading.count, reading.read)
+    makers = [span for span in reading.spans if span.size and made[span.marks].all()]
+    owner = owners(channel, makers)
+    drafts = drafted(makers, channel, owner)
+    for span in reading.spans:
+        members = channel[span.marks]
+        for root in np.unique(owner[members]):
+            if root in drafts:
+                drafts[root].occupy(span, members, consumes=bool(read[span.marks].any()))
+    frozen, is_read = frozen_channels(reading, channel), set(channel[read].tolist())
+    return [draft.group(frozen, is_read) for draft in drafts.values()]
+
+
+def marked(count: int, arrays: Sequence[np.ndarray]) -> np.ndarray:
+    """True at each of the `count` marks that is in one of the arrays."""
+    flags = np.zeros(count, dtype=bool)
+    for marks in arrays:
+        flags[marks] = True
+    return flags
+
+
+def frozen_channels(reading: Reading, channel: np.ndarray) -> dict[int, str]:
+    """The channels that must stay, each with the first reason that was met."""
     frozen: dict[int, str] = {}
     for marks, reason in reading.frozen:
-        for one in np.unique(channel[marks]):
-            frozen.setdefault(int(one), reason)
-    made = np.zeros(reading.count, dtype=bool)
-    read = np.zeros(reading.count, dtype=bool)
-    for flags, places in ((made, reading.made), (read, reading.read)):
-        for marks in places:
-            flags[marks] = True
-    is_read = set(channel[read].tolist())
+        for member in np.unique(channel[marks]).tolist():
+            frozen.setdefault(member, reason)
+    return frozen
 
-    # What one layer makes is one group; groups that share a channel are one.
-    chains = []
-    for _, _, start, size in reading.ranges:
-        if size and made[start : start + size].all():
-            own = channel[start : start + size]
-            chains.append(np.stack([np.full(size, own[0]), own]))
-    owner = components(reading.count, chains)
-    makers = {int(owner[channel[start]]): None for _, _, start, size in reading.ranges if size and made[start]}
 
-    members: dict[int, list[int]] = {root: [] for root in makers}
-    names: dict[int, str] = {}
-    for name, _, start, size in reading.ranges:
-        if size and made[start : start + size].all():
-            root = int(owner[channel[start]])
-            names.setdefault(root, name.removesuffix(".weight"))
-            members[root] += channel[start : start + size].tolist()
-    order = {root: {one: index for index, one in enumerate(dict.fromkeys(found))} for root, found in members.items()}
-    slots: dict[int, list[Slot]] = {root: [] for root in members}
-    for name, axis, start, size in reading.ranges:
-        own = channel[start : start + size]
-        for root in np.unique(owner[own]).tolist():
-            if root in order:
-                places = np.array([order[root].get(int(one), -1) for one in own])
-                if (places >= 0).any():
-                    consumes = bool(read[start : start + size].any())
-                    slots[root].append(Slot(name, axis, places, consumes))
-    groups = []
-    for root, found in order.items():
-        why = {index: frozen[one] for one, index in found.items() if one in frozen}
-        why |= {index: "nothing reads it" for one, index in found.items() if one not in is_read and one not in frozen}
-        groups.append(Group(names[root], len(found), tuple(slots[root]), why))
-    return groups
+def owners(channel: np.ndarray, makers: Sequence[Span]) -> np.ndarray:
+    """Of every channel the first one of its group: one layer makes them, or layers that have a channel in common."""
+    chains = [channel[span.marks] for span in makers]
+    return components(len(channel), [np.stack([np.full(len(own), own[0]), own]) for own in chains])
+
+
+@dataclass
+class Draft:
+    """A group that is being put together; `numbers`: channel of the reading → its number in the group."""
+
+    name: str
+    numbers: dict[int, int] = field(default_factory=dict)
+    slots: list[Slot] = field(default_factory=list)
+
+    def occupy(self, span: Span, members: np.ndarray, consumes: bool) -> None:
+        """Add the slot of a parameter's axis, along which `members` are the channels of the reading."""
+        places = np.array([self.numbers.get(member, -1) for member in members.tolist()])
+        if (places >= 0).any():
+            self.slots.append(Slot(span.parameter, span.axis, places, consumes))
+
+    def group(self, frozen: Mapping[int, str], is_read: set[int]) -> Group:
+        """The group, with what must stay: channels that are frozen, and those that nothing reads."""
+        why = {number: frozen[member] for member, number in self.numbers.items() if member in frozen}
+        unread = [number for member, number in self.numbers.items() if member not in is_read]
+        why = {**why, **{number: "nothing reads it" for number in unread if number not in why}}
+        return Group(self.name, len(self.numbers), tuple(self.slots), why)
+
+
+def drafted(makers: Sequence[Span], channel: np.ndarray, owner: np.ndarray) -> dict[int, Draft]:
+    """The groups of what makes channels, by owner: named after the first, channels numbered as they are made."""
+    drafts: dict[int, Draft] = {}
+    for span in makers:
+        members = channel[span.marks].tolist()
+        draft = drafts.setdefault(int(owner[members[0]]), Draft(span.parameter.removesuffix(".weight")))
+        for member in members:
+            draft.numbers.setdefault(member, len(draft.numbers))
+    return drafts
 
 
 def components(count: int, edges: Sequence[np.ndarray]) -> np.ndarray:

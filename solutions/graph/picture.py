@@ -1,10 +1,11 @@
-"""A picture of a network's graph: its layers and joints from top to bottom, every channel group in a colour of its own."""
+"""A picture of a network's graph: layers and joints from top to bottom, every channel group in a colour of its own."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import onnx
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from solutions.graph.groups import Group
@@ -29,61 +30,64 @@ class Station:
 
 def stations(model: onnx.ModelProto, groups: Sequence[Group]) -> list[Station]:
     """Layers and joints in the order in which they run; everything between them is left out."""
-    colours, widths = {}, {}
-    shown = [group for group in groups if group.free]
-    for number, group in enumerate(shown):
-        for slot in group.slots:
-            if not slot.consumes:
-                colours[slot.parameter] = COLOURS[number % len(COLOURS)]
-    for tensor in model.graph.initializer:
-        widths[tensor.name] = tuple(tensor.dims)
+    colours = group_colours(groups)
+    widths = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
     source = Station("images", "white", 0)
+    shown = [source]
     reaches: dict[str, list[Station]] = {value.name: [source] for value in model.graph.input}
     origin: dict[str, str] = {name: name for name in widths}  # of a value made from one parameter only: its name
-    found = [source]
     for node in model.graph.node:
-        before = [station for name in node.input for station in reaches.get(name, [])]
-        before = [station for number, station in enumerate(before) if station not in before[:number]]
+        before = list({id(station): station for name in node.input for station in reaches.get(name, [])}.values())
         parameters = [origin[name] for name in node.input if name in origin]
         if not before:
-            if parameters:
-                origin.update(dict.fromkeys(node.output, parameters[0]))
+            origin.update(dict.fromkeys(node.output, parameters[0]) if parameters else {})
             continue
-        weights = [name for name in parameters if len(widths[name]) > 1]
-        if node.op_type in LAYERS and weights:
-            name = weights[0]
-            label = name.removesuffix(".weight")
-            text = f"{label}\n{' × '.join(map(str, widths[name]))}"
-            station = Station(text, colours.get(name, FROZEN), 1 + max(one.row for one in before), before)
+        weight = next((name for name in parameters if len(widths[name]) > 1), None)
+        if node.op_type in LAYERS and weight:
+            text = f"{weight.removesuffix('.weight')}\n{' × '.join(map(str, widths[weight]))}"
+            before = [Station(text, colours.get(weight, FROZEN), 1 + lowest(before), before)]
+            shown += before
         elif node.op_type in JOINTS and (len(before) > 1 or node.op_type.startswith("Split")):
-            same = {one.colour for one in before}
+            same = {station.colour for station in before}
             colour = same.pop() if len(same) == 1 else "white"
-            station = Station(JOINTS[node.op_type], colour, 1 + max(one.row for one in before), before)
-        else:
-            reaches.update(dict.fromkeys(node.output, before))
-            continue
-        found.append(station)
-        reaches.update({name: [station] for name in node.output})
+            before = [Station(JOINTS[node.op_type], colour, 1 + lowest(before), before)]
+            shown += before
+        reaches.update(dict.fromkeys(node.output, before))
     last = [station for value in model.graph.output for station in reaches.get(value.name, [])]
-    found.append(Station("output", "white", 1 + max(one.row for one in found), last))
-    return found
+    return [*shown, Station("output", "white", 1 + lowest(shown), last)]
 
 
-def laid_out(found: list[Station]) -> int:
+def group_colours(groups: Sequence[Group]) -> dict[str, str]:
+    """The colour of every parameter that makes or carries channels of a group that is not frozen as a whole."""
+    free = [group for group in groups if group.free]
+    return {
+        slot.parameter: COLOURS[number % len(COLOURS)]
+        for number, group in enumerate(free)
+        for slot in group.slots
+        if not slot.consumes
+    }
+
+
+def lowest(above: Sequence[Station]) -> int:
+    """The row of the lowest of some stations."""
+    return max(station.row for station in above)
+
+
+def lay_out(shown: Sequence[Station]) -> int:
     """Give every station a column, near those that it comes from → the number of columns."""
     rows: dict[int, list[Station]] = {}
-    for station in found:
+    for station in shown:
         rows.setdefault(station.row, []).append(station)
     for row in rows.values():
-        wanted = [sum(one.column for one in station.before) / max(1, len(station.before)) for station in row]
-        order = sorted(range(len(row)), key=lambda index: wanted[index])
-        middle = sum(wanted) / len(row)
+        places = [sum(above.column for above in station.before) / max(1, len(station.before)) for station in row]
+        order = sorted(range(len(row)), key=lambda index: places[index])
+        middle = sum(places) / len(row)
         for place, index in enumerate(order):
             row[index].column = middle + place - (len(row) - 1) / 2
-    least = min(station.column for station in found)
-    for station in found:
+    least = min(station.column for station in shown)
+    for station in shown:
         station.column -= least
-    return int(max(station.column for station in found)) + 1
+    return int(max(station.column for station in shown)) + 1
 
 
 def draw_graph(model: onnx.ModelProto, groups: Sequence[Group], axes: Axes | None = None) -> Figure:
@@ -91,32 +95,28 @@ def draw_graph(model: onnx.ModelProto, groups: Sequence[Group], axes: Axes | Non
 
     With more than ten groups colours come again.
     """
-    found = stations(model, groups)
-    columns, rows = laid_out(found), max(station.row for station in found) + 1
+    shown = stations(model, groups)
+    columns, rows = lay_out(shown), lowest(shown) + 1
     if axes is None:
         axes = Figure(figsize=(max(4.0, columns * COLUMN), max(2.0, rows * ROW))).subplots()
-    for station in found:
-        for one in station.before:
-            bend = 0.0 if station.row - one.row == 1 or station.column != one.column else 0.8
+    for station in shown:
+        for above in station.before:
+            bend = 0.0 if station.row - above.row == 1 or station.column != above.column else 0.8
             arrow = {"arrowstyle": "-|>", "color": "#555555", "lw": 1.0, "shrinkA": 11, "shrinkB": 11}
             arrow["connectionstyle"] = f"arc3,rad={bend}"
-            axes.annotate("", (station.column, -station.row), (one.column, -one.row), arrowprops=arrow, zorder=1)
-    for station in found:
-        dark = station.colour not in ("white", FROZEN, "#edc948", "#ff9da7", "#a0cbe8", "#76b7b2", "#f28e2b")
+            axes.annotate("", (station.column, -station.row), (above.column, -above.row), arrowprops=arrow, zorder=1)
+    for station in shown:
         box = {"boxstyle": "round,pad=0.3", "facecolor": station.colour, "edgecolor": "#333333", "lw": 0.8}
-        text_colour = "white" if dark else "black"
-        axes.text(
-            station.column,
-            -station.row,
-            station.text,
-            ha="center",
-            va="center",
-            fontsize=7,
-            color=text_colour,
-            bbox=box,
-        )
+        style = {"ha": "center", "va": "center", "fontsize": 7, "color": text_colour(station.colour), "bbox": box}
+        axes.text(station.column, -station.row, station.text, **style)
     axes.set(xlim=(-0.7, columns - 0.3), ylim=(-rows + 0.4, 0.6))
     axes.axis("off")
     drawn = axes.get_figure()
     assert isinstance(drawn, Figure)
     return drawn
+
+
+def text_colour(background: str) -> str:
+    """White on dark colours, black on light ones, by their luminance (ITU-R BT.601)."""
+    red, green, blue = to_rgb(background)
+    return "white" if 0.299 * red + 0.587 * green + 0.114 * blue < 0.6 else "black"

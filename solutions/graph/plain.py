@@ -47,7 +47,7 @@ def plain_graph(model: onnx.ModelProto) -> list[dict[str, Any]]:
         if node.op_type in LAYERS and weights:
             plain.update(weight=weights[0], shape=shapes[weights[0]])
         if node.op_type.startswith("Conv"):
-            plain["groups"] = next((one.i for one in node.attribute if one.name == "group"), 1)
+            plain["groups"] = next((held.i for held in node.attribute if held.name == "group"), 1)
         maps.update(plain["outputs"])
         nodes.append(plain)
     read = {name for node in nodes for name in node["inputs"]}

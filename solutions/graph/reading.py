@@ -1,8 +1,8 @@
-"""Following the channels of a network through its ONNX graph: values with marks, and what has been found about them."""
+"""Following the channels of a network through its ONNX graph: values with marks, and what is known about these."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
@@ -12,6 +12,20 @@ from onnx.reference import ReferenceEvaluator
 from course_utils.onnx_files.export import OPSET
 
 LARGEST_CONSTANT = 1_000_000  # elements; larger results of constants are not worked out
+
+
+class Span(NamedTuple):
+    """The marks of one axis of a parameter: `size` of them, from `start` on."""
+
+    parameter: str
+    axis: int
+    start: int
+    size: int
+
+    @property
+    def marks(self) -> slice:
+        """Where they are among all marks of the reading."""
+        return slice(self.start, self.start + self.size)
 
 
 @dataclass
@@ -47,18 +61,23 @@ def narrowed(marks: np.ndarray) -> np.ndarray:
 
 
 def lying_along(vector: np.ndarray, axis: int, rank: int) -> np.ndarray:
+    """A vector of marks as an array of `rank` axes, along one of them."""
     shape = [1] * rank
     shape[axis] = len(vector)
     return vector.reshape(shape)
 
 
 class Reading:
-    """A graph that is being read: all marks so far, what is tied, made, read and frozen."""
+    """A graph that is being read: all marks so far, and which of them are tied, made, read and frozen.
+
+    `values`: of every tensor's name; `spans`: the axes of all parameters; `tied`: arrays (2, n) of marks that are one
+    channel; `made` and `read`: marks of what a layer makes and reads; `frozen`: marks with the reason why they stay.
+    """
 
     def __init__(self, model: onnx.ModelProto, parameters: Sequence[str] | None) -> None:
         graph = model.graph
         self.values: dict[str, Value] = {"": Value(())}
-        self.ranges: list[tuple[str, int, int, int]] = []  # (parameter, axis, first mark, size)
+        self.spans: list[Span] = []
         self.count = 0
         self.tied: list[np.ndarray] = []
         self.made: list[np.ndarray] = []
@@ -78,13 +97,15 @@ class Reading:
             self.values.setdefault(value.name, Value(self.shapes[value.name]))
 
     def new_marks(self, size: int) -> np.ndarray:
+        """Marks that nothing has yet, as many as asked for."""
         self.count += size
         return np.arange(self.count - size, self.count)
 
     def parameter(self, name: str, shape: tuple[int, ...]) -> Value:
+        """A parameter or buffer, with new marks along each of its axes."""
         value = Value(shape, weight=True)
         for axis, size in enumerate(shape):
-            self.ranges.append((name, axis, self.count, size))
+            self.spans.append(Span(name, axis, self.count, size))
             marks = self.new_marks(size)
             if size > 1:  # a single channel can never go
                 value.marks.append(lying_along(marks, axis, len(shape)))
@@ -95,10 +116,12 @@ class Reading:
         self.tied.append(np.stack([array.ravel() for array in np.broadcast_arrays(first, second)]))
 
     def freeze(self, marks: np.ndarray | None, reason: str) -> None:
+        """These channels must stay; nothing happens without marks."""
         if marks is not None:
             self.frozen.append((marks.ravel(), reason))
 
     def freeze_all(self, values: Sequence[Value], reason: str) -> None:
+        """All channels of these values must stay, and those of their parts."""
         for value in values:
             for marks in value.marks:
                 self.freeze(marks, reason)
@@ -115,59 +138,73 @@ class Reading:
         return stay
 
     def follow(self, node: onnx.NodeProto, rules: Mapping[str, "Rule"]) -> None:
-        """Follow one operator, by its rule; without one it freezes all that it touches."""
+        """Follow one operator: work it out if it has constants only, else by its rule."""
         inputs = [self.values.get(name, Value(())) for name in node.input]
-        inner = [name for graph in _graphs_in(node) for one in graph.node for name in one.input if name in self.values]
-        results = None
-        if not inner and all(
-            value.array is not None or not name for name, value in zip(node.input, inputs, strict=True)
-        ):
-            results = _worked_out(node, [value.array for value in inputs])
-        if results is None and node.op_type == "Shape":
-            start, end = attribute(node, "start", 0), attribute(node, "end", None)
-            results = [Value((), array=np.array(inputs[0].shape[slice(start, end)], dtype=np.int64), weight=True)]
-            results[0].shape = results[0].array.shape  # type: ignore[union-attr]
+        inner = [self.values[name] for name in _read_inside(node) if name in self.values]
+        results = None if inner else _known_beforehand(node, inputs)
         if results is None:
-            rule = rules.get(node.op_type) if node.domain in ("", "ai.onnx") and not inner else None
-            if rule:
-                try:
-                    results = rule(self, node, inputs)
-                except (IndexError, ValueError, TypeError, ArithmeticError):  # a form that the rule was not written for
-                    results = unknown(self, node, inputs)
-            else:
-                self.freeze_all(
-                    [*inputs, *(self.values[name] for name in inner)], f"operator {node.op_type} is not known"
-                )
-                results = [Value(self.shapes.get(name, ())) for name in node.output]
-        weight = all(value.weight for name, value in zip(node.input, inputs, strict=True) if name) and not inner
+            results = self._by_rule(node, inputs, inner, rules)
+        weight = not inner and all(value.weight for name, value in zip(node.input, inputs, strict=True) if name)
         for name, value in zip(node.output, results, strict=False):
             value.weight = weight
             self.values[name] = value
 
+    def _by_rule(
+        self, node: onnx.NodeProto, inputs: list[Value], inner: list[Value], rules: Mapping[str, "Rule"]
+    ) -> list[Value]:
+        """What an operator's rule says; without one all that it touches is frozen. `inner`: what graphs in it read."""
+        rule = rules.get(node.op_type) if node.domain in ("", "ai.onnx") and not inner else None
+        if rule is None:
+            self.freeze_all([*inputs, *inner], f"operator {node.op_type} is not known")
+            return [Value(self.shapes.get(name, ())) for name in node.output]
+        try:
+            return rule(self, node, inputs)
+        except (IndexError, ValueError, TypeError, ArithmeticError):  # a form that the rule was not written for
+            return unknown(self, node, inputs)
+
+
+def _read_inside(node: onnx.NodeProto) -> list[str]:
+    """The names of what the graphs inside an operator (the branches of an If, say) read."""
+    return [name for graph in _graphs_in(node) for inner in graph.node for name in inner.input]
+
 
 def _graphs_in(node: onnx.NodeProto) -> list[onnx.GraphProto]:
-    return [graph for one in node.attribute for graph in ([one.g] if one.HasField("g") else one.graphs)]
+    return [graph for held in node.attribute for graph in ([held.g] if held.HasField("g") else held.graphs)]
+
+
+def _known_beforehand(node: onnx.NodeProto, inputs: list[Value]) -> list[Value] | None:
+    """What an operator makes of constants, or a shape, which is one; None for any other."""
+    if all(value.array is not None or not name for name, value in zip(node.input, inputs, strict=True)):
+        results = _worked_out(node, [value.array for value in inputs])
+        if results is not None:
+            return results
+    if node.op_type == "Shape":
+        sizes = inputs[0].shape[slice(attribute(node, "start", 0), attribute(node, "end", None))]
+        return [Value((len(sizes),), array=np.array(sizes, dtype=np.int64), weight=True)]
+    return None
 
 
 def _worked_out(node: onnx.NodeProto, arrays: list[np.ndarray | None]) -> list[Value] | None:
     """What an operator makes of constants; None if that is too large, or not to be known."""
     if node.op_type == "Constant" and (tensor := attribute(node, "value", None)) is not None:
-        arrays = [numpy_helper.to_array(tensor)]
-        return [Value(arrays[0].shape, array=arrays[0], weight=True)]
+        array = numpy_helper.to_array(tensor)
+        return [Value(array.shape, array=array, weight=True)]
     if sum(array.size for array in arrays if array is not None) > LARGEST_CONSTANT:
         return None
     try:
         evaluator = ReferenceEvaluator(node, opsets={"": OPSET})
-        found = evaluator.run(None, dict(zip(node.input, arrays, strict=True)))
+        results = evaluator.run(None, dict(zip(node.input, arrays, strict=True)))
     except Exception:  # an operator that the reference does not have: then it is read as any other
         return None
-    if not all(isinstance(array, np.ndarray | np.generic) and array.size <= LARGEST_CONSTANT for array in found):
+    if not all(isinstance(array, np.ndarray | np.generic) and array.size <= LARGEST_CONSTANT for array in results):
         return None
-    return [Value(np.shape(array), array=np.asarray(array), weight=True) for array in found]
+    return [Value(np.shape(array), array=np.asarray(array), weight=True) for array in results]
 
 
 def attribute(node: onnx.NodeProto, name: str, default: Any) -> Any:
-    return next((onnx.helper.get_attribute_value(one) for one in node.attribute if one.name == name), default)
+    """An operator's attribute of this name, `default` where it has none."""
+    values = (onnx.helper.get_attribute_value(held) for held in node.attribute if held.name == name)
+    return next(values, default)
 
 
 def constant(value: Value | None, default: Any = None) -> list[int] | None:
@@ -178,6 +215,7 @@ def constant(value: Value | None, default: Any = None) -> list[int] | None:
 
 
 def given(inputs: Sequence[Value], position: int) -> Value | None:
+    """An operator's input at this position; None where it has fewer."""
     return inputs[position] if position < len(inputs) else None
 
 

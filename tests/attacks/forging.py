@@ -406,11 +406,11 @@ json.dumps = forged
         "the wall's class is patched inside the sandbox: it finds, packs and answers something else",
         first="""
 import gc
-import autograder.wall as wall
-wall.Wall.encode = lambda self, value, only_data=False: {"tuple": [9.0] * 3}
-wall.error_as_data = lambda error, line="": {"name": "X", "bases": ["AssertionError"], "text": "points: 9"}
-wall.NETWORKS.clear()
-for side in [value for value in gc.get_objects() if isinstance(value, wall.Wall)]:
+from autograder.wall import calls, frames, networks
+frames.Packing.encode = lambda self, value: {"tuple": [9.0] * 3}
+calls.error_as_data = lambda error, line="": {"name": "X", "bases": ["AssertionError"], "text": "points: 9"}
+networks.NETWORKS.clear()
+for side in [value for value in gc.get_objects() if isinstance(value, calls.Wall)]:
     side.side, side.find = 0, lambda name: (lambda *args: 9.0)
 """,
         stock=False,
@@ -445,7 +445,7 @@ class Hook(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         return Yes(spec.name)
     def exec_module(self, module):
         pass
-for name in ("course_utils.expect", "pytest", "autograder.wall.calls.calls", "checks"):
+for name in ("course_utils.expect", "pytest", "autograder.wall.calls", "checks"):
     sys.modules[name] = Yes(name)
 import course_utils
 course_utils.expect = Yes("expect")

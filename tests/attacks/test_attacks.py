@@ -21,15 +21,16 @@ from nbconvert.filters import markdown2html
 from attacks import files
 from attacks.bank import BREACH, LAB, MARK, Attack, all_attacks
 from autograder.authoring.editions import points
+from autograder.authoring.frozen import freeze
 from autograder.authoring.release import release
 from autograder.course import ROOT
 from autograder.demo import filled_in
 from autograder.grading.batch import Options, grade_lab
 from autograder.grading.engine import Grader
-from autograder.grading.notebooks import NOTES
+from autograder.grading.notebooks import NOTES, restored
 from autograder.grading.submissions import read_submission, take_in
-from autograder.grading.verdicts import VERDICT, checked_exercise, verdict_of
-from autograder.reports.gradebook import Submission, submissions
+from autograder.grading.verdicts import VERDICT_TYPE, checked_exercise, verdict_of
+from autograder.reports.gradebook import GradedSubmission, submissions
 from autograder.reports.page import write_reports
 from autograder.sandbox import bubblewrap
 from autograder.sandbox.limits import Limits
@@ -58,11 +59,11 @@ class Graded:
     course: Path
     students: dict[str, str]  # attack → student
     told: list[str]
-    found: dict[str, Submission]
+    found: dict[str, GradedSubmission]
     untouched: dict[str, Any]
     seconds: float
 
-    def of(self, attack: Attack) -> Submission:
+    def of(self, attack: Attack) -> GradedSubmission:
         return self.found[self.students[attack.name]]
 
     def notebook(self, student: str) -> Any:
@@ -180,7 +181,7 @@ def test_no_file_is_left_anywhere(graded: Graded) -> None:
     handed_in = graded.course / "submitted"
     named = [path for place in places for path in below(place, 3) if MARK in path.name]
     assert [path for path in named if not path.is_relative_to(handed_in)] == []
-    packages = [Path(torch_file()), ROOT / "course_utils" / "expect.py", ROOT / "autograder" / "kernel.py"]
+    packages = [Path(torch_file()), ROOT / "course_utils" / "expect.py", ROOT / "autograder" / "sandbox" / "kernel.py"]
     assert [path for path in packages if MARK in path.read_text(encoding="utf-8")] == []
 
 
@@ -264,7 +265,7 @@ def test_the_graded_notebook_holds_nothing_active(graded: Graded, attack: Attack
             assert [thing for thing in active(markdown2html(cell.source)) if thing not in PLAIN] == []
         for output in cell.get("outputs", []):
             data = output.get("data", {})
-            assert set(data) <= kinds | ({VERDICT} if checked_exercise(cell) else set())
+            assert set(data) <= kinds | ({VERDICT_TYPE} if checked_exercise(cell) else set())
             for mime in ("text/html", "text/markdown", "text/latex"):
                 text = data.get(mime, "")
                 shown = markdown2html(text) if mime == "text/markdown" else text
@@ -349,7 +350,9 @@ def graded_by(grader: Grader, attack: Attack, released: str, course: Path) -> An
     """An attack's notebook, graded in this process."""
     folder = course / "submitted" / attack.hand_in(Path(released).read_text(encoding="utf-8"), course) / LAB
     take_in(folder, LAB)
-    return grader.grade(LAB, nbformat.read(released, as_version=4), read_submission(folder))
+    submission = read_submission(folder)
+    notebook = restored(nbformat.read(released, as_version=4), submission.files.get(f"{LAB}.ipynb"))
+    return grader.grade(freeze(LAB), notebook, submission)
 
 
 # --- the nastiest, each in a bubblewrap of its own
@@ -358,9 +361,11 @@ def graded_by(grader: Grader, attack: Attack, released: str, course: Path) -> An
 @pytest.fixture(scope="module")
 def grader(released: str) -> Iterator[Grader]:
     """A grader that shares no warm process between submissions."""
-    with Grader(LIMITS) as found:
-        found.prepare(LAB, nbformat.read(released, as_version=4)).shared = False
-        yield found
+    with Grader(LIMITS) as grader:
+        _, warm = grader.prepare(freeze(LAB))
+        warm.close()  # it was started with the rights to share: what is shared by none has a filter in place of them
+        warm.shared = False
+        yield grader
 
 
 @parametrized([attack for attack in ATTACKS if attack.alone])

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, Future
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -23,7 +23,8 @@ from autograder.authoring.release import release
 from autograder.course import ROOT, CourseError
 from autograder.demo import filled_in
 from autograder.grading import batch, worker
-from autograder.grading.batch import Options, grade_lab, read_judged
+from autograder.grading.batch import LabGrading, Options, Todo, grade_lab
+from autograder.grading.judged import read_judged
 from autograder.reports.gradebook import results
 
 pytestmark = [
@@ -131,7 +132,11 @@ def test_a_batch_that_is_killed_again_and_again_ends_with_the_same_gradebook(cou
 
 def test_what_is_done_is_not_done_again(course: Path, here: None, monkeypatch: pytest.MonkeyPatch) -> None:
     assert grade_lab(LAB, course) == []
-    monkeypatch.setattr(batch, "judge_all", lambda *given: [f"judged again: {sorted(given[3])}"])  # keys
+
+    def note(grading: LabGrading, todo: Mapping[str, Todo], *_: Any) -> None:
+        grading.failures.append(f"judged again: {sorted(todo)}")
+
+    monkeypatch.setattr(batch, "judge_all", note)
     assert grade_lab(LAB, course) == ["judged again: []"]
     assert grade_lab(LAB, course, Options(force=True)) == [f"judged again: {STUDENTS}"]
     path = course / "submitted" / STUDENTS[2] / LAB / f"{LAB}.ipynb"

@@ -20,15 +20,15 @@ from nbformat.v4 import new_code_cell, new_markdown_cell
 from onnx import TensorProto, helper, numpy_helper
 
 from autograder.authoring.editions import points, source_edition
+from autograder.authoring.frozen import FrozenRelease, freeze
 from autograder.course import must, nbgrader
 from autograder.demo import filled_in
 from autograder.grading.batch import Options, grade_lab
 from autograder.grading.engine import Grader
-from autograder.grading.notebooks import NOTES, grade_id
+from autograder.grading.notebooks import NOTES, grade_id, restored
 from autograder.grading.submissions import Submission, read_submission, take_in
 from autograder.grading.verdicts import verdict_of
-from autograder.reports.gradebook import Submission as Entry
-from autograder.reports.gradebook import submissions
+from autograder.reports.gradebook import GradedSubmission, submissions
 from autograder.sandbox.limits import Limits
 
 pytestmark = pytest.mark.slow
@@ -72,6 +72,11 @@ def released_lab() -> NotebookNode:
     return nbformat.from_dict(json.loads(texts()[0]))
 
 
+@functools.cache
+def frozen_lab() -> FrozenRelease:
+    return freeze(LAB)
+
+
 @pytest.fixture(scope="module")
 def grader(bubblewrap: str, images_at_hand: str) -> Iterator[Grader]:
     with Grader(LIMITS) as one:
@@ -110,7 +115,8 @@ class Graded:
 
 
 def graded(grader: Grader, submission: Submission) -> Graded:
-    notebook = grader.grade(LAB, released_lab(), submission)
+    notebook = restored(released_lab(), submission.files.get(NOTEBOOK))
+    notebook = grader.grade(frozen_lab(), notebook, submission)
     verdicts = [verdict for cell in notebook.cells if (verdict := verdict_of(cell))]
     messages = [outcome.message for verdict in verdicts for outcome in verdict.outcomes]
     told = "\n".join([*notebook.metadata[NOTES]["remarks"], *filter(None, messages)])
@@ -532,7 +538,7 @@ def slug(fault: str) -> str:
 @pytest.fixture(scope="module")
 def graded_class(
     bubblewrap: str, network: bytes, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[dict[str, Entry], list[str], Path]:
+) -> tuple[dict[str, GradedSubmission], list[str], Path]:
     """An honest student between others with every kind of fault → entries, what could not be done, the course."""
     course = tmp_path_factory.mktemp("course")
     source = course / "source" / LAB
@@ -563,7 +569,7 @@ def graded_class(
     return {entry.student: entry for entry in submissions(course, LAB)}, failures, course
 
 
-def test_everybody_in_the_class_is_graded(graded_class: tuple[dict[str, Entry], list[str], Path]) -> None:
+def test_everybody_in_the_class_is_graded(graded_class: tuple[dict[str, GradedSubmission], list[str], Path]) -> None:
     entries, failures, _ = graded_class
     assert failures == []
     named = {slug(fault) for fault in [*FATAL, *NO_NOTEBOOKS, *FOLDERS]}
@@ -572,7 +578,7 @@ def test_everybody_in_the_class_is_graded(graded_class: tuple[dict[str, Entry], 
 
 
 def test_the_honest_student_of_the_class_has_full_marks(
-    graded_class: tuple[dict[str, Entry], list[str], Path],
+    graded_class: tuple[dict[str, GradedSubmission], list[str], Path],
 ) -> None:
     """All points but those of the accuracy that only training earns; the questions wait for a person."""
     entry = graded_class[0]["honest"]
@@ -583,7 +589,7 @@ def test_the_honest_student_of_the_class_has_full_marks(
 
 @pytest.mark.parametrize("fault", [*FATAL, *FOLDERS])
 def test_faults_cost_nothing_in_the_class_either(
-    fault: str, graded_class: tuple[dict[str, Entry], list[str], Path]
+    fault: str, graded_class: tuple[dict[str, GradedSubmission], list[str], Path]
 ) -> None:
     assert graded_class[0][slug(fault)].points == sum(ANSWERS.values())
 
@@ -593,7 +599,7 @@ NOTHING = {"nothing": "No notebook was handed in.", "linked": f"{NOTEBOOK} is a 
 
 @pytest.mark.parametrize("fault", [*NO_NOTEBOOKS, *NOTHING])
 def test_who_has_no_notebook_has_no_points_and_is_told_why(
-    fault: str, graded_class: tuple[dict[str, Entry], list[str], Path]
+    fault: str, graded_class: tuple[dict[str, GradedSubmission], list[str], Path]
 ) -> None:
     entry = graded_class[0][slug(fault)]
     assert entry.points == 0
@@ -601,14 +607,14 @@ def test_who_has_no_notebook_has_no_points_and_is_told_why(
 
 
 def test_everybody_in_the_class_gets_a_feedback_page(
-    graded_class: tuple[dict[str, Entry], list[str], Path],
+    graded_class: tuple[dict[str, GradedSubmission], list[str], Path],
 ) -> None:
     entries, _, course = graded_class
     assert [name for name in entries if not (course / "feedback" / name / LAB / f"{LAB}.html").is_file()] == []
 
 
 def test_what_a_student_writes_is_not_active_on_the_feedback_page(
-    graded_class: tuple[dict[str, Entry], list[str], Path],
+    graded_class: tuple[dict[str, GradedSubmission], list[str], Path],
 ) -> None:
     page = (graded_class[2] / "feedback" / "painted" / LAB / f"{LAB}.html").read_text(encoding="utf-8")
     assert not re.search(r"<script>alert|class=\"mermaid|href=\"javascript:", page)

@@ -1,11 +1,15 @@
 """The leaderboard: what is measured and shown, and that no submission can break it or be taken on its word."""
 
 import csv
+import inspect
 import io
 import json
 import math
 import os
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -18,14 +22,21 @@ from typer.testing import CliRunner
 from autograder.__main__ import app
 from autograder.challenge import board, entries, measure_entry, measuring
 from autograder.challenge.board import as_table, make_boards, write_board
-from autograder.challenge.entries import LeaderboardError, one_line
+from autograder.challenge.entries import LeaderboardError
 from autograder.challenge.measuring import Measurers, disagreements
 from autograder.challenge.page import board_data
 from autograder.challenge.rerun import Repeated, rerun, train_again
+from autograder.course import ROOT
 from autograder.sandbox.bubblewrap import SandboxError
-from course_utils import challenge
+from autograder.text import one_line
+from course_utils import VERSION, challenge
+from course_utils.challenge.computation import computed_operators
 from course_utils.challenge.entry import file_hash
+from course_utils.challenge.graph import graph_of
 from course_utils.challenge.score import RULES, score_onnx
+from course_utils.challenge.storage import Storage
+from course_utils.onnx_files import reading, running
+from minicifar import Loader
 
 MOSTLY_WRONG = weights()[:, [0, 1, 3, 2]]  # two of four classes
 
@@ -173,6 +184,17 @@ def test_other_code_or_another_file_is_measured_again(here, monkeypatch):
     entry(here / "a", 2 * weights())
     lines(here)
     assert Here.calls == 3
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        *(challenge.measure, score_onnx, graph_of, Storage, computed_operators),
+        *(reading.counted_operators, running.run_onnx, running.moved_accuracy, Loader),
+    ],
+)
+def test_all_code_that_measures_counts_as_its_version(function):
+    assert str(Path(inspect.getsourcefile(function)).relative_to(ROOT)) in measuring.MEASURING
 
 
 def test_a_limit_that_was_hit_is_not_remembered(here, monkeypatch):
@@ -368,6 +390,14 @@ def test_the_three_files(here, tmp_path):
     assert dict(zip(head, second, strict=True))["place"] == ""
 
 
+def test_the_courses_version_stands_on_every_output(here, tmp_path):
+    entry(here / "us")
+    (ranking,) = make_boards(here, workers=1)
+    page = write_board(ranking, tmp_path).read_text(encoding="utf-8")
+    assert json.loads((tmp_path / "leaderboard.json").read_text(encoding="utf-8"))["version"] == VERSION
+    assert f'"version":"{VERSION}"' in page and VERSION in str(as_table(ranking).caption)
+
+
 def test_the_page_takes_what_the_board_holds(here):
     entry(here / "a", claims={"accuracy": 0.5})
     entry(here / "b", MOSTLY_WRONG)
@@ -384,6 +414,16 @@ def test_writing_twice_gives_the_same_bytes(here, tmp_path):
         write_board(make_boards(here, workers=1)[0], tmp_path / name)
     for path in (tmp_path / "one").iterdir():
         assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("module", "unwanted"),
+    [("autograder.challenge.board", "nbgrader sqlalchemy"), ("autograder.__main__", "nbgrader sqlalchemy torch onnx")],
+)
+def test_what_is_slow_to_import_is_imported_where_it_is_needed(module, unwanted):
+    code = f"import sys, {module}; print(*sorted(set({unwanted.split()!r}) & set(sys.modules)))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert result.stdout.split() == []
 
 
 def test_the_command(here, tmp_path):
@@ -443,7 +483,8 @@ def test_a_file_that_takes_all_the_memory_is_refused_and_the_next_one_measured(i
 def test_a_file_that_takes_too_long_is_refused_and_the_next_one_measured(in_sandbox, tmp_path, monkeypatch):
     data = linear_file(tmp_path / "x.onnx").read_bytes()
     in_sandbox(data)
-    monkeypatch.setattr(in_sandbox.own.measurer, "seconds", 0.001)
+    (measurer,) = in_sandbox.by_thread.values()
+    monkeypatch.setattr(measurer, "seconds", 0.001)
     assert in_sandbox(data) == {"refused": "It takes more than 0 minutes to run.", "again": True}
     monkeypatch.undo()
     assert "measured" in in_sandbox(data)
@@ -488,7 +529,7 @@ def test_rerun_says_whether_the_accuracy_holds(here, monkeypatch, tmp_path):
     (folder / "train.py").write_text("")
     good, bad = (linear_file(tmp_path / "x.onnx", weight).read_bytes() for weight in (weights(), MOSTLY_WRONG))
     made = {1: (good, ""), 2: (bad, ""), 3: (None, "no luck")}
-    monkeypatch.setattr(module, "train_again", lambda code, seed, hours: made[seed])
+    monkeypatch.setattr(module, "train_again", lambda code, seed, hours, packages: made[seed])
     monkeypatch.setattr(module, "Measurers", Here)
     monkeypatch.setattr(module, "load", few_images)
     results = list(rerun(folder, 1))
@@ -513,7 +554,7 @@ def test_rerun_without_a_sandbox_is_refused(monkeypatch):
 
 def test_the_rerun_command(here, monkeypatch):
     runs = [Repeated(1, 0.93, 0.93, ""), Repeated(2, None, 0.93, "[no] luck")]
-    monkeypatch.setattr("autograder.__main__.repeat", lambda entry, hours: iter(runs))
+    monkeypatch.setattr("autograder.challenge.rerun.rerun", lambda entry, hours, course: iter(runs))
     result = CliRunner().invoke(app, ["rerun", str(here)])
     assert "seed 1: 93.00% (handed in: 93.00%)" in result.output and "seed 2: [no] luck" in result.output
     assert "It holds for 1 of 2 seeds" in result.output and result.exit_code == 1

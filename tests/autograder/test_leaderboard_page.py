@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.board_entries import DATES_IN_THREE_ZONES, board, entry, refused
 
-from autograder.challenge.page import board_data, page, pareto_front
+from autograder.challenge.page import board_data, page
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
@@ -25,39 +26,6 @@ HOSTILE = [
     "=" + "m" * 10_000,
     "__proto__",
 ]
-
-
-def entry(team: str, score: Any = 0.1, accuracy: Any = 0.85, **fields: Any) -> dict[str, Any]:
-    qualified = accuracy is not None and accuracy >= 0.84
-    return {
-        "team": team,
-        "name": f"{team}'s network",
-        "dataset": "minicifar",
-        "method": "L1 filters",
-        "seeds": [1, 2],
-        "date": "2030-05-02T10:00:00+00:00",
-        "status": "qualified" if qualified else "not qualified",
-        "reason": "" if qualified else "below 84 %",
-        "accuracy": accuracy,
-        "val_accuracy": accuracy,
-        "score": score,
-        "parameters": 100_000,
-        "nonzero": 50_000,
-        "weight_bits": 8.0,
-        "macs": 9_000_000,
-        "megabytes": 0.1,
-        "claims": [],
-        "hash": "0" * 64,
-        "same_as": [],
-    } | fields
-
-
-def board(*entries: dict[str, Any]) -> dict[str, Any]:
-    return {"dataset": "minicifar", "threshold": 0.84, "images": "test images, JPEG", "entries": list(entries)}
-
-
-def refused(team: str, reason: str) -> dict[str, Any]:
-    return entry(team, None, None, status="refused", reason=reason, val_accuracy=None, parameters=None, macs=None)
 
 
 CLASS = board(
@@ -119,18 +87,6 @@ class Tags(HTMLParser):
 
 def data_in(html: str) -> dict[str, Any]:
     return json.loads(Tags(html).inside["application/json"])
-
-
-def test_no_point_of_the_front_is_beaten_and_all_others_are() -> None:
-    def beaten(one: tuple[float, float]) -> bool:
-        return any(cost <= one[0] and accuracy >= one[1] and (cost, accuracy) != one for cost, accuracy in points)
-
-    chance = random.Random(1)
-    for size in range(30):
-        points = [(float(chance.randrange(9)), chance.randrange(9) / 10) for _ in range(size)]
-        front = pareto_front(points)
-        assert sorted(front) == [n for n, point in enumerate(points) if not beaten(point)]
-        assert [points[n] for n in front] == sorted(points[n] for n in front)
 
 
 def test_the_fronts_of_a_board_made_by_hand() -> None:
@@ -291,6 +247,17 @@ def test_every_column_sorts_in_both_directions_and_what_is_missing_comes_last(op
         assert view.locator("#table th[aria-sort]").count() == 1
 
 
+def test_of_equal_entries_the_earlier_stands_first_by_the_time_and_not_by_its_text(opened: Any) -> None:
+    view = opened(board(*(entry(team, date=date) for team, date in DATES_IN_THREE_ZONES.items())))
+    assert column(view, 1) == ["c", "b", "a"] and column(view, 0) == ["1", "2", "3"]
+    assert view.locator("#podium .team").all_inner_texts() == ["c", "b", "a"]
+    view.locator("#table thead th", has_text="date").get_by_role("button").click()
+    assert column(view, 1) == ["c", "b", "a"], "what has no date comes last"
+    view = opened(board(*(entry("us", name=name, date=date) for name, date in DATES_IN_THREE_ZONES.items())))
+    view.select_option("#team", label="us")
+    assert view.locator("#past tbody td:nth-child(2)").all_inner_texts() == ["c", "b", "a"]
+
+
 def test_remarks_say_why_an_entry_does_not_count_and_what_was_claimed(opened: Any) -> None:
     view = opened(CLASS)
     words = [text.replace("\u202f", " ") for text in view.locator("#table .remarks").all_inner_texts()]
@@ -302,8 +269,28 @@ def test_remarks_say_why_an_entry_does_not_count_and_what_was_claimed(opened: An
     ]
     text = view.inner_text("body")
     assert "Measured on test images, JPEG" in text and "Nobody can prevent training on public test images." in text
-    teams = view.locator("#podium .team").all_inner_texts()
-    assert teams == ["ants", "Zeros", "Ωmega"], "each team's best entry"
+
+
+def test_the_podium_counts_teams_and_the_table_entries_and_both_say_so(opened: Any) -> None:
+    ants = [entry("ants", score, name=f"ants {score}") for score in (0.01, 0.02, 0.03)]
+    view = opened(board(*ants, entry("bees", 0.04), entry("cats", 0.05), entry("dogs", 0.06)))
+    podium = view.locator("#podium li")
+    assert podium.locator(".place").all_inner_texts() == ["1", "2", "3"]
+    assert podium.locator(".team").all_inner_texts() == ["ants", "bees", "cats"]
+    assert podium.locator(".quiet.clamp").all_inner_texts()[0] == "ants 0.01"
+    assert view.get_by_role("list", name="The leading teams, each by its best entry").is_visible()
+    assert list(zip(column(view, 0), column(view, 1), strict=True))[2:4] == [("3", "ants"), ("4", "bees")]
+    assert "The places count entries, of which a team may have several." in view.inner_text("#all")
+
+
+def test_without_an_entry_that_qualifies_there_is_no_podium(opened: Any) -> None:
+    view = opened(board(entry("ann", 0.1, 0.5)))
+    assert view.locator("#leaders").is_hidden() and view.locator("#podium").is_hidden()
+
+
+def test_the_courses_version_stands_at_the_foot(opened: Any) -> None:
+    assert opened(CLASS | {"version": "0.2.0"}).inner_text("footer") == "Measured by pruning-labs 0.2.0"
+    assert opened(CLASS).locator("footer").is_hidden()
 
 
 def test_the_drawn_front_goes_through_its_entries_only(opened: Any) -> None:

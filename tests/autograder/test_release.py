@@ -36,6 +36,10 @@ def test_the_requirements_name_every_package_that_is_imported(lab: str) -> None:
     assert {PACKAGE_OF.get(name, name) for name in needed} <= listed
 
 
+def test_the_slides_come_with_their_style_and_script() -> None:
+    assert {"course_utils/pictures/slides.css", "course_utils/pictures/slides.js"} <= set(support_files("challenge"))
+
+
 @pytest.mark.parametrize("lab", lab_names())
 def test_nothing_shipped_imports_the_autograder(lab: str) -> None:
     for path in support_files(lab).values():

@@ -14,7 +14,7 @@ from autograder.authoring.support import support_files
 from autograder.course import ROOT, must, nbgrader
 from autograder.demo import filled_in
 from autograder.grading.verdicts import checked_exercise, verdict_of
-from autograder.reports.gradebook import Result, feedback_pages, results
+from autograder.reports.gradebook import GradedSubmission, feedback_pages, results
 
 LAB = "lab3_l1_filters"
 MISTAKES: dict[str, dict[str, str | None]] = {
@@ -43,7 +43,7 @@ def course(tmp_path_factory: pytest.TempPathFactory, images_at_hand: str) -> Pat
     return folder
 
 
-def result(course: Path, student: str) -> Result:
+def result(course: Path, student: str) -> GradedSubmission:
     return next(one for one in results(course) if one.student == student)
 
 

@@ -1,7 +1,12 @@
 """The sandbox: what is not visible inside, what cannot be done there, and that its limits hold."""
 
+import hashlib
 import json
 import os
+import platform
+import re
+import socket
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,11 +15,17 @@ import psutil
 import pytest
 
 from autograder.authoring.support import support_files
+from autograder.challenge.measuring import measurer_binds
+from autograder.challenge.rerun import train_again, training_binds
 from autograder.course import ROOT
-from autograder.sandbox import bubblewrap, confinement
+from autograder.grading.judge import judge_binds
+from autograder.sandbox import bubblewrap, channels, confinement
 from autograder.sandbox.bubblewrap import SandboxError
+from autograder.sandbox.channels import KNOW, RUN, VERDICT, begins_with, frame_of
+from autograder.sandbox.child import Child
+from autograder.sandbox.confinement import Confinement
 from autograder.sandbox.limits import Limits, alive, processes_below
-from autograder.sandbox.warm import Ended, Warm
+from autograder.sandbox.warm import Ended, NotConfined, Warm, warm_binds
 
 pytestmark = pytest.mark.slow
 LIMITS = Limits(memory_megabytes=1000, processes=16, disk_megabytes=20, cpu_seconds=30)
@@ -36,11 +47,15 @@ def run(warm: Warm) -> Run:
     warm.fork({"answer.txt": b"handed in"})
 
     def code(source: str, seconds: float = 10.0) -> Any:
-        command = json.dumps({"do": "run", "source": source, "seconds": seconds}).encode()
-        answer = json.loads(warm.exchange((command, b""), seconds + 10)[0])
+        answer = ask(warm, source, seconds, seconds + 10)
         return "".join(output.get("text") or output.get("evalue") or "" for output in answer["outputs"]).strip()
 
     return code
+
+
+def ask(warm: Warm, source: str, seconds: float, at_most: float) -> Any:
+    """Run code in the process that there is → its answer."""
+    return json.loads(warm.exchange(frame_of({"do": RUN, "source": source, "seconds": seconds}), at_most)[0])
 
 
 def test_the_files_handed_in_are_there(run: Run) -> None:
@@ -49,7 +64,10 @@ def test_the_files_handed_in_are_there(run: Run) -> None:
 
 def test_the_labs_packages_are_there_and_nothing_else_of_the_project(run: Run) -> None:
     assert run("import course_utils, minicifar, checks") == ""
-    assert run("from autograder import editions").startswith("cannot import name 'editions'")
+    names = "print(sorted(part.name for part in __import__('pkgutil').iter_modules({}.__path__)))"
+    assert run(f"import autograder; {names.format('autograder')}") == "['sandbox', 'wall']"
+    inside = "['channels', 'confinement', 'kernel']"
+    assert run(f"import autograder.sandbox; {names.format('autograder.sandbox')}") == inside
     assert "No module named 'solutions'" in run("import solutions.l1")
 
 
@@ -95,15 +113,26 @@ def test_what_one_submission_writes_the_next_does_not_see(warm: Warm, run: Run) 
     places = "('/tmp/left', '/dev/shm/left', '/student/left', 'left')"
     assert run(f"for place in {places}:\n    open(place, 'w').write('x')") == ""
     warm.fork({})
-    command = json.dumps(
-        {"do": "run", "source": f"import os; print([os.path.exists(p) for p in {places}])", "seconds": 5}
-    )
-    answer = json.loads(warm.exchange((command.encode(), b""), 10)[0])
+    answer = ask(warm, f"import os; print([os.path.exists(p) for p in {places}])", 5, 10)
     assert answer["outputs"][0]["text"].strip() == "[False, False, False, False]"
 
 
 def test_there_is_no_network(run: Run) -> None:
     assert "unreachable" in run("import socket; socket.create_connection(('192.0.2.1', 80), timeout=2)")
+
+
+def test_a_cells_result_display_and_error_come_back_as_a_notebook_has_them(warm: Warm, run: Run) -> None:
+    outputs = ask(warm, "from IPython.display import display\nprint(1)\ndisplay('a')\n2", 5, 10)["outputs"]
+    assert [output["output_type"] for output in outputs] == ["stream", "display_data", "execute_result"]
+    assert outputs[2]["data"] == {"text/plain": "2"} and outputs[2]["execution_count"] == 1
+    (error,) = ask(warm, "1 / 0", 5, 10)["outputs"]
+    assert (error["output_type"], error["ename"], error["evalue"]) == ("error", "ZeroDivisionError", "division by zero")
+
+
+def test_names_that_the_notebook_holds_are_known(warm: Warm, run: Run) -> None:
+    run("here = 1")
+    known = json.loads(warm.exchange(frame_of({"do": KNOW, "names": ["here", "nowhere"]}), 10)[0])
+    assert list(known) == ["here"]
 
 
 def test_no_other_process_is_visible_or_can_be_signalled(run: Run) -> None:
@@ -154,9 +183,8 @@ def test_time_is_limited_and_said(run: Run) -> None:
 def test_a_loop_that_ignores_its_limit_is_ended(warm: Warm, run: Run) -> None:
     run("import time")
     loop = "while True:\n    try:\n        while True: time.sleep(9)\n    except BaseException: pass"
-    command = json.dumps({"do": "run", "source": loop, "seconds": 0.3}).encode()
     with pytest.raises(Ended, match="could not be interrupted"):
-        warm.exchange((command, b""), 1.5)
+        ask(warm, loop, 0.3, 1.5)
 
 
 def test_memory_of_one_process_is_limited(run: Run) -> None:
@@ -197,16 +225,15 @@ def test_an_exit_is_said(run: Run) -> None:
 def test_nothing_is_left_of_a_submission(warm: Warm, run: Run) -> None:
     run("import os, time\nif not os.fork():\n    os.setsid()\n    if not os.fork(): time.sleep(600)\n    os._exit(0)")
     warm.end()
-    if warm.process is not None:
-        assert [one for one in processes_below(warm.root) if alive(one)] == []
+    if warm.root is not None:
+        assert [process for process in processes_below(warm.root) if alive(process)] == []
 
 
 def test_cpu_time_is_limited(bubblewrap: str) -> None:
     process = Warm(support_files("lab3_l1_filters"), [], Limits(cpu_seconds=1), "bubblewrap")
     process.fork({})
-    command = json.dumps({"do": "run", "source": "while True: pass", "seconds": 30}).encode()
     with pytest.raises(Ended, match="1 s of processor time"):
-        process.exchange((command, b""), 30)
+        ask(process, "while True: pass", 30, 30)
     process.close()
 
 
@@ -231,14 +258,194 @@ def test_a_bubblewrap_that_does_not_work_is_no_sandbox(monkeypatch: pytest.Monke
 def test_plain_processes_have_limits_too() -> None:
     process = Warm(support_files("lab3_l1_filters"), [], LIMITS, "process")
     process.fork({"answer.txt": b"handed in"})
-    command = json.dumps({"do": "run", "source": "print(open('answer.txt').read())", "seconds": 5}).encode()
-    answer = json.loads(process.exchange((command, b""), 10)[0])
+    answer = ask(process, "print(open('answer.txt').read())", 5, 10)
     assert answer["outputs"][0]["text"].strip() == "handed in"
-    command = json.dumps({"do": "run", "source": "x = bytearray(3 * 10**9)", "seconds": 5}).encode()
-    assert json.loads(process.exchange((command, b""), 10)[0])["outputs"][0]["ename"] == "MemoryError"
+    assert ask(process, "x = bytearray(3 * 10**9)", 5, 10)["outputs"][0]["ename"] == "MemoryError"
     process.close()
 
 
-def test_the_filter_is_a_whole_number_of_instructions() -> None:
-    for machine in confinement.FILTERS:
-        assert len(confinement.filter_program(machine)) % 8 == 0
+def test_where_namespaces_are_refused_each_submission_gets_a_bubblewrap_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    process = Warm({}, [], LIMITS, "bubblewrap")
+    process.shared, tries = True, []
+    here, there = socket.socketpair()
+
+    def confined_copy(self: Warm) -> socket.socket:
+        tries.append(self.shared)
+        if self.shared:
+            raise NotConfined("not here")
+        return here
+
+    monkeypatch.setattr(Warm, "confined_copy", confined_copy)
+    process.fork({"answer.txt": b"handed in"})
+    process.hang_up()
+    assert tries == [True, False] and channels.receive(there) == frame_of({"answer.txt": 9}, b"handed in")
+
+
+def test_what_cannot_be_shut_in_at_all_is_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    def confined_copy(self: Warm) -> socket.socket:
+        raise NotConfined("A submission could not be shut in")
+
+    monkeypatch.setattr(Warm, "confined_copy", confined_copy)
+    with pytest.raises(SandboxError, match="could not be shut in"):
+        Warm({}, [], LIMITS, "bubblewrap").fork({})
+
+
+# --- the filter for system calls
+
+
+@pytest.mark.parametrize(
+    ("machine", "digest"),
+    [
+        ("x86_64", "1a0edba210fbceff4cae8957aa6dc8d5a4c6ee834152fbd64c12ad86d2f6ac77"),
+        ("aarch64", "d13f1b13da5b065bc2405c8e11c9b7b66d1026fad7ae7bd4d8e88aff7d96de51"),
+    ],
+)
+def test_the_filter_changes_only_on_purpose(machine: str, digest: str) -> None:
+    program = confinement.filter_program(machine)
+    assert len(program) % 8 == 0 and hashlib.sha256(program).hexdigest() == digest
+
+
+@pytest.mark.parametrize(
+    ("machine", "header"),
+    [("x86_64", f"{folder}asm/unistd_64.h") for folder in ("x86_64-linux-gnu/", "")]
+    + [("aarch64", "asm-generic/unistd.h")],
+)
+def test_system_calls_have_the_numbers_of_the_kernels_headers(machine: str, header: str) -> None:
+    path = Path("/usr/include", header)
+    if not path.is_file() or (machine == "x86_64" and platform.machine() != machine):
+        pytest.skip(f"There is no {path} for {machine} here.")
+    defined = dict(re.findall(r"#define __NR_(\w+)\s+(\d+)", path.read_text()))
+    column = list(confinement.ARCHITECTURES).index(machine)
+    calls = {**confinement.REFUSED, "clone": confinement.CLONE, "clone3": confinement.CLONE3}
+    numbers = {name: numbers[column] for name, numbers in calls.items()}
+    assert numbers == {name: int(defined.get(name, number)) for name, number in numbers.items()}
+    assert len(set(numbers) - set(defined)) < 3  # an older system may not know the youngest
+
+
+# --- what is visible to whom
+
+
+def shown(arguments: list[str]) -> dict[str, str]:
+    """Where bubblewrap's arguments show what: path inside → path outside, with a star if it can be written to."""
+    binds = {"--ro-bind": "", "--ro-bind-try": "", "--bind": "*"}
+    return {
+        arguments[place + 2]: arguments[place + 1] + binds[option]
+        for place, option in enumerate(arguments)
+        if option in binds
+    }
+
+
+@pytest.fixture
+def caches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", "/home/me/caches")
+    monkeypatch.setenv("MINICIFAR_ROOT", "/data")
+
+
+IMAGES = {
+    "/cache/minicifar": "/home/me/caches/minicifar",
+    "/cache/pruning-labs": "/home/me/caches/pruning-labs",
+    "/data": "/data",
+}
+PASSWD = {"/etc/passwd": "/tmp/x/passwd"}
+
+
+def test_a_submission_sees_its_course_and_the_images(caches: None) -> None:
+    assert shown(warm_binds(Path("/tmp/x"))) == {"/course": "/tmp/x/course", **PASSWD, **IMAGES}
+
+
+def test_the_judge_sees_the_project_and_alone_writes_to_the_caches(caches: None) -> None:
+    project = [str(ROOT / name) for name in ("minicifar", "course_utils", "solutions", "labs", "autograder")]
+    written = {place: f"{path}*" for place, path in IMAGES.items() if place.startswith("/cache")}
+    assert shown(judge_binds()) == {**dict(zip(project, project, strict=True)), **IMAGES, **written}
+
+
+def test_what_measures_entries_sees_no_solutions(caches: None) -> None:
+    project = [str(ROOT / name) for name in ("minicifar", "course_utils", "autograder")]
+    assert shown(measurer_binds()) == {**dict(zip(project, project, strict=True)), **IMAGES}
+
+
+def test_training_sees_what_it_may_import(caches: None) -> None:
+    packages = {f"/course/{name}": str(ROOT / name) for name in ("minicifar", "course_utils", "solutions", "studies")}
+    assert shown(training_binds(Path("/tmp/x"))) == {
+        "/entry/train.py": "/tmp/x/train.py",
+        **PASSWD,
+        **packages,
+        **IMAGES,
+    }
+
+
+def test_a_sandbox_shares_no_namespace_drops_all_privileges_and_clears_the_environment() -> None:
+    arguments = bubblewrap.arguments([], {"A": "1"}, disk=7)
+    assert " ".join(arguments).startswith(
+        "--unshare-all --unshare-user --disable-userns --uid 65534 --gid 65534 --hostname lab --die-with-parent"
+        " --new-session --as-pid-1 --clearenv --cap-drop ALL --setenv A 1 --size 7 --tmpfs /tmp"
+    )
+    assert " ".join(arguments).endswith(
+        "--proc /proc --dev /dev --size 7 --tmpfs /dev/shm --size 7 --tmpfs /student --chdir /tmp"
+        " --remount-ro /dev --remount-ro /"
+    )
+    assert "--share-net" not in arguments and "--cap-add" not in arguments
+    assert "*" not in "".join(shown(arguments).values())
+
+
+def test_who_makes_namespaces_for_others_has_two_privileges() -> None:
+    words = " ".join(bubblewrap.arguments([], {}, disk=7, privileges=True))
+    assert "--cap-drop ALL --cap-add CAP_SYS_ADMIN --cap-add CAP_SETPCAP --size" in words
+    assert words.count("--cap-add") == 2
+
+
+# --- the launcher
+
+
+def test_limits_are_read_as_they_were_written() -> None:
+    limits = Confinement(memory=10**10, disk=2, folder="/x", cpu=3, processes=4, namespaces=True)
+    assert Confinement.from_data(json.loads(json.dumps(limits.as_data()))) == limits
+
+
+def test_a_frames_kind_is_its_first_key() -> None:
+    assert begins_with(frame_of({VERDICT: None}), VERDICT)
+    assert not begins_with(frame_of({"call": {"name": "x"}, VERDICT: 1}), VERDICT)
+
+
+READY = "import json, socket; from autograder.sandbox import channels; channel = socket.socket(fileno={}); "
+
+
+def test_a_child_says_that_it_is_ready_and_leaves_nothing() -> None:
+    with Child("The test") as child:
+        source = READY.format(child.other_end.fileno())
+        source += "channels.send(channel, (json.dumps(json.loads(channels.receive(channel)[0])).encode(), b'')); "
+        source += "import os, time; os.fork() or os.setsid(); time.sleep(600)"
+        process = psutil.Process(child.start([sys.executable, "-c", source], {"PYTHONPATH": str(ROOT)}).pid)
+        child.tell({"a": 1})
+        assert child.ready() == {"a": 1} and child.running
+    assert not alive(process) and not child.running and not child.folder.exists()
+
+
+def test_a_child_that_does_not_start_says_why() -> None:
+    child = Child("The test")
+    child.start([sys.executable, "-c", "raise SystemExit('no luck')"], {})
+    with pytest.raises(SandboxError, match="The test did not start:\nno luck"):
+        child.ready()
+    assert not child.running and not child.folder.exists()
+
+
+def test_all_that_a_child_has_started_ends_with_it() -> None:
+    with Child("The test") as child:
+        source = READY.format(child.other_end.fileno()) + "import os, time; pid = os.fork(); pid or os.setsid(); "
+        source += "pid or channels.send(channel, channels.frame_of({'pid': os.getpid()})); time.sleep(600)"
+        child.start([sys.executable, "-c", source], {"PYTHONPATH": str(ROOT)})
+        started = psutil.Process(child.ready()["pid"])
+    psutil.wait_procs([started], timeout=20)
+    assert not alive(started)
+
+
+def test_training_gets_no_socket(bubblewrap: str) -> None:
+    code = """
+import os, stat
+names = [name for name in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fd/{name}")]
+sockets = [name for name in names if stat.S_ISSOCK(os.stat(f"/proc/self/fd/{name}").st_mode)]
+open("network.onnx", "w").write(str(sockets))
+"""
+    assert train_again(code.encode(), 0, 0.1) == (b"[]", "")

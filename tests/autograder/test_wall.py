@@ -12,13 +12,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers.lab_tests import lab_tests
 from helpers.walls import open_walls
 from torch import nn
 
 from autograder.authoring.editions import exercises, graded_labs, references
 from autograder.grading.judging import Answer, Answers, judge
-from autograder.sandbox.channels import HEADER, TooLarge, receive
-from autograder.wall.calls import Handle, Wall, WallError, send
+from autograder.sandbox.channels import HEADER, TooLarge, receive, send
+from autograder.wall.calls import Wall
+from autograder.wall.errors import ERRORS, WallError, error_from_data
+from autograder.wall.handles import Handle
 from course_utils.networks import resnet20, vgg_mini
 
 Across = Callable[..., Answer]
@@ -148,6 +151,30 @@ def test_arguments_are_changed_also_when_the_function_fails(across: Across) -> N
     assert numbers == []
 
 
+@pytest.mark.parametrize(
+    ("before", "after"), [(b"abc", b"xyz"), (np.float32(1), np.float32(2))], ids=["bytes", "scalar"]
+)
+def test_a_list_whose_item_of_bytes_is_replaced_comes_back_changed(across: Across, before: Any, after: Any) -> None:
+    items = [before]
+    across(lambda given: given.__setitem__(0, after))(items)
+    assert items == [after]
+
+
+def test_arguments_are_changed_also_when_the_result_cannot_be_looked_at(across: Across) -> None:
+    class Closed(list):
+        def __iter__(self) -> Iterator[Any]:
+            raise ValueError("closed")
+
+    def change(given: list) -> list:
+        given.append(2)
+        return Closed()
+
+    numbers = [1]
+    with pytest.raises(ValueError, match="closed"):
+        across(change)(numbers)
+    assert numbers == [1, 2]
+
+
 def test_an_argument_that_is_given_back_is_the_argument(across: Across) -> None:
     tensor, numbers, network = torch.ones(2), [1], nn.Linear(1, 1)
     back = across(lambda *given: given)(tensor, numbers, network)
@@ -204,6 +231,38 @@ def test_an_exception_class_of_the_notebook_keeps_its_name_and_base(across: Acro
     with pytest.raises(ValueError, match="so") as caught:
         across(fail)()
     assert type(caught.value).__name__ == "OutOfRange"
+
+
+def test_a_group_of_exceptions_keeps_name_and_text(across: Across) -> None:
+    def fail() -> None:
+        raise ExceptionGroup("two at once", [ValueError(), TypeError()])
+
+    with pytest.raises(Exception, match="two at once") as caught:
+        across(fail)()
+    assert type(caught.value).__name__ == "ExceptionGroup"
+
+
+def test_an_exception_that_cannot_be_looked_at_has_no_text(across: Across) -> None:
+    class Closed(BlockingIOError):
+        errno = property(lambda self: 1 / 0)  # type: ignore[assignment]
+
+    def fail() -> None:
+        raise Closed("so")
+
+    with pytest.raises(BlockingIOError) as caught:
+        across(fail)()
+    assert str(caught.value) == ""
+
+
+@pytest.mark.parametrize("name", sorted(ERRORS))
+def test_every_exception_of_pythons_own_that_crosses_is_made_of_its_text(name: str) -> None:
+    error = error_from_data({"name": name, "bases": [name], "text": "so"})
+    assert isinstance(error, ERRORS[name]) and str(error) == "so"
+
+
+@pytest.mark.parametrize("bases", [None, [], [[1]], [{}], ["SystemExit"], ["StopIteration"]], ids=str)
+def test_a_forged_exception_is_an_ordinary_one(bases: Any) -> None:
+    assert isinstance(error_from_data({"name": "x y", "bases": bases, "text": 3}), Exception)
 
 
 @pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt, GeneratorExit])
@@ -418,6 +477,18 @@ def test_a_network_of_the_notebooks_own_class_is_a_handle(across: Across) -> Non
     assert own(torch.zeros(2)).tolist() == [1, 1]
 
 
+@pytest.mark.parametrize(
+    "value",
+    [np.array([None]), np.array(["text"]), torch.zeros(2, device="meta"), torch.optim.LBFGS([torch.zeros(1)])],
+    ids=["objects", "texts", "no memory", "LBFGS"],
+)
+def test_what_has_no_state_that_can_cross_is_a_handle_too(across: Across, value: Any) -> None:
+    answer = across(lambda given=None: value if given is None else given is value)
+    back = answer()
+    assert isinstance(back, Handle) and type(back).__name__ == type(value).__name__
+    assert answer(back)
+
+
 def test_a_missing_attribute_of_a_handle_is_an_attribute_error(across: Across) -> None:
     curve = across(Curve)()
     with pytest.raises(AttributeError):
@@ -541,6 +612,6 @@ def test_a_composite_exercise_is_judged_with_the_references_helpers_too(open_wal
             broken = dict.fromkeys(references(lab))
             function = type(own)(own.__code__, {**own.__globals__, **broken}, own.__name__, own.__defaults__)
             wall = open_wall({**broken, exercise.name: function})
-            assert not judge(lab, exercise.name, Answers(wall, {exercise.name: 1}), tmp_path).passed
-            verdict = judge(lab, exercise.name, Answers(wall, {exercise.name: 1}), tmp_path, helped=True)
+            assert not judge(lab_tests(lab), exercise.name, Answers(wall, {exercise.name: 1}), tmp_path).passed
+            verdict = judge(lab_tests(lab), exercise.name, Answers(wall, {exercise.name: 1}), tmp_path, helped=True)
             assert verdict.passed, str(verdict)

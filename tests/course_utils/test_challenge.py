@@ -11,6 +11,7 @@ from helpers.challenge_files import colours, few_images, linear_file, weights
 from onnx import numpy_helper
 from torch import nn
 
+from course_utils import VERSION
 from course_utils.challenge import entry, quantize
 from course_utils.challenge.entry import submit
 from course_utils.challenge.errors import ChallengeError
@@ -59,6 +60,7 @@ def test_a_folder_with_the_file_and_a_card(tmp_path):
     card = card_of(folder)
     assert (card["team"], card["name"], card["dataset"]) == ("Ä Team", "Linear, 100 %", "minicifar")
     assert (card["method"], card["seeds"], card["images"]) == ("by hand", [3, 4], "few-images/4 classes")
+    assert card["version"] == VERSION
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d\d:\d\d", card["date"])
 
 
@@ -209,7 +211,7 @@ def test_calibration_sees_all_classes(exported, tmp_path, monkeypatch):
         seen.extend(images.labels.tolist())
         return iter([(images.images.float(), images.labels)])
 
-    monkeypatch.setattr("minicifar.Loader", loader)
+    monkeypatch.setattr(quantize, "Loader", loader)
     quantize.quantize_static(exported, colours("train"), tmp_path / "q.onnx", count=8)
     assert set(seen) == {0, 1, 2, 3} and len(seen) == 8
 

@@ -7,7 +7,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from course_utils.challenge.score import RULES, score_onnx, type_bits
+from course_utils.challenge.graph import type_bits
+from course_utils.challenge.score import RULES, score_onnx
 from course_utils.networks import vgg_mini
 from course_utils.onnx_files.export import export_onnx
 from course_utils.onnx_files.measuring import measure_onnx

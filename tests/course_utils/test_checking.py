@@ -70,6 +70,28 @@ def test_a_part_of_the_points_can_be_awarded(tests_of) -> None:  # type: ignore[
     assert verdict.outcomes[0].message == "a start"
 
 
+@pytest.mark.parametrize(("share", "message"), [(0, ""), (0, "no"), (0.99, "")])
+def test_what_earns_less_than_all_points_has_not_passed(tests_of, share, message) -> None:  # type: ignore[no-untyped-def]
+    assert not tests_of(f"def test_it(double, award):\n    award({share}, {message!r})", double=None).passed
+
+
+@pytest.mark.parametrize("message", ["", "as good as the reference"])
+def test_what_earns_all_points_has_passed_with_or_without_words(tests_of, message) -> None:  # type: ignore[no-untyped-def]
+    assert tests_of(f"def test_it(double, award):\n    award(1, {message!r})", double=None).passed
+
+
+@pytest.mark.parametrize(
+    ("outcome", "passed"),
+    [
+        (Outcome("test_a_third", 1 / 3, 0.33), True),
+        (Outcome("test_worth_nothing", 0, 0), True),
+        (Outcome("test_worth_nothing", 0, 0, "twice, not squared"), False),
+    ],
+)
+def test_points_are_rounded_and_a_test_may_be_worth_none(outcome: Outcome, passed: bool) -> None:
+    assert outcome.passed == passed
+
+
 def test_what_is_not_comparable_is_set_aside(tests_of) -> None:  # type: ignore[no-untyped-def]
     body = "def test_it(double):\n    raise checking.NotComparable('other images')"
     outcome = tests_of(body, double=None).outcomes[0]

@@ -10,7 +10,6 @@ from torch.nn.utils import prune
 from course_utils import networks
 from course_utils.checkpoints import (
     CheckpointError,
-    atomic,
     describe,
     load_history,
     load_network,
@@ -178,14 +177,6 @@ def test_saving_twice_gives_the_same_bytes(path):
     before = path.read_bytes()
     save_network(networks.vgg_mini(), path)
     assert path.read_bytes() == before
-
-
-def test_no_half_written_file_is_left(path):
-    path.write_text("before")
-    with pytest.raises(UnicodeEncodeError), atomic(path) as temporary:
-        temporary.write_text("half \ud800", encoding="utf-8")
-    assert path.read_text() == "before"
-    assert list(path.parent.iterdir()) == [path]
 
 
 def test_a_network_without_a_recipe_is_refused(path):

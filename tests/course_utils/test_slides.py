@@ -8,11 +8,12 @@ from typing import Any
 
 import nbformat
 import pytest
+from helpers.board_entries import DATES_IN_THREE_ZONES
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from course_utils.challenge import entry, report
-from course_utils.challenge.report import board_entries, front, pareto, team_entries
+from course_utils.challenge.report import board_entries, pareto, team_entries
 from course_utils.pictures import slides
 from course_utils.pictures.slides import SlidesError, formula, page, split, with_formulas
 
@@ -86,12 +87,12 @@ def test_the_notebook_is_run_and_stays_as_it_is(tmp_path: Path, capsys: pytest.C
     path = tmp_path / "talk.ipynb"
     nbformat.write(new_notebook(cells=[text("# T"), code("import sys; print('err', file=sys.stderr); 6 * 7")]), path)
     before = path.read_bytes()
-    slides.main([str(path)])
+    slides.main(path)
     html = (tmp_path / "talk.slides.html").read_text(encoding="utf-8")
     assert "42" in html and "err" not in html.split("</style>")[1] and path.read_bytes() == before
     assert "talk.slides.html" in capsys.readouterr().out
     with pytest.raises(SystemExit, match="no notebook"):
-        slides.main([str(tmp_path / "none.ipynb")])
+        slides.main(tmp_path / "none.ipynb")
 
 
 def test_what_goes_wrong_is_said_and_nothing_written(tmp_path: Path) -> None:
@@ -186,8 +187,12 @@ def test_a_teams_entries_are_read_from_its_folder(tmp_path: Path) -> None:
     assert team_entries(tmp_path / "none") == []
 
 
-def test_the_front_has_who_is_beaten_by_nobody() -> None:
-    assert front([(3, 0.9), (1, 0.8), (2, 0.8), (2, 0.7), (1, 0.7)]) == [(1, 0.8), (3, 0.9)]
+def test_a_teams_entries_stand_by_the_time_of_their_dates(tmp_path: Path) -> None:
+    for name, date in DATES_IN_THREE_ZONES.items():
+        (tmp_path / name).mkdir()
+        card = {"team": "ants", "name": name, "dataset": "minicifar", "date": date, "claims": {}}
+        (tmp_path / name / "card.json").write_text(json.dumps(card))
+    assert [one["name"] for one in team_entries(tmp_path)] == ["c", "b", "a"]
 
 
 def test_a_teams_points_stand_among_the_others() -> None:

@@ -8,7 +8,8 @@ from typing import Any
 
 from autograder.sandbox.channels import receive, send
 from autograder.sandbox.kernel import cell_line
-from autograder.wall.calls import Wall, WallError, error_as_data
+from autograder.wall.calls import Wall
+from autograder.wall.errors import WallError, error_as_data
 
 
 def student(channel: socket.socket, names: Mapping[str, Any]) -> None:

@@ -14,7 +14,7 @@ from course_utils.pictures import plots
 from course_utils.pictures.augmentation_explorer import augmentation_explorer
 from course_utils.training import evaluate, train
 from minicifar import CIFAR10, MEAN, STD, Loader, MiniCIFAR
-from minicifar.datasets import mini_positions
+from minicifar.choices import mini_positions
 from minicifar.loader import PADDING, draw_augmentation
 from solutions.images import crop_and_flip, normalize, subset_indices
 from solutions.training_step import accuracy, training_step

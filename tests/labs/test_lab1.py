@@ -9,7 +9,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from course_utils import modes, networks, timing
-from course_utils.networks import parameter_count, resnet20, resnet56, vgg16, vgg_mini
+from course_utils.networks import parameter_count, resnet20, resnet56, rgb_autoencoder, vgg16, vgg_mini
 from course_utils.onnx_files.export import export_onnx
 from course_utils.onnx_files.measuring import measure_onnx
 from course_utils.pictures.cost_explorer import cost_explorer
@@ -64,6 +64,29 @@ def test_macs_agree_with_the_onnx_file(tmp_path: Path) -> None:
     assert found.macs == count_macs(network, IMAGE)
     filters = sum(module.out_channels for module in network.modules() if isinstance(module, nn.Conv2d))
     assert found.parameters == count_parameters(network) - filters, "each batch norm leaves one bias a channel"
+
+
+def test_macs_of_an_autoencoder_agree_with_the_onnx_file(tmp_path: Path) -> None:
+    network = rgb_autoencoder(0.25).eval()
+    measured = measure_onnx(export_onnx(network, tmp_path / "network.onnx"))
+    assert measured.macs == count_macs(network, IMAGE)
+
+
+@pytest.mark.parametrize("options", [{"groups": 2}, {"stride": 2, "padding": 1}, {"kernel_size": (1, 5)}])
+def test_macs_of_a_transposed_convolution(options) -> None:
+    layer = nn.ConvTranspose2d(8, 6, **{"kernel_size": 3, **options})
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        layer(torch.zeros(1, 8, 13, 11))
+    assert count_macs(layer, (8, 13, 11)) == counter.get_total_flops() / 2
+
+
+@pytest.mark.parametrize(
+    ("layer", "size"),
+    [(nn.Conv1d(3, 4, 3), (3, 8)), (nn.Conv3d(3, 4, 1), (3, 2, 2, 2)), (nn.LSTM(3, 4, batch_first=True), (5, 3))],
+)
+def test_a_layer_of_unknown_cost_is_refused(layer: nn.Module, size: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=type(layer).__name__):
+        count_macs(layer, size)
 
 
 def test_bytes() -> None:

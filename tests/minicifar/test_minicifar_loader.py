@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
-from minicifar import MEAN, STD, Loader
+from minicifar import MEAN, STD, Batches, BatchLoader, LabelledImages, Loader
 from minicifar.datasets import ImageSet
 from minicifar.loader import draw_augmentation
 from minicifar.sources import Source
@@ -124,3 +125,23 @@ def test_a_transform_is_refused_rather_than_ignored(data):
 def test_a_batch_size_below_one_is_refused(data):
     with pytest.raises(ValueError, match="at least 1"):
         Loader(data, batch_size=0)
+
+
+def test_the_protocols_say_what_these_are(data):
+    assert isinstance(data, LabelledImages)
+    assert isinstance(Loader(data), BatchLoader)
+    assert not isinstance(DataLoader(data), BatchLoader)
+    assert isinstance(DataLoader(data), Batches)
+
+
+def test_any_labelled_images_make_batches(data):
+    names = ("images", "labels", "classes", "split", "source", "fingerprint")
+
+    class Few(list):
+        """Images that are no `ImageSet`, and have no transforms."""
+
+    few = Few(range(20))
+    few.__dict__.update({name: getattr(data, name) for name in names})
+    assert isinstance(few, LabelledImages)
+    images, _ = everything(Loader(few, batch_size=8))
+    assert torch.equal(images, everything(Loader(data, batch_size=8))[0])

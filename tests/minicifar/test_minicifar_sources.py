@@ -27,6 +27,7 @@ from minicifar import (
     MiniCIFAR,
     MiniCIFARError,
     OutOfRange,
+    formats,
     load,
 )
 from minicifar.class_names import CIFAR10_CLASSES, CIFAR100_CLASSES
@@ -146,6 +147,92 @@ def test_jpeg_files_are_a_lossy_copy_and_say_so(tmp_path, pixels):
     assert str(tmp_path) not in data.source.description, "it is copied into artifacts, so it names no private folder"
 
 
+@pytest.fixture
+def decoded(monkeypatch):
+    """The names of the images that are decoded from now on."""
+    names = []
+    decode = formats._decode_image
+    monkeypatch.setattr(formats, "_decode_image", lambda content, name: names.append(name) or decode(content, name))
+    return names
+
+
+SPLITS = ("train", "val", "test")
+SMALL = {"n_classes": 2, "R": 10}  # 1 training image a class; validation takes the 9 others
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_of_jpeg_files_only_the_images_needed_are_decoded(tmp_path, pixels, decoded, packed):
+    root = write_class_folders(tmp_path / "images", pixels, "jpg")
+    root = write_tar(tmp_path / "images.tgz", root) if packed else root
+    splits = [MiniCIFAR(split, root=root, **SMALL) for split in SPLITS]
+    assert len(decoded) == len(set(decoded)) == sum(map(len, splits)) == 2 * (TRAIN + TEST)
+    assert {name.split("/")[-2] for name in decoded} == {"airplane", "automobile"}
+    whole = MiniCIFAR("train", n_classes=10, R=2, root=root)
+    assert len(decoded) == 2 * (TRAIN + TEST) + 10 * (TRAIN + TEST)
+    assert len(whole) == 10 * TRAIN // 2
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_a_part_is_what_the_whole_has_there(tmp_path, pixels, monkeypatch, split):
+    root = write_class_folders(tmp_path / "images", pixels, "jpg")
+    part = MiniCIFAR(split, root=root, **SMALL)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "another"))
+    CIFAR10("test", root=root)
+    monkeypatch.setattr(Image, "open", None)
+    of_whole = MiniCIFAR(split, root=root, **SMALL)
+    assert torch.equal(part.images, of_whole.images)
+    assert torch.equal(part.labels, of_whole.labels)
+    assert (part.fingerprint, part.source) == (of_whole.fingerprint, of_whole.source)
+
+
+def test_the_fingerprint_of_jpeg_files_is_of_all_their_bytes(tmp_path, pixels):
+    root = write_class_folders(tmp_path / "images", pixels, "jpg")
+    files = sorted(root.rglob("*.jpg"), key=lambda path: (path.parts[-3] == "test", path.parts[-2:]))
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:12]
+    assert MiniCIFAR("train", root=root, **SMALL).fingerprint == f"cifar10-{digest}/2 classes/R=10"
+
+
+def test_of_png_files_all_are_decoded_and_kept(tmp_path, pixels, decoded):
+    root = write_class_folders(tmp_path / "images", pixels)
+    MiniCIFAR("train", root=root, **SMALL)
+    assert len(decoded) == 10 * (TRAIN + TEST)
+    assert torch.equal(CIFAR10("trainval", root=root).images, expected(pixels))
+    assert len(decoded) == 10 * (TRAIN + TEST)
+
+
+def test_a_mixed_source_has_one_fingerprint_however_it_is_read(tmp_path, pixels):
+    root = write_class_folders(tmp_path / "images", pixels, "jpg")
+    Image.fromarray(pixels[9, 0]).save(root / "train" / "truck" / "0000.png")
+    (root / "train" / "truck" / "0000.jpg").unlink()
+    part, whole = MiniCIFAR("test", root=root, **SMALL), CIFAR10("trainval", root=root)
+    assert part.source == whole.source
+    assert torch.equal(whole.images[9 * TRAIN], expected(pixels)[9 * TRAIN])
+
+
+def test_a_part_in_the_cache_is_not_taken_for_the_whole(tmp_path, pixels):
+    root = write_class_folders(tmp_path / "images", pixels, "jpg")
+    few = MiniCIFAR("test", root=root, **SMALL)
+    more, whole = MiniCIFAR("test", root=root, n_classes=3, R=10), CIFAR10("test", root=root)
+    assert (len(few), len(more), len(whole)) == (2 * TEST, 3 * TEST, 10 * TEST)
+    assert torch.equal(whole.images[: 2 * TEST], few.images)
+    assert len(MiniCIFAR("train", root=root, n_classes=2, R=5)) == 2 * (TRAIN // 5)
+
+
+def test_a_damaged_image_is_named_where_it_is_needed(tmp_path, pixels):
+    root = write_class_folders(tmp_path / "images", pixels, "jpg")
+    path = root / "train" / "cat" / "0004.jpg"
+    path.write_bytes(path.read_bytes()[:100])
+    assert len(MiniCIFAR("train", root=root, **SMALL)) == 2
+    with pytest.raises(CutShort, match=r"cat/0004\.jpg is no complete image"):
+        MiniCIFAR("train", root=root, n_classes=4, R=10)
+
+
+def test_out_of_range_is_said_before_images_are_decoded(tmp_path, pixels, decoded):
+    with pytest.raises(OutOfRange, match="from 2 to 10"):
+        MiniCIFAR("test", R=11, root=write_class_folders(tmp_path / "images", pixels, "jpg"))
+    assert not decoded
+
+
 def test_cifar100_is_told_from_cifar10_by_its_classes(tmp_path, pixels):
     write_class_folders(tmp_path / "roots" / "ten", pixels)
     write_class_folders(tmp_path / "roots" / "hundred", pixels, classes=CIFAR100_CLASSES)
@@ -183,20 +270,21 @@ def test_a_damaged_cache_entry_is_built_again(tmp_path, pixels):
 
 def _build(root: Path, start, results) -> None:
     start.wait()
-    results.put(CIFAR10("trainval", root=root).images.sum().item())
+    results.put(MiniCIFAR("test", root=root).images.sum().item())
 
 
-def test_two_processes_build_the_cache_at_once(tmp_path, pixels):
-    root = write_class_folders(tmp_path / "images", pixels)
+@pytest.mark.parametrize("suffix", ["png", "jpg"])
+def test_two_processes_build_the_cache_at_once(tmp_path, pixels, suffix):
+    root = write_class_folders(tmp_path / "images", pixels, suffix)
     context = multiprocessing.get_context("spawn")
     start, results = context.Barrier(2), context.Queue()
     processes = [context.Process(target=_build, args=(root, start, results)) for _ in range(2)]
     for process in processes:
         process.start()
-    found = [results.get(timeout=120) for _ in processes]
+    sums = [results.get(timeout=120) for _ in processes]
     for process in processes:
         process.join()
-    assert found == [expected(pixels).sum().item()] * 2
+    assert sums == [MiniCIFAR("test", root=root).images.sum().item()] * 2
     assert sorted(path.suffix for path in (tmp_path / "cache" / "minicifar").iterdir()) == [".json", ".npy"]
 
 

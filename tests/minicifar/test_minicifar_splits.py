@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 from minicifar import CIFAR10, CIFAR100, Loader, MiniCIFAR, synthetic
 from minicifar.__main__ import app, draw_preview
+from minicifar.choices import full_positions, mini_positions
 from minicifar.class_names import CIFAR10_CLASSES, CIFAR100_CLASSES
-from minicifar.datasets import full_positions, mini_positions
 
 
 @pytest.fixture

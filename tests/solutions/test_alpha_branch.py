@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from course_utils.networks import from_torchvision, resnet20, vgg_mini
+from course_utils.training import Stopped
 from solutions.alpha_branch import AlphaNetwork, alpha_schedule, shrink
 from solutions.alpha_training import kept_widths, start_from_ranking, train_through
 from solutions.graph.chains import Link, chain
@@ -277,3 +278,21 @@ def test_stopped_and_resumed_it_is_the_same_run(tmp_path: Path) -> None:
     for name, tensor in whole.state_dict().items():
         assert torch.equal(tensor, resumed.state_dict()[name]), name
     assert copy.deepcopy(resumed).alpha == 0
+
+
+def test_a_stop_in_the_second_stage_carries_what_was_done_or_returns_it() -> None:
+    steps: list[int] = []
+
+    def stop_at_third_step(_: nn.Module) -> None:
+        steps.append(len(steps))
+        if len(steps) == 3:
+            raise KeyboardInterrupt
+
+    network = vgg_mini(widths=(4, 4))
+    levels, options = alpha_schedule("step", 3), {"after_step": stop_at_third_step, "progress": False}
+    with pytest.raises(Stopped) as stop:
+        train_through(AlphaNetwork(network, {}), Noise(), levels, 1, [], on_stop="raise", **options)
+    steps.clear()
+    history = train_through(AlphaNetwork(network, {}), Noise(), levels, 1, [], **options)
+    for entries in (stop.value.history, history):
+        assert [(entry["epoch"], round(entry["alpha"], 3)) for entry in entries] == [(1, 0.667)]

@@ -25,7 +25,7 @@ from solutions.feature_maps import Maps, visit
 from solutions.graph.groups import Group, Slot
 from solutions.iterative import plan_step
 from solutions.prunable import prunable_groups
-from solutions.scoring import CRITERIA, flops_regularized, map_costs, ranking, score
+from solutions.scoring import CRITERIA, ranking, score
 
 
 def numbers(*shape: int, seed: int = 0) -> Tensor:
@@ -85,10 +85,10 @@ FORMULAS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 @pytest.mark.parametrize("criterion", FORMULAS)
 def test_a_criterion_is_its_formula_where_the_next_layer_reads(pair: Pair, groups: Any, criterion: str) -> None:
     ((images, labels),) = batches((8,))
-    found = score(pair, [(images, labels)], groups, [criterion])[criterion]
+    scores = score(pair, [(images, labels)], groups, [criterion])[criterion]
     for group, (activation, gradient) in zip(groups, by_hand(pair, images, labels), strict=True):
         expected = FORMULAS[criterion](activation.double(), gradient.double())
-        torch.testing.assert_close(found[group.name].double(), expected, rtol=1e-4, atol=1e-7)
+        torch.testing.assert_close(scores[group.name].double(), expected, rtol=1e-4, atol=1e-7)
 
 
 @pytest.mark.parametrize("criterion", [name for name in CRITERIA if name != "gate Taylor"])
@@ -102,20 +102,20 @@ def test_batches_of_other_sizes_give_the_same_scores(pair: Pair, groups: Any, cr
 
 def test_gate_taylor_is_a_mean_over_minibatches(pair: Pair, groups: Any) -> None:
     parts = batches((4, 4), seed=3) + batches((4,), seed=9)
-    each = [score(pair, [part], groups, ["gate Taylor"])["gate Taylor"] for part in parts]
+    alone = [score(pair, [part], groups, ["gate Taylor"])["gate Taylor"] for part in parts]
     for name, values in score(pair, parts, groups, ["gate Taylor"])["gate Taylor"].items():
-        torch.testing.assert_close(values, sum(one[name] for one in each) / 3, rtol=1e-4, atol=1e-9)
+        torch.testing.assert_close(values, sum(scores[name] for scores in alone) / 3, rtol=1e-4, atol=1e-9)
 
 
 def test_one_pass_for_all_criteria(pair: Pair, groups: Any) -> None:
     passes = []
     hook = pair.first.register_forward_hook(lambda *_: passes.append(1))
-    found = score(pair, batches(), groups)
+    scores = score(pair, batches(), groups)
     hook.remove()
-    assert len(passes) == 2 and set(found) == set(CRITERIA)
+    assert len(passes) == 2 and set(scores) == set(CRITERIA)
     for name in CRITERIA:
         for group, values in score(pair, batches(), groups, [name])[name].items():
-            assert torch.allclose(values, found[name][group], rtol=1e-6, atol=0), name
+            assert torch.allclose(values, scores[name][group], rtol=1e-6, atol=0), name
 
 
 def test_a_residual_stage_has_the_mean_over_its_tensors() -> None:
@@ -130,8 +130,8 @@ def test_a_residual_stage_has_the_mean_over_its_tensors() -> None:
 
     visit(network, batches((4,)), groups, look)
     assert len(parts) >= 3
-    found = score(network, batches((4,)), groups, ["Taylor"])["Taylor"][stage.name]
-    torch.testing.assert_close(found, torch.stack(list(parts.values())).mean(0), rtol=1e-4, atol=1e-9)
+    scores = score(network, batches((4,)), groups, ["Taylor"])["Taylor"][stage.name]
+    torch.testing.assert_close(scores, torch.stack(list(parts.values())).mean(0), rtol=1e-4, atol=1e-9)
 
 
 @pytest.mark.parametrize("fails", [False, True])
@@ -155,13 +155,13 @@ def test_the_network_is_as_it_was_found(pair: Pair, groups: Any, fails: bool) ->
 
 
 def test_a_frozen_network_has_gradients_too(pair: Pair, groups: Any) -> None:
-    wanted = score(pair, batches(), groups, ["Taylor"])["Taylor"]
+    expected = score(pair, batches(), groups, ["Taylor"])["Taylor"]
     for parameter in pair.parameters():
         parameter.requires_grad_(False)
-    found = score(pair, batches(), groups, ["Taylor"])["Taylor"]
+    scores = score(pair, batches(), groups, ["Taylor"])["Taylor"]
     for parameter in pair.parameters():
         parameter.requires_grad_(True)
-    assert all(torch.equal(found[name], wanted[name]) for name in wanted)
+    assert all(torch.equal(scores[name], expected[name]) for name in expected)
 
 
 def test_weights_of_a_channel_that_several_layers_make() -> None:
@@ -171,9 +171,9 @@ def test_weights_of_a_channel_that_several_layers_make() -> None:
     makers = [slot.parameter for slot in stage.slots if not slot.consumes and slot.parameter.endswith("weight")]
     filters = [weight for name in makers if (weight := network.get_parameter(name)).ndim == 4]
     expected = torch.stack([weight.detach().square().mean((1, 2, 3)) for weight in filters]).mean(0)
-    found = score(network, [], groups, ["minimum weight"])["minimum weight"][stage.name]
+    scores = score(network, [], groups, ["minimum weight"])["minimum weight"][stage.name]
     assert len(filters) >= 3
-    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(scores, expected)
 
 
 def test_random_scores_are_permutations_that_a_seed_fixes(groups: Any, pair: Pair) -> None:
@@ -211,47 +211,13 @@ class Aside(nn.Module):
         return self.network.classifier(features[3:](maps).flatten(1))
 
 
-def test_a_group_that_evaluation_does_not_use_is_told() -> None:
+def test_a_group_that_evaluation_does_not_use_is_an_error() -> None:
     slots = (Slot("aside.weight", 0, np.arange(4), False), Slot("aside.weight", 1, np.arange(4), True))
     with pytest.raises(ValueError, match="aside is not used when the network is evaluated"):
         score(Aside(), batches(), [Group("aside", 4, slots)], ["Taylor"])
 
 
-def test_a_channel_costs_as_many_filters_as_make_it() -> None:
-    network = nn.Sequential(
-        nn.Conv2d(3, 8, 1), nn.Conv2d(8, 8, 3, padding=1, groups=4), nn.Flatten(), nn.Linear(512, 4)
-    )
-    groups = prunable_groups(network, torch.zeros(2, 3, 8, 8))
-    first = next(group for group in groups if group.name == "0")
-    assert map_costs(network, groups, torch.zeros(1, 3, 8, 8))["0"] == pytest.approx(2e-6 * 64 * 3 * 8 / first.channels)
-
-
-@pytest.mark.parametrize("split", [1, 2])
-def test_a_transposed_convolution_costs_its_kernel_at_every_input_position(split: int) -> None:
-    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ConvTranspose2d(4, 6, 2, stride=2, groups=split), nn.Conv2d(6, 3, 1))
-    groups = prunable_groups(network, torch.zeros(2, 3, 8, 8))
-    costs = map_costs(network, groups, torch.zeros(1, 3, 8, 8))
-    made = {"0": 2e-6 * 36 * 27 * 4, "1": 2e-6 * 36 * 4 * (4 // split) * 6, "2": 2e-6 * 144 * 6 * 3}
-    channels = {group.name: group.channels for group in groups}
-    assert {name: cost * channels[name] for name, cost in costs.items()} == pytest.approx(made)
-
-
-def test_a_linear_layer_costs_its_weights_at_every_position() -> None:
-    network = nn.Sequential(nn.Linear(3, 5), nn.ReLU(), nn.Linear(5, 2))
-    slots = (Slot("0.weight", 0, np.arange(5), False), Slot("2.weight", 1, np.arange(5), True))
-    assert map_costs(network, [Group("0", 5, slots)], torch.zeros(1, 7, 3)) == pytest.approx({"0": 2e-6 * 7 * 3})
-
-
-def test_a_layer_of_unknown_cost_is_told() -> None:
-    network = nn.Sequential(nn.Bilinear(3, 3, 4), nn.Linear(4, 2))
-    made, read = Slot("0.weight", 0, np.arange(4), False), Slot("1.weight", 1, np.arange(4), True)
-    with pytest.raises(ValueError, match=r"0\.weight makes channels of 0: what a Bilinear costs is unknown"):
-        map_costs(network, [Group("0", 4, (made, read))], torch.zeros(1, 3))
-    with pytest.raises(ValueError, match="makes the channels of nothing"):
-        map_costs(network, [Group("nothing", 4, (read,))], torch.zeros(1, 3))
-
-
-def test_unknown_names_and_no_data_are_told(pair: Pair, groups: Any) -> None:
+def test_unknown_names_and_no_data_are_errors(pair: Pair, groups: Any) -> None:
     with pytest.raises(ValueError, match="'taylor'; there are random"):
         score(pair, batches(), groups, ["taylor"])
     with pytest.raises(ValueError, match="no batch"):
@@ -302,9 +268,9 @@ def test_the_oracle_asks_once_for_each_channel_and_once_for_none() -> None:
 def test_mutual_information_at_its_bounds() -> None:
     labels = torch.arange(400) % 4
     knows, knows_not = labels.double(), (torch.arange(400) // 4).double()
-    found = mutual_information(torch.stack([knows, knows_not, torch.ones(400).double()], 1), labels)
-    assert found[0].item() == pytest.approx(math.log(4)) and found[2].item() == pytest.approx(0)
-    assert found[1].item() == pytest.approx(0, abs=1e-2)
+    scores = mutual_information(torch.stack([knows, knows_not, torch.ones(400).double()], 1), labels)
+    assert scores[0].item() == pytest.approx(math.log(4)) and scores[2].item() == pytest.approx(0)
+    assert scores[1].item() == pytest.approx(0, abs=1e-2)
 
 
 def test_mutual_information_of_a_joint_distribution() -> None:
@@ -312,14 +278,3 @@ def test_mutual_information_of_a_joint_distribution() -> None:
     means = torch.tensor([0.0] * 40 + [1.0] * 10 + [0.0] * 10 + [1.0] * 40)[:, None]
     expected = math.log(2) + 0.8 * math.log(0.8) + 0.2 * math.log(0.2)
     assert mutual_information(means, labels, bins=2).item() == pytest.approx(expected)
-
-
-def test_the_dearer_of_two_equal_maps_goes() -> None:
-    network = vgg_mini(widths=(6, 8))
-    groups = [group for group in prunable_groups(network, torch.zeros(2, 3, 32, 32)) if group.free]
-    costs = map_costs(network, groups, torch.zeros(1, 3, 32, 32))
-    sizes = [2e-6 * 27 * 32 * 32, 2e-6 * 54 * 32 * 32]
-    assert list(costs.values()) == pytest.approx(sizes)
-    equal = {group.name: torch.ones(group.channels) for group in groups}
-    regular = flops_regularized(equal, costs, strength=1.0)
-    assert regular[groups[1].name][0] < regular[groups[0].name][0] < 1

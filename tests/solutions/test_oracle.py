@@ -1,6 +1,8 @@
 """The ablation oracle: the fast way gives the numbers of the plain one."""
 
 import json
+import re
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ from torch import Tensor, nn
 from course_utils.networks import from_torchvision, resnet20, vgg_mini
 from solutions import oracle as oracles
 from solutions.graph.groups import Group
-from solutions.oracle import ablation_losses, losses_without, naive_losses, oracle, prepared, rest_of_the_network
+from solutions.oracle import Ablations, ablation_losses, naive_losses, oracle, places_of, prepared, replayed_losses
 from solutions.plans import groups_left
 from solutions.prunable import prunable_groups
 from solutions.surgery import prune
@@ -92,7 +94,7 @@ def test_the_fast_way_gives_the_numbers_of_the_plain_one(make: Any, side: int) -
     for group in groups_of(network, side)[:6]:
         channels = range(0, group.channels, max(1, group.channels // 4))
         plain = naive_losses(network, data, group, channels)
-        fast = rest_of_the_network(network, prepared(network), data, group, channels, at_once=8)
+        fast = replayed_losses(prepared(network), data, places_of(network, group), channels, at_once=8)
         assert len(fast) == len(plain)
         assert fast == pytest.approx(plain, rel=1e-10, abs=1e-12), group.name
 
@@ -133,13 +135,68 @@ class CountsItsBatch(nn.Module):
         return logits - logits.mean(0)
 
 
-@pytest.mark.parametrize("make", [Untraceable, CountsItsBatch])
-def test_where_the_fast_way_cannot_be_trusted_the_plain_one_is_taken(make: Any) -> None:
+class ReadsItsBatchSize(nn.Module):
+    """It asks in front how many images there are, and arranges its outputs by that."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = vgg_mini(widths=(4, 4))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.network(images).view(images.shape[0], -1)
+
+
+def within(group: Group, name: str = "network") -> Group:
+    """The same group of a network that has this name inside another one."""
+    slots = [type(slot)(f"{name}.{slot.parameter}", slot.axis, slot.channel, slot.consumes) for slot in group.slots]
+    return Group(group.name, group.channels, tuple(slots))
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (Untraceable, "torch.fx cannot trace it .TraceError"),
+        (CountsItsBatch, "other numbers"),
+        (ReadsItsBatchSize, "not as many as its images"),
+    ],
+)
+def test_where_the_fast_way_cannot_be_trusted_the_plain_one_is_taken_and_said_once(make: Any, reason: str) -> None:
     network, data = lively(make()), batches(4)
-    group = groups_of(lively(vgg_mini(widths=(4, 4))))[0]
-    slots = [type(slot)(f"network.{slot.parameter}", slot.axis, slot.channel, slot.consumes) for slot in group.slots]
-    group = Group(group.name, group.channels, tuple(slots))
-    assert losses_without(network, data, group, [0, 2]) == naive_losses(network, data, group, [0, 2])
+    groups = [within(group) for group in groups_of(lively(vgg_mini(widths=(4, 4))))]
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        ablations = Ablations(network, data)
+        for group in groups:
+            assert ablations.losses_without(group, [0, 2]) == naive_losses(network, data, group, [0, 2])
+    assert len(groups) == 2 and len(caught) == 1
+    assert re.search(f"{make.__name__} takes the plain, slow way: .*{reason}", str(caught[0].message))
+
+
+def test_a_layer_that_is_no_step_of_the_trace_takes_the_plain_way(network: nn.Module, groups: list[Group]) -> None:
+    class Leaf(nn.Module):
+        """As every module of torch.nn is: the trace does not look into it."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = network
+
+        def forward(self, images: Tensor) -> Tensor:
+            return self.network(images)
+
+    Leaf.__module__ = "torch.nn.modules"
+    hiding, data = nn.Sequential(Leaf()), batches(4)
+    with pytest.warns(UserWarning, match=r"0\.network\.\S+ is hidden inside another layer"):
+        losses = Ablations(hiding, data).losses_without(within(groups[0], "0.network"), [0, 2])
+    assert losses == pytest.approx(naive_losses(network, data, groups[0], [0, 2]))
+
+
+def test_a_mistake_in_the_fast_way_surfaces(network: nn.Module, groups: list[Group], monkeypatch: Any) -> None:
+    def mistaken(*_: Any) -> Tensor:
+        raise RuntimeError("a mistake")
+
+    monkeypatch.setattr(oracles, "without_shares", mistaken)
+    with pytest.raises(RuntimeError, match="a mistake"):
+        oracle(network, batches(4), groups, progress=False)
 
 
 @pytest.fixture(scope="module")
@@ -152,13 +209,13 @@ def groups(network: nn.Module) -> list[Group]:
     return groups_of(network)
 
 
-def test_absolute_and_signed(network: nn.Module, groups: list[Group]) -> None:
+def test_a_score_is_the_absolute_change_of_the_loss(network: nn.Module, groups: list[Group]) -> None:
     data = batches(4)
     whole, losses = ablation_losses(network, data, groups, progress=False)
-    signed, absolute = (oracle(network, data, groups, absolute=flag, progress=False) for flag in (False, True))
+    scores = oracle(network, data, groups, progress=False)
     for name, values in losses.items():
-        assert torch.equal(signed[name], values - whole) and torch.equal(absolute[name], (values - whole).abs())
-    assert (torch.cat(list(signed.values())) < 0).any(), "a case in which the two differ"
+        assert torch.equal(scores[name], (values - whole).abs())
+    assert any((values < whole).any() for values in losses.values()), "a case in which the sign matters"
 
 
 def test_the_network_stays_as_it_is(network: nn.Module, groups: list[Group]) -> None:
@@ -188,21 +245,23 @@ def test_stopped_it_goes_on_where_it_was(
     monkeypatch.setattr(oracles, "PIECE", 2)
     pieces: list[Any] = []
 
-    def stops(network: nn.Module, data: Any, group: Group, channels: Any, at_once: int) -> list[float]:
+    losses_without = Ablations.losses_without
+
+    def stops(self: Ablations, group: Group, channels: Any) -> list[float]:
         pieces.append((group.name, list(channels)))
         if len(pieces) == 4:
             raise KeyboardInterrupt
-        return losses_without(network, data, group, channels, at_once)
+        return losses_without(self, group, channels)
 
-    monkeypatch.setattr(oracles, "losses_without", stops)
+    monkeypatch.setattr(Ablations, "losses_without", stops)
     path, data = tmp_path / "oracle.json", batches(4)
     with pytest.raises(KeyboardInterrupt):
         ablation_losses(network, data, groups, resume=path, progress=False)
     assert sum(value == value for losses in json.loads(path.read_text())["losses"].values() for value in losses) == 5
-    _, found = ablation_losses(network, data, groups, resume=path, progress=False)
+    _, losses = ablation_losses(network, data, groups, resume=path, progress=False)
     assert pieces[3] == pieces[4] and len(pieces) == 7
     _, afresh = ablation_losses(network, data, groups, progress=False)
-    assert all(torch.equal(found[name], afresh[name]) for name in afresh)
+    assert all(torch.equal(losses[name], afresh[name]) for name in afresh)
 
 
 def test_another_networks_results_are_refused(network: nn.Module, groups: list[Group], tmp_path: Path) -> None:
@@ -211,16 +270,6 @@ def test_another_networks_results_are_refused(network: nn.Module, groups: list[G
         ablation_losses(network, batches(3), groups, resume=tmp_path / "oracle.json", progress=False)
 
 
-def test_a_cluster_gives_the_same_numbers(network: nn.Module, groups: list[Group]) -> None:
-    from distributed import LocalCluster
-
-    data = batches(4)
-    expected = oracle(network, data, groups, progress=False)
-    with LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as cluster:
-        found = oracle(network, data, groups, cluster=cluster.scheduler_address, progress=False)
-    assert all(torch.equal(found[name], expected[name]) for name in expected)
-
-
-def test_no_data_is_told(network: nn.Module, groups: list[Group]) -> None:
+def test_without_data_there_is_an_error(network: nn.Module, groups: list[Group]) -> None:
     with pytest.raises(ValueError, match="at least one batch"):
         oracle(network, [], groups)

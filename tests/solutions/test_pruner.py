@@ -21,7 +21,7 @@ from course_utils.checkpoints import load_network, save_network
 from course_utils.networks import resnet20, vgg_mini
 from solutions.graph.export import export_graph, unreached
 from solutions.graph.groups import Group, channel_groups
-from solutions.graph.kept import load_groups, save_groups
+from solutions.graph.storage import load_groups, save_groups
 from solutions.plans import PlanError, channels_to_keep, groups_left, l1_norms, l1_plan, parameters_left
 from solutions.prunable import prunable_groups, tried_out
 from solutions.surgery import prune, silence
@@ -212,9 +212,9 @@ def test_the_strongest_channels_stay() -> None:
     assert channels_to_keep(group, torch.tensor([1.0, 4.0, 3.0, 2.0]), 0.5) == [1, 2]
 
 
-@pytest.mark.parametrize(("keep_ratio", "kept"), [(1.0, 20), (0.5, 16), (0.4, 8), (0.01, 8)])
-def test_what_stays_is_rounded_up_to_a_multiple(keep_ratio: float, kept: int) -> None:
-    assert len(channels_to_keep(Group("a", 20, ()), torch.arange(20.0), keep_ratio, multiple_of=8)) == kept
+@pytest.mark.parametrize(("channels", "keep_ratio", "left"), [(90, 0.3, 27), (8, 0.34375, 3), (5, 0.0, 1), (5, 1.0, 5)])
+def test_what_goes_is_rounded_down(channels: int, keep_ratio: float, left: int) -> None:
+    assert len(channels_to_keep(Group("a", channels, ()), torch.arange(float(channels)), keep_ratio)) == left
 
 
 def test_frozen_channels_stay_whatever_their_score() -> None:

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from course_utils.networks import parameter_count, resnet20, vgg_mini
 from course_utils.pictures import study_plots
-from course_utils.training import Evaluation
+from course_utils.records import MomentStudy, Study, open_study, read_study
+from course_utils.training import Diverged, Evaluation, Stopped
 from solutions.graph.groups import Group
 from solutions.iterative import group_sensitivity, l1_ranking, lowest_everywhere, plan_step, prune_iteratively
 from solutions.prunable import prunable_groups
@@ -22,7 +23,7 @@ from solutions.schedules import cubic_sparsity, narrow_twin, prune_and_reset, se
 from solutions.surgery import prune
 from studies import when_to_prune
 from studies.runs import narrow_control
-from studies.when_to_prune import spread, study
+from studies.when_to_prune import Series, carry_out, spread
 
 IMAGES = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 
@@ -292,6 +293,18 @@ def test_a_stopped_run_without_a_folder_gives_back_what_there_is(network: nn.Mod
     assert len(log) == 1 and widths(pruned) == [4, 4, 6, 6]
 
 
+def test_with_raise_a_stop_carries_the_log(network: nn.Module, groups: list[Group]) -> None:
+    with pytest.raises(Stopped) as stop:
+        run(network, groups, Batches(stop_at=10), on_stop="raise")
+    assert [entry["step"] for entry in stop.value.history] == [1]
+
+
+def test_with_raise_a_loss_that_is_no_number_is_no_stop(network: nn.Module, groups: list[Group]) -> None:
+    with pytest.raises(Diverged) as end:
+        run(network, groups, Batches(), lr=1e30, on_stop="raise")
+    assert end.value.history == []
+
+
 # --- a new optimizer, and the control
 
 
@@ -319,15 +332,27 @@ def test_a_twin_has_the_shapes_and_nothing_else(make: Any) -> None:
             assert not torch.equal(value, other.get_parameter(name))
 
 
-def test_the_study_runs_every_moment_and_goes_on_where_it_was(monkeypatch: Any) -> None:
+def series(setting: str = "good", **options: Any) -> Series:
+    images: Any = SimpleNamespace(classes=range(4))
+    return Series("vgg_mini", setting, 0, images, **{"epochs": 3, **options})
+
+
+def moment_study() -> Study[MomentStudy]:
+    return Study(MomentStudy(images="these"))
+
+
+def test_the_study_runs_every_moment_and_goes_on_where_it_was(monkeypatch: Any, tmp_path: Path) -> None:
     monkeypatch.setattr(when_to_prune, "Loader", lambda *_, **__: Batches())
     monkeypatch.setattr(when_to_prune, "BEGINS", {"at the beginning": 0, "later": 1})
-    images, found, kept = SimpleNamespace(classes=range(4)), {}, []  # type: ignore[var-annotated]
-    for _ in range(2):
-        note = lambda: kept.append(len(found))  # noqa: E731
-        study("vgg_mini", "good", 0, images, Batches(), found, note, epochs=3, keep_ratios=(0.5,))
-    assert kept == [1, 2, 3, 4, 5, 6]
-    curves = study_plots.study_curves({"results": found}, "vgg_mini", "good")
+    path, about = tmp_path / "r.jsonl", MomentStudy(images="these")
+    carry_out(series(), open_study(path, about), Batches(), (0.5,))
+    first = read_study(path).records
+    with monkeypatch.context() as within:
+        within.delattr(when_to_prune, "evaluate")
+        carry_out(series(), open_study(path, about), Batches(), (0.5,))
+    study = read_study(path)
+    assert study.records == first and len(first) == 6
+    curves = study_plots.study_curves(study, "vgg_mini", "good")
     assert list(curves) == [
         "unpruned",
         "from scratch",
@@ -343,24 +368,23 @@ def test_with_a_constant_rate_a_longer_training_goes_on_from_a_shorter_one(monke
     monkeypatch.setattr(when_to_prune, "Loader", lambda *_, **__: Batches())
     judged: list[nn.Module] = []
     monkeypatch.setattr(when_to_prune, "evaluate", lambda network, _: judged.append(network) or Evaluation(0, 0))
-    images = SimpleNamespace(classes=range(4))
     for begins in ({"later": 1}, {}):
         monkeypatch.setattr(when_to_prune, "BEGINS", begins)
-        study("vgg_mini", "poster", 0, images, None, {}, lambda: None, epochs=3, keep_ratios=(0.5,) if begins else ())
+        carry_out(series("poster"), moment_study(), Batches(), (0.5,) if begins else ())
     unpruned, alone = judged[0], judged[-1]
     for name, tensor in unpruned.state_dict().items():
         assert torch.equal(tensor, alone.state_dict()[name]), name
 
 
 @pytest.mark.parametrize("setting", ["poster", "good"])
-def test_networks_that_were_kept_are_not_trained_again(setting: str, monkeypatch: Any, tmp_path: Path) -> None:
+def test_networks_that_are_there_are_not_trained_again(setting: str, monkeypatch: Any, tmp_path: Path) -> None:
     loaders: list[Batches] = []
     monkeypatch.setattr(when_to_prune, "Loader", lambda *_, **__: loaders.append(Batches()) or loaders[-1])
     monkeypatch.setattr(when_to_prune, "BEGINS", {"later": 1})
-    images, judged = SimpleNamespace(classes=range(4)), []
+    judged: list[nn.Module] = []
     monkeypatch.setattr(when_to_prune, "evaluate", lambda network, _: judged.append(network) or Evaluation(0, 0))
     for _ in range(2):
-        study("vgg_mini", setting, 0, images, None, {}, lambda: None, 3, (0.5,), tmp_path)
+        carry_out(series(setting, folder=tmp_path), moment_study(), Batches(), (0.5,))
     first, second = judged[:4], judged[4:]
     for one, other in zip(first, second, strict=True):
         assert all(torch.equal(value, other.state_dict()[name]) for name, value in one.state_dict().items())
@@ -394,10 +418,10 @@ def test_the_study_that_comes_with_the_course_is_whole(network: str, setting: st
 def test_a_study_that_is_stopped_keeps_no_half_result(monkeypatch: Any) -> None:
     monkeypatch.setattr(when_to_prune, "Loader", lambda *_, **__: Batches(stop_at=9))
     monkeypatch.setattr(when_to_prune, "BEGINS", {"at the beginning": 0})
-    images, found = SimpleNamespace(classes=range(4)), {}  # type: ignore[var-annotated]
-    with pytest.raises(KeyboardInterrupt):
-        study("vgg_mini", "good", 0, images, Batches(), found, lambda: None, epochs=3)
-    assert found == {}
+    study = moment_study()
+    with pytest.raises(Stopped):
+        carry_out(series(), study, Batches())
+    assert study.records == []
 
 
 def test_another_ranking_is_another_run(network: nn.Module, groups: list[Group], tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import ast
 import functools
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -44,15 +45,14 @@ def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
         builder = networks.mobile_mini if name == "mobile_mini" else vgg_mini
         monkeypatch.setattr(runs.networks, name, lambda classes, seed, b=builder, w=widths: b(w, classes, seed))
     monkeypatch.setattr(starter, "prunable_groups", lambda network, _: groups_of(str(network.recipe)))
-    starter.KEPT.mkdir(parents=True)
+    starter.CACHE.mkdir(parents=True)
     return tmp_path
 
 
 def test_eight_entries_of_three_networks_are_made_and_say_how_to_go_on(
     small: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["starter", "entries", "--seed", "3", "--epochs", "1", "--retraining", "2"])
-    starter.main()
+    starter.main(Path("entries"), **OPTIONS)
     said = capsys.readouterr().out
     assert "8 of 8: vgg_mini, half, Taylor, binary weights" in said and "autograder leaderboard entries" in said
     cards = [starter.read_card(path) for path in sorted(Path("entries").iterdir())]
@@ -71,7 +71,7 @@ def test_eight_entries_of_three_networks_are_made_and_say_how_to_go_on(
     assert len(binary) == 3 and {row.bits for row in binary} == {1}
 
     before = {path: path.stat().st_mtime_ns for path in Path("entries").rglob("*")}
-    starter.main()
+    starter.main(Path("entries"), **OPTIONS)
     assert before == {path: path.stat().st_mtime_ns for path in Path("entries").rglob("*")}, "made again"
 
 
@@ -86,7 +86,7 @@ def test_an_entry_with_other_settings_is_made_again(small: Path) -> None:
 def test_a_network_of_other_images_is_not_taken(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     name = "vgg_mini, half, L1"
     starter.submit(name, small / "entries", **OPTIONS)
-    before = {path.name for path in starter.KEPT.iterdir()}
+    before = {path.name for path in starter.CACHE.iterdir()}
 
     def other_images(*arguments: Any) -> Any:
         images = few_images(*arguments)
@@ -96,7 +96,7 @@ def test_a_network_of_other_images_is_not_taken(small: Path, monkeypatch: pytest
     monkeypatch.setattr(starter, "load", other_images)
     monkeypatch.setattr(entry, "load", other_images)
     starter.submit(name, small / "entries", **OPTIONS)
-    assert {path.name for path in starter.KEPT.iterdir()} - before == {"other-images_4_classes"}
+    assert {path.name for path in starter.CACHE.iterdir()} - before == {"other-images_4_classes"}
 
 
 def test_a_stopped_retraining_is_no_entry_and_goes_on(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,11 +105,10 @@ def test_a_stopped_retraining_is_no_entry_and_goes_on(small: Path, monkeypatch: 
 
     with monkeypatch.context() as within:
         within.setattr(starter, "fully_trained", stopped)
-        monkeypatch.setattr(sys, "argv", ["starter", "entries", "--epochs", "1", "--retraining", "1"])
         with pytest.raises(SystemExit, match="goes on from here"):
-            starter.main()
+            starter.main(Path("entries"), epochs=1, retraining=1)
     assert not Path("entries").exists()
-    assert list(starter.KEPT.glob("*/vgg_mini-1epochs-batches64-seed0.safetensors"))
+    assert list(starter.CACHE.glob("*/vgg_mini-1epochs-batches64-seed0.safetensors"))
 
 
 def test_the_script_that_goes_along_makes_the_same_network(small: Path) -> None:
@@ -117,10 +116,11 @@ def test_the_script_that_goes_along_makes_the_same_network(small: Path) -> None:
     starter.submit(name, small / "entries", **OPTIONS)
     (written,) = (small / "entries").iterdir()
     code = (written / "train.py").read_text(encoding="utf-8")
-    compile(code, "train.py", "exec")
+    (module,) = (node for node in ast.parse(code).body if isinstance(node, ast.ImportFrom))
+    assert importlib.import_module(str(module.module)).make is starter.make
     assert "mobile_mini: 50% of the channels, chosen by Taylor" in code
     assert "seed=int(sys.argv[1]), epochs=1, retraining=2" in code
-    again = starter.make(name, small / "again.onnx", kept=small / "kept", **OPTIONS)
+    again = starter.make(name, small / "again.onnx", cache=small / "again", **OPTIONS)
     assert again.read_bytes() == (written / "network.onnx").read_bytes()
 
 

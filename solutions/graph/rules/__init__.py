@@ -15,25 +15,30 @@ from solutions.graph.rules.layers import (
 )
 from solutions.graph.rules.shapes import expand, gather, gather_nd, pad, reshape, sequence_at, slice_, split, transpose
 
-_SAME = "Relu LeakyRelu Elu Selu Celu Gelu HardSwish HardSigmoid Sigmoid Tanh Softplus Softsign Mish Erf Exp Log Sqrt"
-_SAME += (
-    " Reciprocal Abs Neg Sign Floor Ceil Round Clip ThresholdedRelu Identity Cast CastLike Dropout Not IsNaN Sin Cos"
-)
-_ELEMENTWISE = (
-    "Add Sub Mul Div Pow Max Min Mean Sum PRelu Where Equal Less Greater LessOrEqual GreaterOrEqual And Or Mod"
-)
-_SPATIAL = "MaxPool AveragePool LpPool GlobalAveragePool GlobalMaxPool Resize Upsample"
-_REDUCTION = "ReduceMean ReduceSum ReduceMax ReduceMin ReduceProd ReduceL1 ReduceL2 ReduceSumSquare ReduceLogSumExp"
+SAME_SHAPE = {
+    *("Relu", "LeakyRelu", "Elu", "Selu", "Celu", "Gelu", "HardSwish", "HardSigmoid", "Sigmoid", "Tanh", "Softplus"),
+    *("Softsign", "Mish", "Erf", "Exp", "Log", "Sqrt", "Reciprocal", "Abs", "Neg", "Sign", "Floor", "Ceil", "Round"),
+    *("Clip", "ThresholdedRelu", "Identity", "Cast", "CastLike", "Dropout", "Not", "IsNaN", "Sin", "Cos"),
+}
+ELEMENTWISE = {
+    *("Add", "Sub", "Mul", "Div", "Pow", "Max", "Min", "Mean", "Sum", "PRelu", "Where", "Mod", "And", "Or"),
+    *("Equal", "Less", "Greater", "LessOrEqual", "GreaterOrEqual"),
+}
+SPATIAL = {"MaxPool", "AveragePool", "LpPool", "GlobalAveragePool", "GlobalMaxPool", "Resize", "Upsample"}
+REDUCTION = {
+    *("ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceL1", "ReduceL2", "ReduceSumSquare"),
+    *("ReduceLogSumExp", "ArgMax", "ArgMin"),
+}
 
 RULES: dict[str, Rule] = {
-    **dict.fromkeys(_SAME.split(), same_shape),
-    **dict.fromkeys(_ELEMENTWISE.split(), elementwise),
-    **dict.fromkeys(_SPATIAL.split(), spatial),
-    **dict.fromkeys([*_REDUCTION.split(), "ArgMax", "ArgMin"], reduction),
-    **dict.fromkeys(["Reshape", "Flatten", "Squeeze", "Unsqueeze"], reshape),
-    **dict.fromkeys(["Conv", "ConvTranspose"], conv),
-    **dict.fromkeys(["Softmax", "LogSoftmax", "Hardmax", "CumSum"], along_axis),
-    **dict.fromkeys(["Split", "SplitToSequence"], split),
+    **dict.fromkeys(SAME_SHAPE, same_shape),
+    **dict.fromkeys(ELEMENTWISE, elementwise),
+    **dict.fromkeys(SPATIAL, spatial),
+    **dict.fromkeys(REDUCTION, reduction),
+    **dict.fromkeys(("Reshape", "Flatten", "Squeeze", "Unsqueeze"), reshape),
+    **dict.fromkeys(("Conv", "ConvTranspose"), conv),
+    **dict.fromkeys(("Softmax", "LogSoftmax", "Hardmax", "CumSum"), along_axis),
+    **dict.fromkeys(("Split", "SplitToSequence"), split),
     "MatMul": matmul,
     "Gemm": gemm,
     "BatchNormalization": batch_norm,

@@ -6,15 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from course_utils.files import atomic
+from minicifar.files import atomic
 from solutions.graph.groups import Group, Slot
 from solutions.plans import PlanError
 
-# --- kept as a file
-
 
 def save_groups(groups: Sequence[Group], path: str | Path) -> Path:
-    """Write groups as JSON, all or nothing: they need not be found again as long as the network is the same."""
+    """Write groups as JSON, all or nothing: as long as the network is the same, its graph need not be read again."""
     data = [
         {
             "name": group.name,
@@ -35,12 +33,12 @@ def load_groups(path: str | Path) -> list[Group]:
         data = json.loads(Path(path).read_text(encoding="utf-8"))
         return [
             Group(
-                one["name"],
-                one["channels"],
-                tuple(Slot(name, axis, np.array(channel), consumes) for name, axis, consumes, channel in one["slots"]),
-                dict(one["frozen"]),
+                stored["name"],
+                stored["channels"],
+                tuple(Slot(name, axis, np.array(channel), reads) for name, axis, reads, channel in stored["slots"]),
+                dict(stored["frozen"]),
             )
-            for one in data
+            for stored in data
         ]
     except (ValueError, KeyError, TypeError) as error:
         raise PlanError(f"{path} holds no channel groups ({type(error).__name__}): find them again.") from None
