@@ -37,7 +37,7 @@ from autograder.sandbox.limits import Limits
 
 LIMITS = Limits(
     call_seconds=1.5,
-    exercise_seconds=20,
+    exercise_seconds=8,
     cell_seconds=4,
     notebook_seconds=60,
     memory_megabytes=2_000,

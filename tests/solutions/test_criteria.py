@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers.graphs import groups_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
@@ -119,7 +120,7 @@ def test_one_pass_for_all_criteria(pair: Pair, groups: Any) -> None:
 
 def test_a_residual_stage_has_the_mean_over_its_tensors() -> None:
     network = resnet20().eval()
-    groups = prunable_groups(network, torch.zeros(2, 3, 32, 32))
+    groups = groups_of(network)
     stage = max(groups, key=lambda group: len(group.slots))
     parts: dict[int, Tensor] = {}
 
@@ -165,7 +166,7 @@ def test_a_frozen_network_has_gradients_too(pair: Pair, groups: Any) -> None:
 
 def test_weights_of_a_channel_that_several_layers_make() -> None:
     network = resnet20()
-    groups = prunable_groups(network, torch.zeros(2, 3, 32, 32))
+    groups = groups_of(network)
     stage = max(groups, key=lambda group: len(group.slots))
     makers = [slot.parameter for slot in stage.slots if not slot.consumes and slot.parameter.endswith("weight")]
     filters = [weight for name in makers if (weight := network.get_parameter(name)).ndim == 4]
@@ -186,7 +187,7 @@ def test_random_scores_are_permutations_that_a_seed_fixes(groups: Any, pair: Pai
 @pytest.mark.parametrize("criterion", CRITERIA)
 def test_every_criterion_prunes_any_network(criterion: str) -> None:
     network = vgg_mini(widths=(6, 8))
-    groups = prunable_groups(network, torch.zeros(2, 3, 32, 32))
+    groups = groups_of(network)
     scores = ranking(criterion, batches(), normalize=True)(network, groups)
     plan = plan_step(groups, scores, {group.name: group.channels for group in groups}, 0.5, scope="network")
     assert (

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from helpers.graphs import groups_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
@@ -54,7 +55,7 @@ def network() -> nn.Module:
 
 @pytest.fixture(scope="module")
 def groups() -> list[Group]:
-    return prunable_groups(vgg_mini(widths=(8, 8, 12, 12)), IMAGES)
+    return groups_of(vgg_mini(widths=(8, 8, 12, 12)))
 
 
 def lively(network: nn.Module) -> nn.Module:
@@ -107,7 +108,7 @@ def test_the_network_is_as_it_was_even_after_an_error(network: nn.Module) -> Non
 
 def test_a_residual_network_is_scanned_by_its_groups() -> None:
     network = resnet20(widths=(4, 6, 8), classes=4).eval()
-    found = group_sensitivity(network, prunable_groups(network, IMAGES), [1.0, 0.5], total)
+    found = group_sensitivity(network, groups_of(network), [1.0, 0.5], total)
     assert len(found) == 3 + 9 and all(values[0] == total(network) != values[1] for values in found.values())
 
 
@@ -236,7 +237,7 @@ def test_any_ranking_decides(network: nn.Module, groups: list[Group]) -> None:
 
 def test_a_residual_network_is_pruned_step_by_step() -> None:
     network = resnet20(widths=(4, 6, 8), classes=4)
-    pruned, _ = run(network, prunable_groups(network, IMAGES), Batches(), epochs=1)
+    pruned, _ = run(network, groups_of(network), Batches(), epochs=1)
     assert pruned(IMAGES).shape == (4, 4) and widths(pruned)[0] == 2
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from helpers.graphs import groups_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
@@ -164,7 +165,7 @@ def network() -> nn.Module:
 
 @pytest.fixture(scope="module")
 def groups(network: nn.Module) -> Any:
-    return prunable_groups(network, torch.zeros(2, 3, 32, 32))
+    return groups_of(network)
 
 
 def test_all_channels_kept_is_the_same_network(network: nn.Module, groups: Any) -> None:
@@ -215,7 +216,7 @@ def test_the_lowest_of_a_ranking_can_go_and_be_made_up_for(network: nn.Module, g
 
 def test_inside_residual_blocks_only() -> None:
     network = resnet20(widths=(4, 6, 8), classes=4).eval()
-    groups = prunable_groups(network, torch.zeros(2, 3, 32, 32))
+    groups = groups_of(network)
     inside = {group.name for group in groups if next_layer(network, group)}
     assert inside == {f"stages.{stage}.{block}.conv1" for stage in range(3) for block in range(3)}
     pruned, left = thinet(network, groups, numbers(4, 3, 32, 32), 0.5, progress=False)

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 import torch
+from helpers.graphs import groups_of
 from helpers.noise import Noise
 
 from course_utils.networks import vgg_mini
 from course_utils.pictures import study_plots
 from course_utils.records import Correlation, CriteriaStudy, Curve, Study, read_study
-from solutions.prunable import prunable_groups
 from solutions.scoring import CRITERIA
 from studies import criteria
 from studies.criteria import CURVES, LEFT, STEPS, FewBatches, correlations, curve, ranking_by
@@ -55,7 +55,7 @@ def test_a_curve_goes_down_to_few_filters(criterion: str, monkeypatch: Any) -> N
     monkeypatch.setattr(criteria, "STEPS", 3)
     monkeypatch.setattr(criteria, "MINIBATCHES", 2)
     network, batches = vgg_mini(widths=(6, 8)), list(Noise(3))
-    groups = prunable_groups(network, torch.zeros(2, 3, 32, 32))
+    groups = groups_of(network)
     points = curve(network, groups, Noise(3), Noise(3), ranking_by(criterion, batches, 0))
     assert [round(left, 2) for left, _, _ in points] == [1.0, 0.72, 0.43, 0.15]
     assert points[0][1] == 1 and all(before[1] > after[1] > 0 for before, after in itertools.pairwise(points))
