@@ -331,7 +331,7 @@ CHANGES = ("delete", "double", "move", "merge", "edit", "insert", "change the ki
 
 
 @st.composite
-def mangled(draw: st.DrawFn) -> NotebookNode:
+def mangled(draw: st.DrawFn) -> NotebookNode:  # noqa: C901 (a list of cases)
     """The right notebook with cells deleted, doubled, moved, merged, edited …, and their ids and grade ids changed."""
     notebook = draw(st.sampled_from([right, without_metadata, released]))()
     cells = notebook.cells
