@@ -38,7 +38,7 @@ from autograder.sandbox.limits import Limits
 sys.path.insert(0, str(ROOT / "tests"))
 
 from attacks.bank import BREACH, LAB, Attack, all_attacks
-from grading import plain_check  # the benchmark beside this one
+from stock_checks import plain_check  # beside this file
 
 LIMITS = Limits(call_seconds=5, exercise_seconds=30, cell_seconds=10, notebook_seconds=120, memory_megabytes=2_000)
 NEXT = "zz-next"  # hands in the stubs after the attack: what was planted must not help

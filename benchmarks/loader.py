@@ -64,14 +64,21 @@ def main() -> None:
     }
     for loader, _ in loaders.values():
         images_per_second(loader)
-    found: dict[str, list[float]] = {name: [] for name in loaders}
+    speeds_of: dict[str, list[float]] = {name: [] for name in loaders}
     for _ in range(REPEATS):
         for name, (loader, passes) in loaders.items():
-            found[name].append(images_per_second(loader, passes))
+            speeds_of[name].append(images_per_second(loader, passes))
 
-    ours = found["minicifar.Loader"]
-    ratios = {name: [mine / other for mine, other in zip(ours, speeds, strict=True)] for name, speeds in found.items()}
-    table = Table(title=f"{len(images)} images, batches of {BATCH_SIZE}, {REPEATS} repeats in turn, 1 thread")
+    print_all(len(images), speeds_of)
+
+
+def print_all(count: int, speeds_of: dict[str, list[float]]) -> None:
+    """A table for people, and as the last line JSON."""
+    ours = speeds_of["minicifar.Loader"]
+    ratios = {
+        name: [mine / other for mine, other in zip(ours, speeds, strict=True)] for name, speeds in speeds_of.items()
+    }
+    table = Table(title=f"{count} images, batches of {BATCH_SIZE}, {REPEATS} repeats in turn, 1 thread")
     for column in (
         "loader",
         "images/s (median)",
@@ -79,7 +86,7 @@ def main() -> None:
         "Loader is faster by (lowest to highest)",
     ):
         table.add_column(column)
-    for name, speeds in found.items():
+    for name, speeds in speeds_of.items():
         faster = ratios[name]
         table.add_row(
             name,
@@ -91,7 +98,7 @@ def main() -> None:
     figures = {
         "ratio_workers_0": round(statistics.median(ratios["DataLoader, 0 workers"]), 2),
         "ratio_workers_2": round(statistics.median(ratios["DataLoader, 2 workers"]), 2),
-        "images_per_second": {name: round(statistics.median(speeds)) for name, speeds in found.items()},
+        "images_per_second": {name: round(statistics.median(speeds)) for name, speeds in speeds_of.items()},
         "repeats": REPEATS,
     }
     print(json.dumps(figures))
