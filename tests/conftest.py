@@ -1,6 +1,7 @@
 """Options of the project's own tests."""
 
 import os
+from typing import Any
 
 import pytest
 
@@ -9,12 +10,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full-training", action="store_true", help="run the labs' training cells in full (make labs)")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With several workers (`--dist loadgroup`) a file's tests share one, and what they set up, unless marked otherwise."""
-    for item in items:
-        if not item.get_closest_marker("xdist_group"):
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With several workers, each runs whole groups (see `helpers.groups`)."""
+    from helpers.groups import Groups
+
+    return Groups(config, log)
 
 
 @pytest.fixture(scope="session")

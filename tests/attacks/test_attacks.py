@@ -44,7 +44,7 @@ LIMITS = Limits(
     disk_megabytes=200,
 )
 ATTACKS = all_attacks()
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("processes left behind")]  # they look at the whole machine's
+pytestmark = pytest.mark.slow
 NEIGHBOUR = "neighbour"
 LARGEST_PAGE = 20_000_000
 ACTIVE = {"script", "iframe", "frame", "object", "embed", "applet", "base", "meta", "link", "form", "input", "button"}

@@ -34,10 +34,7 @@ def judged(lab: str, exercise: str) -> dict[str, tuple[Verdict, Verdict]]:
 
 def named(bank: Iterable[tuple[str, Answer]]) -> list:
     """One test an answer; those of an exercise are judged in one go, by one process."""
-    return [
-        pytest.param(lab, answer, id=f"{answer.exercise}-{answer.name}", marks=pytest.mark.xdist_group(answer.exercise))
-        for lab, answer in bank
-    ]
+    return [pytest.param(lab, answer, id=f"{answer.exercise}-{answer.name}") for lab, answer in bank]
 
 
 def earned(verdict: Verdict) -> list[tuple[str, float]]:

@@ -27,10 +27,7 @@ from autograder.grading.batch import LabGrading, Options, Todo, grade_lab
 from autograder.grading.judged import read_judged
 from autograder.reports.gradebook import results
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.xdist_group("processes left behind"),
-]  # it kills graders: not beside attacks
+pytestmark = pytest.mark.slow
 LAB = "lab3_l1_filters"
 STUDENTS = [f"student{number}" for number in range(4)]
 WRONG = "the_sign_counts"

@@ -224,7 +224,6 @@ CELLS = {
 }  # fmt: skip
 
 
-@pytest.mark.xdist_group("faults in cells")
 @pytest.mark.parametrize("fault", CELLS)
 def test_a_cell_that_comes_to_grief_costs_nothing_and_is_named(fault: str, grader: Grader) -> None:
     source, sentence = CELLS[fault]

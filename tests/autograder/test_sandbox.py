@@ -355,10 +355,10 @@ def test_a_submission_sees_its_course_and_the_images(caches: None) -> None:
     assert shown(warm_binds(Path("/tmp/x"))) == {"/course": "/tmp/x/course", **PASSWD, **IMAGES}
 
 
-def test_the_judge_sees_the_project_and_alone_writes_to_the_caches(caches: None) -> None:
-    project = [str(ROOT / name) for name in ("minicifar", "course_utils", "solutions", "labs", "autograder")]
+def test_the_judge_sees_the_release_and_what_judges_and_alone_writes_to_the_caches(caches: None) -> None:
     written = {place: f"{path}*" for place, path in IMAGES.items() if place.startswith("/cache")}
-    assert shown(judge_binds()) == {**dict(zip(project, project, strict=True)), **IMAGES, **written}
+    seen = {"/release": "/tmp/x", str(ROOT / "autograder"): str(ROOT / "autograder")}
+    assert shown(judge_binds(Path("/tmp/x"))) == {**seen, **IMAGES, **written}
 
 
 def test_what_measures_entries_sees_no_solutions(caches: None) -> None:

@@ -37,7 +37,7 @@ def test_every_lab_has_two_questions_and_an_artifact(lab: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("lab", [pytest.param(lab, marks=pytest.mark.xdist_group(f"edition of {lab}")) for lab in LABS])
+@pytest.mark.parametrize("lab", LABS)
 def test_the_source_edition_runs(lab: str, tmp_path: Path, images_at_hand: str, request: pytest.FixtureRequest) -> None:
     """Top to bottom, with the reference answers: every check passes (training shortened unless --full-training)."""
     full = request.config.getoption("--full-training")

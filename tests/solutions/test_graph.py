@@ -1,14 +1,10 @@
 """Every rule of the graph reader on a small network of its own: what may go, what must stay and why."""
 
-from pathlib import Path
-
-import pytest
 import torch
 import torch.nn.functional as F
 from helpers.torchvision_networks import difference, random_plan
 from torch import Tensor, nn
 
-from solutions.graph.__main__ import main
 from solutions.graph.export import export_graph
 from solutions.graph.groups import Group, channel_groups
 from solutions.plans import parameters_left
@@ -372,9 +368,3 @@ def test_a_head_that_only_training_reaches_is_narrowed_too() -> None:
     assert len(group.free) == 4 and slots(group)["head.weight/1"] == 4
     pruned = prune(network, groups, {"a": [0, 2]}).train()
     assert [tuple(output.shape[1:2]) for output in pruned(images())] == [(5,), (2,)]
-
-
-def test_the_command_draws_a_network_of_the_course(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    main(["vgg_mini", str(tmp_path / "graph.svg")])
-    assert "<svg" in (tmp_path / "graph.svg").read_text(encoding="utf-8")
-    assert "7 groups, 1 of them frozen" in capsys.readouterr().out

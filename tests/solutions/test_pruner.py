@@ -68,8 +68,7 @@ def families(*names: str) -> pytest.MarkDecorator:
     """One test a family; what two tests need of it is made once."""
     params = []
     for name in names:
-        marks = [pytest.mark.xdist_group(f"torchvision's {name}"), *([] if name in EVERY_DAY else [pytest.mark.slow])]
-        params.append(pytest.param(name, marks=marks))
+        params.append(pytest.param(name, marks=[] if name in EVERY_DAY else [pytest.mark.slow]))
     return pytest.mark.parametrize("family", params, indirect=True)
 
 
