@@ -12,12 +12,9 @@ if TYPE_CHECKING:  # nbgrader takes long to import, and most of what needs a fol
 
 ROOT = Path(__file__).resolve().parent.parent
 COURSE = ROOT / "course"
-SHIPPED = [
-    "minicifar",
-    "course_utils",
-    "solutions",
-    "checks",
-]  # come with a release, never back with a submission
+PACKAGES = ("minicifar", "course_utils", "solutions")  # of these students get what a lab needs
+SHIPPED = (*PACKAGES, "checks")  # come with a release, never back with a submission
+LIBRARIES = (*PACKAGES, "studies")  # what the training of a challenge entry may import
 
 
 def configure(config: "Config", course: Path) -> "Config":

@@ -5,6 +5,7 @@ students got, all checks, visible and hidden, and the reference answers. The pro
 the student's code import from it; only what runs and isolates them is today's.
 """
 
+import functools
 import hashlib
 import io
 import json
@@ -12,21 +13,18 @@ import re
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from autograder.authoring.editions import Exercise, check_files, exercises, points
 from autograder.authoring.support import imported, modules_behind, modules_named, recorded_behind, support_files
-from autograder.course import ROOT, CourseError
+from autograder.course import LIBRARIES, PACKAGES, ROOT, CourseError
 from course_utils import VERSION
 from course_utils.recorded import RECORDED
 from minicifar.files import atomic
 
 FORMAT = 1
 BEFORE_MANIFESTS = Path(__file__).with_name("release-0.1.0.zip")  # what version 0.1.0 graded with, weights left out
-PACKAGES = ("minicifar", "course_utils", "solutions")
-EVERYTHING = (*PACKAGES, "studies")
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,7 @@ class FrozenRelease:
     modules: tuple[str, ...]
     files: Mapping[str, bytes]
 
-    @cached_property
+    @functools.cached_property
     def digest(self) -> str:
         """A hash of everything that a verdict may follow from."""
         content = {name: hashlib.sha256(data).hexdigest() for name, data in sorted(self.files.items())}
@@ -86,9 +84,7 @@ def freeze(lab: str) -> FrozenRelease:
     judged = modules_behind({*modules, "course_utils.artifacts", "course_utils.checking", "course_utils.networks"})
     paths = {path.relative_to(ROOT).as_posix(): path for path in {*judged.values(), *recorded_behind(judged, "")}}
     if not exercises(lab):  # the challenge: an entry's training may import all of them
-        paths |= {
-            path.relative_to(ROOT).as_posix(): path for name in EVERYTHING for path in (ROOT / name).rglob("*.py")
-        }
+        paths |= {path.relative_to(ROOT).as_posix(): path for name in LIBRARIES for path in (ROOT / name).rglob("*.py")}
     files = {name: path.read_bytes() for name, path in sorted({**paths, **student, **checks}.items())}
     worth = points(lab) if exercises(lab) else {}
     ahead = modules_of(modules_named(lab)[1])
@@ -118,28 +114,32 @@ def frozen_path(course: Path, lab: str) -> Path:
     return course / "frozen" / f"{lab}.zip"
 
 
-def zipped(release: FrozenRelease) -> bytes:
-    """Manifest and files as one zip; the same release gives the same bytes."""
+def zipped(files: Mapping[str, bytes]) -> bytes:
+    """Files (path → content) as one zip; the same files in the same order give the same bytes."""
     content = io.BytesIO()
-    entries = {"manifest.json": json.dumps(release.manifest, indent=1).encode(), **release.files}
-    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, data in entries.items():
+    with zipfile.ZipFile(content, "w") as archive:
+        for name, data in files.items():
             entry = zipfile.ZipInfo(name, (2020, 1, 1, 0, 0, 0))
             entry.compress_type, entry.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
             archive.writestr(entry, data)
     return content.getvalue()
 
 
+def packed(release: FrozenRelease) -> bytes:
+    """Manifest and files as one zip; the same release gives the same bytes."""
+    return zipped({"manifest.json": json.dumps(release.manifest, indent=1).encode(), **release.files})
+
+
 def write_frozen(lab: str, course: Path) -> Path:
     """Freeze a lab as it is released now, all or nothing → the file."""
     path = frozen_path(course, lab)
     with atomic(path) as temporary:
-        temporary.write_bytes(zipped(freeze(lab)))
+        temporary.write_bytes(packed(freeze(lab)))
     return path
 
 
 def read_frozen(data: bytes) -> FrozenRelease:
-    """The release in a zip that `zipped` made. Raises CourseError for one that is damaged, or of a later format."""
+    """The release in a zip that `packed` made. Raises CourseError for one that is damaged, or of a later format."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             about = json.loads(archive.read("manifest.json"))
@@ -173,8 +173,12 @@ def frozen_release(course: Path, lab: str) -> FrozenRelease:
 # --- releases of version 0.1.0, which froze nothing
 
 
+@functools.cache
 def version_0_1_0() -> tuple[dict[str, Any], dict[str, bytes]]:
-    """The manifest and the files of version 0.1.0: its packages, weights included, and `autograder/checks/`."""
+    """The manifest and the files of version 0.1.0: its packages, weights included, and `autograder/checks/`.
+
+    Read once; nobody may change what this returns.
+    """
     with zipfile.ZipFile(BEFORE_MANIFESTS) as archive:
         files = {name: archive.read(name) for name in archive.namelist()}
     about = json.loads(files.pop("manifest.json"))

@@ -19,19 +19,17 @@ from autograder.authoring.editions import (
     reference,
     source_edition,
 )
-from autograder.authoring.frozen import frozen_path, write_frozen
+from autograder.authoring.frozen import frozen_path, write_frozen, zipped
 from autograder.authoring.support import support_files
 from autograder.course import COURSE, ROOT, SHIPPED, must, nbgrader
+from minicifar.files import atomic, write_text
 
 
 def write_source(lab: str, course: Path = COURSE) -> Path:
     """Write the source edition of a lab and of its companions where nbgrader looks for them → the lab's path."""
     folder = course / "source" / lab
-    folder.mkdir(parents=True, exist_ok=True)
     for name in (lab, *COMPANIONS.get(lab, ())):
-        temporary = folder / f"{name}.tmp"
-        nbformat.write(source_edition(name), temporary)
-        temporary.replace(folder / f"{name}.ipynb")
+        write_text(folder / f"{name}.ipynb", nbformat.writes(source_edition(name)) + "\n")
     return folder / f"{lab}.ipynb"
 
 
@@ -61,8 +59,8 @@ def release(lab: str, course: Path = COURSE) -> Path:
     write_source(lab, course)
     must(nbgrader(course).generate_assignment(lab, force=True), f"nbgrader generate_assignment {lab}")
     folder = course / "release" / lab
-    absent = [name for name in support_files(lab) if not (folder / name).is_file()]
-    if absent or not frozen_path(course, lab).is_file():
+    needed = {name: folder / name for name in support_files(lab)} | {"what grades it": frozen_path(course, lab)}
+    if absent := [name for name, path in needed.items() if not path.is_file()]:
         raise LabError(f"the release of {lab} lacks {', '.join(absent)}: run `autograder release` from the project")
     archive = zip_folder(folder, course / "release" / f"{lab}.zip")
     if leaks := list(answers_in(archive)):
@@ -73,14 +71,13 @@ def release(lab: str, course: Path = COURSE) -> Path:
 
 def zip_folder(folder: Path, archive: Path) -> Path:
     """Zip a folder, its name on top; the same content gives the same bytes."""
-    temporary = archive.with_suffix(".tmp")
-    with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as target:
-        for path in sorted(folder.rglob("*")):
-            if path.is_file() and not any(part in {"__pycache__", ".ipynb_checkpoints"} for part in path.parts):
-                entry = zipfile.ZipInfo(path.relative_to(folder.parent).as_posix(), (2020, 1, 1, 0, 0, 0))
-                entry.compress_type, entry.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
-                target.writestr(entry, path.read_bytes())
-    temporary.replace(archive)
+    files = {
+        path.relative_to(folder.parent).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not {"__pycache__", ".ipynb_checkpoints"} & set(path.parts)
+    }
+    with atomic(archive) as temporary:
+        temporary.write_bytes(zipped(files))
     return archive
 
 

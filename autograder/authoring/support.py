@@ -19,11 +19,10 @@ from autograder.authoring.editions import (
     read_lab,
     tags,
 )
-from autograder.course import ROOT
+from autograder.course import PACKAGES, ROOT
 from course_utils.recorded import RECORDED
 
 STUDENT_FILES = ROOT / "docs" / "student"  # requirements.txt and a README for the student's folder
-PACKAGES = ("minicifar", "course_utils", "solutions")
 ALWAYS = ("minicifar", "minicifar.__main__", "course_utils.checking", "course_utils.networks")
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from autograder.authoring.frozen import frozen_path, read_frozen, version_0_1_0
 from autograder.challenge.entries import LeaderboardError, read_entry, seeds_on
 from autograder.challenge.measuring import Measurers, line
-from autograder.course import COURSE
+from autograder.course import COURSE, LIBRARIES
 from autograder.grading.submissions import read_file
 from autograder.sandbox import bubblewrap, confinement, limits
 from autograder.sandbox.child import Child
@@ -22,7 +22,6 @@ HOLDS = 0.01  # of accuracy: what may be lost
 MEMORY = 16_000_000  # kB of address space of one process
 DISK = 2_000_000_000  # bytes of files, which lie in memory
 PROCESSES = 64
-PACKAGES = ("minicifar", "course_utils", "solutions", "studies")
 LARGEST = LARGEST_MEGABYTES * 1_000_000
 
 # In an empty folder: train.py SEED. What it prints is kept from the network that comes out.
@@ -83,7 +82,7 @@ def packages_of(version: object, course: Path) -> dict[str, bytes] | None:
     Cards of version 0.1.0 name no version. Raises LeaderboardError where the version's packages are not there.
     """
     if version is None:
-        return {name: data for name, data in version_0_1_0()[1].items() if name.split("/")[0] in PACKAGES}
+        return {name: data for name, data in version_0_1_0()[1].items() if name.split("/")[0] in LIBRARIES}
     if version == VERSION:
         return None
     path = frozen_path(course, "challenge")
@@ -94,7 +93,7 @@ def packages_of(version: object, course: Path) -> dict[str, bytes] | None:
             f"{VERSION}, and {path} does not hold that version: "
             "give the course folder from which the challenge was released (--course)."
         )
-    return {name: data for name, data in release.files.items() if name.split("/")[0] in PACKAGES}
+    return {name: data for name, data in release.files.items() if name.split("/")[0] in LIBRARIES}
 
 
 def training_binds(folder: Path) -> list[str]:
@@ -107,7 +106,7 @@ def training_binds(folder: Path) -> list[str]:
     if (folder / "packages").is_dir():
         binds += bubblewrap.read_only(folder / "packages", "/course")
     else:
-        binds += bubblewrap.project_binds(PACKAGES, Path("/course"))
+        binds += bubblewrap.project_binds(LIBRARIES, Path("/course"))
     return [*binds, *bubblewrap.image_binds(write=False)]
 
 

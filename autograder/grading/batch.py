@@ -26,7 +26,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from autograder.authoring.frozen import FrozenRelease, frozen_release, zipped
+from autograder.authoring.frozen import FrozenRelease, frozen_release, packed
 from autograder.course import CourseError, must, nbgrader
 from autograder.grading import recording
 from autograder.grading.changes import Change, as_table, expected_points, recorded_points
@@ -344,7 +344,7 @@ def judged_in(
     task: TaskID,
 ) -> Iterator[Future[None]]:
     """Judge all who are waiting → the jobs that write their feedback pages. `jobs`: who is being judged right now."""
-    release, how = zipped(grading.release), (asdict(grading.options.limits), grading.options.isolation)
+    release, how = packed(grading.release), (asdict(grading.options.limits), grading.options.isolation)
     while waiting or jobs:
         while waiting and len(jobs) < width:  # no more than are needed are read and held in memory
             student = waiting.pop(0)

@@ -47,7 +47,7 @@ def judge_submission(
 ) -> str:
     """Judge a submission in this worker's sandbox → the graded notebook as JSON. Depends on its arguments only.
 
-    `release`: the lab's frozen release, as `zipped` makes it; `released`: the notebook that students got.
+    `release`: the lab's frozen release, as `packed` makes it; `released`: the notebook that students got.
     """
     frozen = frozen_of(release)
     grader = getattr(_here, "grader", None)
