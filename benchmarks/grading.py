@@ -92,8 +92,8 @@ def made_up_class(count: int) -> dict[str, Mistakes]:
             if not exercise.module or rest < 0.7:
                 continue  # the reference answer
             fitting = [answer for answer in bank if answer.exercise == exercise.name]
-            wanted = [answer.name for answer in fitting if bool(answer.says) == (rest > 0.82)]
-            given[exercise.name] = None if rest > 0.96 else chance.choice(wanted)
+            names = [answer.name for answer in fitting if bool(answer.says) == (rest > 0.82)]
+            given[exercise.name] = None if rest > 0.96 else chance.choice(names)
         everybody[f"student-{number:03d}"] = given
     return everybody
 
@@ -119,9 +119,9 @@ def hand_in(course: Path, student: str, given: Mistakes, trained: Path | None) -
 def only_functions(notebook: NotebookNode) -> NotebookNode:
     """The import cell, the exercises and their check cells: no images, no training, no pictures."""
     asked = {exercise.name for exercise in exercises(LAB) if exercise.module}
-    wanted = asked | {CHECK + name for name in asked}
+    grade_ids = asked | {CHECK + name for name in asked}
     imports = next(cell for cell in notebook.cells if cell.cell_type == "code")
-    others = [cell for cell in notebook.cells if cell.metadata.get("nbgrader", {}).get("grade_id") in wanted]
+    others = [cell for cell in notebook.cells if cell.metadata.get("nbgrader", {}).get("grade_id") in grade_ids]
     notebook.cells = [imports, *others]
     return notebook
 
@@ -170,12 +170,12 @@ def train_once(course: Path, folder: Path) -> Path:
 
 def stock_seconds(course: Path, students: list[str]) -> list[float]:
     """Stock nbgrader grades some students, one after another → seconds for each."""
-    api, found = stock_nbgrader(course), []
+    api, seconds = stock_nbgrader(course), []
     for student in students:
         start = time.perf_counter()
         must(api.autograde(LAB, student), f"stock nbgrader: {student}")
-        found.append(time.perf_counter() - start)
-    return found
+        seconds.append(time.perf_counter() - start)
+    return seconds
 
 
 def no_page(course: Path, lab: str, student: str) -> None:
@@ -227,13 +227,13 @@ def peak_memory() -> Iterator[list[float]]:
 
 def points_of(course: Path, course_id: str) -> Points:
     """Every check cell's points in a gradebook."""
-    found = {}
+    points = {}
     with Gradebook(f"sqlite:///{course / 'gradebook.db'}", course_id) as book:
         for submission in book.assignment_submissions(LAB):
             for grade in (grade for notebook in submission.notebooks for grade in notebook.grades):
                 if grade.cell.name.startswith(CHECK):
-                    found[submission.student.id, grade.cell.name.removeprefix(CHECK)] = grade.auto_score
-    return found
+                    points[submission.student.id, grade.cell.name.removeprefix(CHECK)] = grade.auto_score
+    return points
 
 
 def compare(stock: Points, engine: Points, worth: dict[str, float], everybody: dict[str, Mistakes]) -> list[str]:
@@ -250,16 +250,18 @@ def compare(stock: Points, engine: Points, worth: dict[str, float], everybody: d
             same += 1
         else:
             differ.append(f"{student}: {exercise} (stock {points:g}, engine {engine[student, exercise]:g})")
-    told = [f"full points or not: the same in {same} of {same + len(differ)} exercises that both sides graded"]
-    told += [f"different: {', '.join(differ)}"] if differ else []
+    sentences = [f"full points or not: the same in {same} of {same + len(differ)} exercises that both sides graded"]
+    sentences += [f"different: {', '.join(differ)}"] if differ else []
     if helped:
-        told.append(f"left out: {helped} built on a wrong helper, which the engine judges with the right helper too")
+        sentences.append(
+            f"left out: {helped} built on a wrong helper, which the engine judges with the right helper too"
+        )
     if sum(networks):
-        told.append(
+        sentences.append(
             f"networks handed in: the same points for {networks[0]} of {sum(networks)} "
             "(stock trains a network anew and measures that one)"
         )
-    return told
+    return sentences
 
 
 def ran_through(course: Path, students: list[str]) -> str:
@@ -278,7 +280,7 @@ def measure(whole: bool, options: argparse.Namespace, folder: Path) -> Measured:
     by_stock = list(everybody)[: options.stock_lab if whole else None]
     rounds = min(ROUNDS, len(by_stock))
     title = "whole lab" if whole else "functions alone"
-    found = Measured(title, len(everybody))
+    measured = Measured(title, len(everybody))
     console.print(f"[bold]{title}[/]: {len(everybody)} submissions, stock nbgrader on {len(by_stock)} of them")
 
     place = folder / ("whole_lab" if whole else "functions")
@@ -295,30 +297,30 @@ def measure(whole: bool, options: argparse.Namespace, folder: Path) -> Measured:
 
     for number in range(rounds):
         seconds = stock_seconds(stock, by_stock[number::rounds])
-        found.each_stock += seconds
-        found.stock.append(statistics.mean(seconds))
+        measured.each_stock += seconds
+        measured.stock.append(statistics.mean(seconds))
         course = shutil.copytree(ours, place / f"engine_{number + 1}")
-        found.engine.append(engine_seconds(course, pages=False) / len(everybody))
-        found.later.append(later_seconds(course))
-        say(f"  round {number + 1}: stock {found.stock[-1]:.2f} s a submission, engine {found.engine[-1]:.2f} s")
+        measured.engine.append(engine_seconds(course, pages=False) / len(everybody))
+        measured.later.append(later_seconds(course))
+        say(f"  round {number + 1}: stock {measured.stock[-1]:.2f} s a submission, engine {measured.engine[-1]:.2f} s")
 
     worth = {
         exercise: cell.metadata.nbgrader.points
         for cell in source(whole, options.epochs, stock=False).cells
         if (exercise := checked_exercise(cell))
     }
-    found.sentences = compare(points_of(stock, "stock"), points_of(course, "pruning-labs"), worth, everybody)
-    found.sentences += [ran_through(stock, by_stock)] if whole else []
+    measured.sentences = compare(points_of(stock, "stock"), points_of(course, "pruning-labs"), worth, everybody)
+    measured.sentences += [ran_through(stock, by_stock)] if whole else []
     course = shutil.copytree(ours, place / "engine_pages")
-    found.pages = engine_seconds(course, pages=True) / len(everybody)
+    measured.pages = engine_seconds(course, pages=True) / len(everybody)
     for number in range(rounds):
         hand_in(course, f"one-more-{number + 1}", {}, trained)
-        found.one_more.append(engine_seconds(course, pages=True))
+        measured.one_more.append(engine_seconds(course, pages=True))
     course = shutil.copytree(ours, place / "engine_memory")
     with peak_memory() as samples:
         engine_seconds(course, pages=False)
-    found.peak = max(samples)
-    return found
+    measured.peak = max(samples)
+    return measured
 
 
 # --- the printout
@@ -332,13 +334,13 @@ def print_all(results: list[Measured], options: argparse.Namespace) -> None:
     table = Table(title="stock `nbgrader autograde` and this course's engine, on the same answers, in turn")
     for column in ("lab 3", "grader", "graded", "s each", "per s", "ratio"):
         table.add_column(column)
-    for one in results:
-        stock, engine = statistics.mean(one.each_stock), statistics.median(one.engine)
-        many, ratio = str(len(one.each_stock)), spread(one.ratios(), one.ratio())
-        table.add_row(one.title, "stock", many, spread(one.stock, stock), f"{1 / stock:.3g}", "")
-        table.add_row("", "engine", str(one.submissions), spread(one.engine), f"{1 / engine:.3g}", ratio)
+    for result in results:
+        stock, engine = statistics.mean(result.each_stock), statistics.median(result.engine)
+        many, ratio = str(len(result.each_stock)), spread(result.ratios(), result.ratio())
+        table.add_row(result.title, "stock", many, spread(result.stock, stock), f"{1 / stock:.3g}", "")
+        table.add_row("", "engine", str(result.submissions), spread(result.engine), f"{1 / engine:.3g}", ratio)
     console.print(table)
-    rounds = ", ".join(f"{len(one.stock)} of {one.title}" for one in results)
+    rounds = ", ".join(f"{len(result.stock)} of {result.title}" for result in results)
     say(
         f"Rounds: {rounds}; in brackets the lowest and the highest. Stock: the mean of all that it graded, one "
         f"after another. Engine: the median; it grades on {os.cpu_count()} cores, every submission shut in by "
@@ -351,19 +353,19 @@ def print_all(results: list[Measured], options: argparse.Namespace) -> None:
         "The files that they make were made once, by one student with right answers, and copied to everybody. Stock "
         "runs the training and slow cells again; the engine measures the file handed in."
     )
-    for one in results:
-        console.print(f"[bold]{one.title}[/]")
-        lowest, highest = min(one.each_stock), max(one.each_stock)
+    for result in results:
+        console.print(f"[bold]{result.title}[/]")
+        lowest, highest = min(result.each_stock), max(result.each_stock)
         for sentence in [
-            *one.sentences,
+            *result.sentences,
             f"stock: single submissions took {lowest:.1f} to {highest:.1f} s",
-            f"engine with feedback pages: {one.pages:.2f} s a submission",
-            f"engine, a further submission in a running batch: {spread(one.later)} s",
+            f"engine with feedback pages: {result.pages:.2f} s a submission",
+            f"engine, a further submission in a running batch: {spread(result.later)} s",
             (
                 f"engine, one new submission in a graded course (everything "
-                f"starts, with its page): {spread(one.one_more)} s"
+                f"starts, with its page): {spread(result.one_more)} s"
             ),
-            f"engine, peak memory: {one.peak:,.0f} MB (PSS of its processes together, in a run of its own)",
+            f"engine, peak memory: {result.peak:,.0f} MB (PSS of its processes together, in a run of its own)",
         ]:
             say(f"- {sentence}")
 

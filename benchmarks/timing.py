@@ -58,13 +58,13 @@ def main() -> None:
             cells = [f"{ratio:g}", str(multiple), f"{parameter_count(pruned):,}", f"{macs_ratio:.2f}"]
             for batch in (64, 1):
                 for setting in options.settings:
-                    found = compare(network, pruned, batch, setting, SIZE, options.rounds, options.threads)
-                    cells.append(f"{found.speedup:.2f} ({min(found.ratios):.2f}–{max(found.ratios):.2f})")
+                    timing = compare(network, pruned, batch, setting, SIZE, options.rounds, options.threads)
+                    cells.append(f"{timing.speedup:.2f} ({min(timing.ratios):.2f}–{max(timing.ratios):.2f})")
                     if batch == 64:
-                        curves.setdefault((setting, multiple), []).append((macs_ratio, found.speedup))
+                        curves.setdefault((setting, multiple), []).append((macs_ratio, timing.speedup))
                     if ratio == 0.34375 and multiple == 1:
                         name = f"speedup_{setting}" + ("" if batch == 64 else "_batch_1")
-                        figures |= {"macs_ratio": round(macs_ratio, 2), name: round(found.speedup, 2)}
+                        figures |= {"macs_ratio": round(macs_ratio, 2), name: round(timing.speedup, 2)}
             table.add_row(*cells)
     Console(width=200).print(table)
     if options.plot:
