@@ -8,7 +8,6 @@ code, hidden ones between its marks. The engine grades on all cores, every submi
 in the timed runs (stock's `autograde` writes none). Both in turn, in one run; the last line is JSON.
 """
 
-import argparse
 import contextlib
 import json
 import os
@@ -22,10 +21,12 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 from unittest.mock import patch
 
 import nbformat
 import psutil
+import typer
 from nbformat import NotebookNode
 from nbgrader.api import Gradebook
 from nbgrader.apps.api import NbGraderAPI
@@ -41,6 +42,7 @@ from autograder.demo import QUIET, filled_in, images_available, run_until_traine
 from autograder.grading import batch
 from autograder.grading.batch import grade_lab
 from autograder.grading.verdicts import checked_exercise
+from course_utils.command_line import run_program
 
 ROUNDS = 3
 FILES = ["lab3_pruned.onnx", "lab3_pruned.safetensors"]  # what the training cells make
@@ -274,18 +276,16 @@ def ran_through(course: Path, students: list[str]) -> str:
     return f"stock: the training cell ran to its end for {good} of {len(students)} students; for others it stops early"
 
 
-def measure(whole: bool, options: argparse.Namespace, folder: Path) -> Measured:
-    """Both graders in turn on one kind of notebook."""
-    everybody = made_up_class(options.submissions)
-    by_stock = list(everybody)[: options.stock_lab if whole else None]
+def measure(whole: bool, everybody: dict[str, Mistakes], by_stock: list[str], epochs: int, folder: Path) -> Measured:
+    """Both graders in turn on one kind of notebook; `by_stock`: the students whom stock nbgrader grades."""
     rounds = min(ROUNDS, len(by_stock))
     title = "whole lab" if whole else "functions alone"
     measured = Measured(title, len(everybody))
     console.print(f"[bold]{title}[/]: {len(everybody)} submissions, stock nbgrader on {len(by_stock)} of them")
 
     place = folder / ("whole_lab" if whole else "functions")
-    stock = make_course(place / "stock", source(whole, options.epochs, stock=True), stock=True)
-    ours = make_course(place / "engine", source(whole, options.epochs, stock=False), stock=False)
+    stock = make_course(place / "stock", source(whole, epochs, stock=True), stock=True)
+    ours = make_course(place / "engine", source(whole, epochs, stock=False), stock=False)
     trained = train_once(ours, place / "trained") if whole else None
     trial = shutil.copytree(ours, place / "warm_up")
     hand_in(trial, "warm-up", {}, trained)
@@ -306,7 +306,7 @@ def measure(whole: bool, options: argparse.Namespace, folder: Path) -> Measured:
 
     worth = {
         exercise: cell.metadata.nbgrader.points
-        for cell in source(whole, options.epochs, stock=False).cells
+        for cell in source(whole, epochs, stock=False).cells
         if (exercise := checked_exercise(cell))
     }
     measured.sentences = compare(points_of(stock, "stock"), points_of(course, "pruning-labs"), worth, everybody)
@@ -330,7 +330,7 @@ def spread(values: list[float], middle: float | None = None) -> str:
     return f"{statistics.median(values) if middle is None else middle:.3g} ({min(values):.3g} to {max(values):.3g})"
 
 
-def print_all(results: list[Measured], options: argparse.Namespace) -> None:
+def print_all(results: list[Measured], epochs: int) -> None:
     table = Table(title="stock `nbgrader autograde` and this course's engine, on the same answers, in turn")
     for column in ("lab 3", "grader", "graded", "s each", "per s", "ratio"):
         table.add_column(column)
@@ -349,7 +349,7 @@ def print_all(results: list[Measured], options: argparse.Namespace) -> None:
         f"only the first {len(results[-1].each_stock)} whole labs of the class."
     )
     say(
-        f"Whole lab: training cells are shortened to epochs={options.epochs} (students train for 12), on both sides. "
+        f"Whole lab: training cells are shortened to epochs={epochs} (students train for 12), on both sides. "
         "The files that they make were made once, by one student with right answers, and copied to everybody. Stock "
         "runs the training and slow cells again; the engine measures the file handed in."
     )
@@ -374,21 +374,22 @@ def say(text: str) -> None:
     console.print(text, highlight=False)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--submissions", type=int, default=40, help="how many students hand in (40)")
-    parser.add_argument("--stock-lab", type=int, default=3, help="how many whole labs stock nbgrader grades (3)")
-    parser.add_argument("--epochs", type=int, default=1, help="epochs of the training cells (1)")
-    parser.add_argument("--keep", type=Path, help="a new folder for the course folders, which are kept")
-    options = parser.parse_args()
+def main(
+    submissions: Annotated[int, typer.Option(help="How many students hand in.")] = 40,
+    stock_lab: Annotated[int, typer.Option(help="How many whole labs stock nbgrader grades.")] = 3,
+    epochs: Annotated[int, typer.Option(help="Of the training cells.")] = 1,
+    keep: Annotated[Path | None, typer.Option(help="A new folder for the course folders, which are kept.")] = None,
+) -> None:
     warnings.filterwarnings("ignore", module="nbgrader")
     put_tools_on_path()
     say(images_available())
     with contextlib.ExitStack() as stack:
-        folder = options.keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="grading-")))
+        folder = keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="grading-")))
         folder.mkdir(parents=True, exist_ok=True)
-        functions, lab = (measure(whole, options, folder.resolve()) for whole in (False, True))
-    print_all([functions, lab], options)
+        everybody, place = made_up_class(submissions), folder.resolve()
+        functions = measure(False, everybody, list(everybody), epochs, place)
+        lab = measure(True, everybody, list(everybody)[:stock_lab], epochs, place)
+    print_all([functions, lab], epochs)
     figures = {
         "throughput_ratio_functions": round(functions.ratio(), 2),
         "throughput_ratio_lab": round(lab.ratio(), 2),
@@ -399,4 +400,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_program(main)

@@ -7,15 +7,17 @@ to multiples of 8. The last line is JSON, for a VGG-16 with 34.375 % of its chan
 name says batch_1.
 """
 
-import argparse
 import json
 from pathlib import Path
+from typing import Annotated
 
 import torch
+import typer
 from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
+from course_utils.command_line import run_program
 from course_utils.networks import parameter_count, vgg16
 from solutions import speedup
 from solutions.costs import count_macs
@@ -23,30 +25,33 @@ from solutions.plans import l1_plan
 from solutions.prunable import prunable_groups
 from solutions.speedup import compare
 from solutions.surgery import prune
+from studies.cli import one_of
 
-SETTINGS = (*speedup.SETTINGS, *(["cuda"] if torch.cuda.is_available() else []))
+SETTINGS = [*speedup.SETTINGS, *(["cuda"] if torch.cuda.is_available() else [])]
 RATIOS = (0.75, 0.5, 0.34375, 0.2)
 SIZE = (3, 32, 32)
+THREADS = torch.get_num_threads()
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--plot", type=Path, help="a PNG or SVG file for the curves")
-    parser.add_argument("--settings", nargs="+", default=SETTINGS, choices=SETTINGS)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    options = parser.parse_args()
+def main(
+    plot: Annotated[Path | None, typer.Option(help="A PNG or SVG file for the curves.")] = None,
+    settings: Annotated[
+        list[str], typer.Option(parser=one_of(SETTINGS), metavar="NAME", help="This setting only; repeat it for more.")
+    ] = SETTINGS,
+    rounds: Annotated[int, typer.Option(help="How often each pair is timed.")] = 5,
+    threads: Annotated[int, typer.Option(help="Of the CPU.")] = THREADS,
+) -> None:
     network = vgg16().eval()
     groups = prunable_groups(network, torch.zeros(1, *SIZE))
     whole = count_macs(network, SIZE)
-    table = Table(title=f"VGG-16, batch 64 (and 1), {options.threads} threads: original / pruned")
+    table = Table(title=f"VGG-16, batch 64 (and 1), {threads} threads: original / pruned")
     for column in (
         "keep ratio",
         "multiple of",
         "parameters",
         "MACs ratio",
-        *options.settings,
-        *(f"{s}, 1" for s in options.settings),
+        *settings,
+        *(f"{s}, 1" for s in settings),
     ):
         table.add_column(column, justify="right")
     curves: dict[tuple[str, int], list[tuple[float, float]]] = {}
@@ -57,8 +62,8 @@ def main() -> None:
             macs_ratio = whole / count_macs(pruned, SIZE)
             cells = [f"{ratio:g}", str(multiple), f"{parameter_count(pruned):,}", f"{macs_ratio:.2f}"]
             for batch in (64, 1):
-                for setting in options.settings:
-                    timing = compare(network, pruned, batch, setting, SIZE, options.rounds, options.threads)
+                for setting in settings:
+                    timing = compare(network, pruned, batch, setting, SIZE, rounds, threads)
                     cells.append(f"{timing.speedup:.2f} ({min(timing.ratios):.2f}–{max(timing.ratios):.2f})")
                     if batch == 64:
                         curves.setdefault((setting, multiple), []).append((macs_ratio, timing.speedup))
@@ -67,8 +72,8 @@ def main() -> None:
                         figures |= {"macs_ratio": round(macs_ratio, 2), name: round(timing.speedup, 2)}
             table.add_row(*cells)
     Console(width=200).print(table)
-    if options.plot:
-        plotted(curves).savefig(options.plot, dpi=150, bbox_inches="tight")
+    if plot:
+        plotted(curves).savefig(plot, dpi=150, bbox_inches="tight")
     print(json.dumps(figures))
 
 
@@ -90,4 +95,4 @@ def plotted(curves: dict[tuple[str, int], list[tuple[float, float]]]) -> Figure:
 
 
 if __name__ == "__main__":
-    main()
+    run_program(main)
