@@ -8,6 +8,7 @@ name says batch_1.
 """
 
 import json
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -16,13 +17,16 @@ import typer
 from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
+from torch import nn
 
 from course_utils.command_line import run_program
 from course_utils.networks import parameter_count, vgg16
 from solutions import speedup
 from solutions.costs import count_macs
-from solutions.plans import l1_plan
+from solutions.graph.groups import Group
+from solutions.plans import channels_to_keep, l1_norms
 from solutions.prunable import prunable_groups
+from solutions.rounding import channels_removed
 from solutions.speedup import compare
 from solutions.surgery import prune
 from studies.cli import one_of
@@ -58,7 +62,7 @@ def main(
     figures: dict[str, float] = {}
     for ratio in RATIOS:
         for multiple in (1, 8):
-            pruned = prune(network, groups, l1_plan(network, groups, ratio, multiple))
+            pruned = prune(network, groups, rounded_plan(network, groups, ratio, multiple))
             macs_ratio = whole / count_macs(pruned, SIZE)
             cells = [f"{ratio:g}", str(multiple), f"{parameter_count(pruned):,}", f"{macs_ratio:.2f}"]
             for batch in (64, 1):
@@ -75,6 +79,16 @@ def main(
     if plot:
         plotted(curves).savefig(plot, dpi=150, bbox_inches="tight")
     print(json.dumps(figures))
+
+
+def rounded_plan(network: nn.Module, groups: list[Group], keep_ratio: float, multiple: int) -> dict[str, list[int]]:
+    """As `l1_plan`, but as many channels more stay as make their number a multiple."""
+    plan = {}
+    for group in (group for group in groups if group.free):
+        left = group.channels - channels_removed(group.channels, keep_ratio)
+        rounded = min(math.ceil(left / multiple) * multiple, group.channels)
+        plan[group.name] = channels_to_keep(group, l1_norms(network, group), rounded / group.channels)
+    return plan
 
 
 def plotted(curves: dict[tuple[str, int], list[tuple[float, float]]]) -> Figure:
