@@ -50,15 +50,15 @@ def main() -> None:
             figures[f"{name} {what}"] = round(whole / left, 2)
             table.add_row(name, what, f"{whole:,}", f"{left:,}", f"{whole / left:.2f}", "")
         for setting in settings:
-            found = compare(original, narrow, batch=1, setting=setting, image_size=size, rounds=7)
+            timing = compare(original, narrow, batch=1, setting=setting, image_size=size, rounds=7)
             place = "GPU" if setting == "cuda" else "CPU"
             theirs = REPORT[name, place]
-            first, second = (1000 * statistics.median(times) for times in (found.original, found.pruned))
+            first, second = (1000 * statistics.median(times) for times in (timing.original, timing.pruned))
             report = f"{theirs[0]} → {theirs[1]} ms, {theirs[0] / theirs[1]:.1f}"
             table.add_row(
-                name, f"ms an image, {setting}", f"{first:.2f}", f"{second:.2f}", f"{found.speedup:.2f}", report
+                name, f"ms an image, {setting}", f"{first:.2f}", f"{second:.2f}", f"{timing.speedup:.2f}", report
             )
-            figures[f"{name} {setting}"] = round(found.speedup, 2)
+            figures[f"{name} {setting}"] = round(timing.speedup, 2)
         batch = 64 if size[1] == 32 else 16
         memory = [peak_megabytes(network, batch, size) for network in (original, narrow)]
         label = f"MB more for a batch of {batch}, CPU"

@@ -111,9 +111,9 @@ def by_stock(attacks: list[Attack], place: Path) -> dict[str, tuple[float, bool]
     (place / "template").mkdir()
     released = stock_course(place / "template")
     binds = ["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp", "--tmpfs", str(ROOT)]
-    for kept in bubblewrap.interpreter_folders():
-        if kept.is_relative_to(ROOT) or kept.is_relative_to("/tmp"):
-            binds += ["--ro-bind", str(kept), str(kept)]
+    for folder in bubblewrap.interpreter_folders():
+        if folder.is_relative_to(ROOT) or folder.is_relative_to("/tmp"):
+            binds += ["--ro-bind", str(folder), str(folder)]
     command = [bubblewrap.find_bubblewrap(), "--unshare-all", "--die-with-parent", "--new-session", *binds]
     for attack in attacks:
         course = place / attack.name
@@ -153,7 +153,7 @@ def shown_by(cells: list[NotebookNode]) -> str:
 
 def by_engine(attacks: list[Attack], place: Path) -> dict[str, tuple[float, bool]]:
     """The same through this project's grading."""
-    text, found = engine_notebook(), {}
+    text, results = engine_notebook(), {}
     with Grader(LIMITS) as grader:
         for attack in attacks:
             folder = place / "engine" / "submitted" / attack.hand_in(text, place / "engine") / LAB
@@ -162,14 +162,14 @@ def by_engine(attacks: list[Attack], place: Path) -> dict[str, tuple[float, bool
             notebook = restored(nbformat.reads(text, as_version=4), submission.files.get(f"{LAB}.ipynb"))
             notebook = grader.grade(freeze(LAB), notebook, submission)
             verdicts = [verdict for cell in notebook.cells if (verdict := verdict_of(cell))]
-            found[attack.name] = sum(verdict.earned for verdict in verdicts), BREACH in shown_by(notebook.cells)
-    return found
+            results[attack.name] = sum(verdict.earned for verdict in verdicts), BREACH in shown_by(notebook.cells)
+    return results
 
 
 def main() -> None:
     put_tools_on_path()
-    wanted = sys.argv[1:]
-    attacks = [attack for attack in all_attacks() if attack.stock and (not wanted or attack.name in wanted)]
+    names = sys.argv[1:]
+    attacks = [attack for attack in all_attacks() if attack.stock and (not names or attack.name in names)]
     controls = [Attack("right answers", "(control)", "", prepare=right_answers), Attack("stubs", "(control)", "")]
     with tempfile.TemporaryDirectory() as folder:
         stock = by_stock([*attacks, *controls], Path(folder))
@@ -184,8 +184,8 @@ def main() -> None:
         ]
         table.add_row(attack.family, attack.name, *cells)
     Console(width=100).print(table)
-    earned = [sum(found[attack.name][0] > 0 for attack in attacks) for found in (stock, engine)]
-    breached = [sum(found[attack.name][1] for attack in attacks) for found in (stock, engine)]
+    earned = [sum(results[attack.name][0] > 0 for attack in attacks) for results in (stock, engine)]
+    breached = [sum(results[attack.name][1] for attack in attacks) for results in (stock, engine)]
     figures = {"attacks": len(attacks), "stock_earned": earned[0], "engine_earned": earned[1]}
     print(json.dumps({**figures, "stock_breached": breached[0], "engine_breached": breached[1]}))
 

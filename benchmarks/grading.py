@@ -8,7 +8,6 @@ code, hidden ones between its marks. The engine grades on all cores, every submi
 in the timed runs (stock's `autograde` writes none). Both in turn, in one run; the last line is JSON.
 """
 
-import argparse
 import contextlib
 import json
 import os
@@ -22,10 +21,12 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 from unittest.mock import patch
 
 import nbformat
 import psutil
+import typer
 from nbformat import NotebookNode
 from nbgrader.api import Gradebook
 from nbgrader.apps.api import NbGraderAPI
@@ -41,6 +42,7 @@ from autograder.demo import QUIET, filled_in, images_available, run_until_traine
 from autograder.grading import batch
 from autograder.grading.batch import grade_lab
 from autograder.grading.verdicts import checked_exercise
+from course_utils.command_line import run_program
 
 ROUNDS = 3
 FILES = ["lab3_pruned.onnx", "lab3_pruned.safetensors"]  # what the training cells make
@@ -92,8 +94,8 @@ def made_up_class(count: int) -> dict[str, Mistakes]:
             if not exercise.module or rest < 0.7:
                 continue  # the reference answer
             fitting = [answer for answer in bank if answer.exercise == exercise.name]
-            wanted = [answer.name for answer in fitting if bool(answer.says) == (rest > 0.82)]
-            given[exercise.name] = None if rest > 0.96 else chance.choice(wanted)
+            names = [answer.name for answer in fitting if bool(answer.says) == (rest > 0.82)]
+            given[exercise.name] = None if rest > 0.96 else chance.choice(names)
         everybody[f"student-{number:03d}"] = given
     return everybody
 
@@ -119,9 +121,9 @@ def hand_in(course: Path, student: str, given: Mistakes, trained: Path | None) -
 def only_functions(notebook: NotebookNode) -> NotebookNode:
     """The import cell, the exercises and their check cells: no images, no training, no pictures."""
     asked = {exercise.name for exercise in exercises(LAB) if exercise.module}
-    wanted = asked | {CHECK + name for name in asked}
+    grade_ids = asked | {CHECK + name for name in asked}
     imports = next(cell for cell in notebook.cells if cell.cell_type == "code")
-    others = [cell for cell in notebook.cells if cell.metadata.get("nbgrader", {}).get("grade_id") in wanted]
+    others = [cell for cell in notebook.cells if cell.metadata.get("nbgrader", {}).get("grade_id") in grade_ids]
     notebook.cells = [imports, *others]
     return notebook
 
@@ -170,12 +172,12 @@ def train_once(course: Path, folder: Path) -> Path:
 
 def stock_seconds(course: Path, students: list[str]) -> list[float]:
     """Stock nbgrader grades some students, one after another → seconds for each."""
-    api, found = stock_nbgrader(course), []
+    api, seconds = stock_nbgrader(course), []
     for student in students:
         start = time.perf_counter()
         must(api.autograde(LAB, student), f"stock nbgrader: {student}")
-        found.append(time.perf_counter() - start)
-    return found
+        seconds.append(time.perf_counter() - start)
+    return seconds
 
 
 def no_page(course: Path, lab: str, student: str) -> None:
@@ -227,13 +229,13 @@ def peak_memory() -> Iterator[list[float]]:
 
 def points_of(course: Path, course_id: str) -> Points:
     """Every check cell's points in a gradebook."""
-    found = {}
+    points = {}
     with Gradebook(f"sqlite:///{course / 'gradebook.db'}", course_id) as book:
         for submission in book.assignment_submissions(LAB):
             for grade in (grade for notebook in submission.notebooks for grade in notebook.grades):
                 if grade.cell.name.startswith(CHECK):
-                    found[submission.student.id, grade.cell.name.removeprefix(CHECK)] = grade.auto_score
-    return found
+                    points[submission.student.id, grade.cell.name.removeprefix(CHECK)] = grade.auto_score
+    return points
 
 
 def compare(stock: Points, engine: Points, worth: dict[str, float], everybody: dict[str, Mistakes]) -> list[str]:
@@ -250,16 +252,18 @@ def compare(stock: Points, engine: Points, worth: dict[str, float], everybody: d
             same += 1
         else:
             differ.append(f"{student}: {exercise} (stock {points:g}, engine {engine[student, exercise]:g})")
-    told = [f"full points or not: the same in {same} of {same + len(differ)} exercises that both sides graded"]
-    told += [f"different: {', '.join(differ)}"] if differ else []
+    sentences = [f"full points or not: the same in {same} of {same + len(differ)} exercises that both sides graded"]
+    sentences += [f"different: {', '.join(differ)}"] if differ else []
     if helped:
-        told.append(f"left out: {helped} built on a wrong helper, which the engine judges with the right helper too")
+        sentences.append(
+            f"left out: {helped} built on a wrong helper, which the engine judges with the right helper too"
+        )
     if sum(networks):
-        told.append(
+        sentences.append(
             f"networks handed in: the same points for {networks[0]} of {sum(networks)} "
             "(stock trains a network anew and measures that one)"
         )
-    return told
+    return sentences
 
 
 def ran_through(course: Path, students: list[str]) -> str:
@@ -272,18 +276,16 @@ def ran_through(course: Path, students: list[str]) -> str:
     return f"stock: the training cell ran to its end for {good} of {len(students)} students; for others it stops early"
 
 
-def measure(whole: bool, options: argparse.Namespace, folder: Path) -> Measured:
-    """Both graders in turn on one kind of notebook."""
-    everybody = made_up_class(options.submissions)
-    by_stock = list(everybody)[: options.stock_lab if whole else None]
+def measure(whole: bool, everybody: dict[str, Mistakes], by_stock: list[str], epochs: int, folder: Path) -> Measured:
+    """Both graders in turn on one kind of notebook; `by_stock`: the students whom stock nbgrader grades."""
     rounds = min(ROUNDS, len(by_stock))
     title = "whole lab" if whole else "functions alone"
-    found = Measured(title, len(everybody))
+    measured = Measured(title, len(everybody))
     console.print(f"[bold]{title}[/]: {len(everybody)} submissions, stock nbgrader on {len(by_stock)} of them")
 
     place = folder / ("whole_lab" if whole else "functions")
-    stock = make_course(place / "stock", source(whole, options.epochs, stock=True), stock=True)
-    ours = make_course(place / "engine", source(whole, options.epochs, stock=False), stock=False)
+    stock = make_course(place / "stock", source(whole, epochs, stock=True), stock=True)
+    ours = make_course(place / "engine", source(whole, epochs, stock=False), stock=False)
     trained = train_once(ours, place / "trained") if whole else None
     trial = shutil.copytree(ours, place / "warm_up")
     hand_in(trial, "warm-up", {}, trained)
@@ -295,30 +297,30 @@ def measure(whole: bool, options: argparse.Namespace, folder: Path) -> Measured:
 
     for number in range(rounds):
         seconds = stock_seconds(stock, by_stock[number::rounds])
-        found.each_stock += seconds
-        found.stock.append(statistics.mean(seconds))
+        measured.each_stock += seconds
+        measured.stock.append(statistics.mean(seconds))
         course = shutil.copytree(ours, place / f"engine_{number + 1}")
-        found.engine.append(engine_seconds(course, pages=False) / len(everybody))
-        found.later.append(later_seconds(course))
-        say(f"  round {number + 1}: stock {found.stock[-1]:.2f} s a submission, engine {found.engine[-1]:.2f} s")
+        measured.engine.append(engine_seconds(course, pages=False) / len(everybody))
+        measured.later.append(later_seconds(course))
+        say(f"  round {number + 1}: stock {measured.stock[-1]:.2f} s a submission, engine {measured.engine[-1]:.2f} s")
 
     worth = {
         exercise: cell.metadata.nbgrader.points
-        for cell in source(whole, options.epochs, stock=False).cells
+        for cell in source(whole, epochs, stock=False).cells
         if (exercise := checked_exercise(cell))
     }
-    found.sentences = compare(points_of(stock, "stock"), points_of(course, "pruning-labs"), worth, everybody)
-    found.sentences += [ran_through(stock, by_stock)] if whole else []
+    measured.sentences = compare(points_of(stock, "stock"), points_of(course, "pruning-labs"), worth, everybody)
+    measured.sentences += [ran_through(stock, by_stock)] if whole else []
     course = shutil.copytree(ours, place / "engine_pages")
-    found.pages = engine_seconds(course, pages=True) / len(everybody)
+    measured.pages = engine_seconds(course, pages=True) / len(everybody)
     for number in range(rounds):
         hand_in(course, f"one-more-{number + 1}", {}, trained)
-        found.one_more.append(engine_seconds(course, pages=True))
+        measured.one_more.append(engine_seconds(course, pages=True))
     course = shutil.copytree(ours, place / "engine_memory")
     with peak_memory() as samples:
         engine_seconds(course, pages=False)
-    found.peak = max(samples)
-    return found
+    measured.peak = max(samples)
+    return measured
 
 
 # --- the printout
@@ -328,17 +330,17 @@ def spread(values: list[float], middle: float | None = None) -> str:
     return f"{statistics.median(values) if middle is None else middle:.3g} ({min(values):.3g} to {max(values):.3g})"
 
 
-def print_all(results: list[Measured], options: argparse.Namespace) -> None:
+def print_all(results: list[Measured], epochs: int) -> None:
     table = Table(title="stock `nbgrader autograde` and this course's engine, on the same answers, in turn")
     for column in ("lab 3", "grader", "graded", "s each", "per s", "ratio"):
         table.add_column(column)
-    for one in results:
-        stock, engine = statistics.mean(one.each_stock), statistics.median(one.engine)
-        many, ratio = str(len(one.each_stock)), spread(one.ratios(), one.ratio())
-        table.add_row(one.title, "stock", many, spread(one.stock, stock), f"{1 / stock:.3g}", "")
-        table.add_row("", "engine", str(one.submissions), spread(one.engine), f"{1 / engine:.3g}", ratio)
+    for result in results:
+        stock, engine = statistics.mean(result.each_stock), statistics.median(result.engine)
+        many, ratio = str(len(result.each_stock)), spread(result.ratios(), result.ratio())
+        table.add_row(result.title, "stock", many, spread(result.stock, stock), f"{1 / stock:.3g}", "")
+        table.add_row("", "engine", str(result.submissions), spread(result.engine), f"{1 / engine:.3g}", ratio)
     console.print(table)
-    rounds = ", ".join(f"{len(one.stock)} of {one.title}" for one in results)
+    rounds = ", ".join(f"{len(result.stock)} of {result.title}" for result in results)
     say(
         f"Rounds: {rounds}; in brackets the lowest and the highest. Stock: the mean of all that it graded, one "
         f"after another. Engine: the median; it grades on {os.cpu_count()} cores, every submission shut in by "
@@ -347,23 +349,23 @@ def print_all(results: list[Measured], options: argparse.Namespace) -> None:
         f"only the first {len(results[-1].each_stock)} whole labs of the class."
     )
     say(
-        f"Whole lab: training cells are shortened to epochs={options.epochs} (students train for 12), on both sides. "
+        f"Whole lab: training cells are shortened to epochs={epochs} (students train for 12), on both sides. "
         "The files that they make were made once, by one student with right answers, and copied to everybody. Stock "
         "runs the training and slow cells again; the engine measures the file handed in."
     )
-    for one in results:
-        console.print(f"[bold]{one.title}[/]")
-        lowest, highest = min(one.each_stock), max(one.each_stock)
+    for result in results:
+        console.print(f"[bold]{result.title}[/]")
+        lowest, highest = min(result.each_stock), max(result.each_stock)
         for sentence in [
-            *one.sentences,
+            *result.sentences,
             f"stock: single submissions took {lowest:.1f} to {highest:.1f} s",
-            f"engine with feedback pages: {one.pages:.2f} s a submission",
-            f"engine, a further submission in a running batch: {spread(one.later)} s",
+            f"engine with feedback pages: {result.pages:.2f} s a submission",
+            f"engine, a further submission in a running batch: {spread(result.later)} s",
             (
                 f"engine, one new submission in a graded course (everything "
-                f"starts, with its page): {spread(one.one_more)} s"
+                f"starts, with its page): {spread(result.one_more)} s"
             ),
-            f"engine, peak memory: {one.peak:,.0f} MB (PSS of its processes together, in a run of its own)",
+            f"engine, peak memory: {result.peak:,.0f} MB (PSS of its processes together, in a run of its own)",
         ]:
             say(f"- {sentence}")
 
@@ -372,21 +374,22 @@ def say(text: str) -> None:
     console.print(text, highlight=False)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--submissions", type=int, default=40, help="how many students hand in (40)")
-    parser.add_argument("--stock-lab", type=int, default=3, help="how many whole labs stock nbgrader grades (3)")
-    parser.add_argument("--epochs", type=int, default=1, help="epochs of the training cells (1)")
-    parser.add_argument("--keep", type=Path, help="a new folder for the course folders, which are kept")
-    options = parser.parse_args()
+def main(
+    submissions: Annotated[int, typer.Option(help="How many students hand in.")] = 40,
+    stock_lab: Annotated[int, typer.Option(help="How many whole labs stock nbgrader grades.")] = 3,
+    epochs: Annotated[int, typer.Option(help="Of the training cells.")] = 1,
+    keep: Annotated[Path | None, typer.Option(help="A new folder for the course folders, which are kept.")] = None,
+) -> None:
     warnings.filterwarnings("ignore", module="nbgrader")
     put_tools_on_path()
     say(images_available())
     with contextlib.ExitStack() as stack:
-        folder = options.keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="grading-")))
+        folder = keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="grading-")))
         folder.mkdir(parents=True, exist_ok=True)
-        functions, lab = (measure(whole, options, folder.resolve()) for whole in (False, True))
-    print_all([functions, lab], options)
+        everybody, place = made_up_class(submissions), folder.resolve()
+        functions = measure(False, everybody, list(everybody), epochs, place)
+        lab = measure(True, everybody, list(everybody)[:stock_lab], epochs, place)
+    print_all([functions, lab], epochs)
     figures = {
         "throughput_ratio_functions": round(functions.ratio(), 2),
         "throughput_ratio_lab": round(lab.ratio(), 2),
@@ -397,4 +400,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_program(main)

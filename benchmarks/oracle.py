@@ -30,8 +30,8 @@ ROUNDS = 3
 
 def seconds(call: Callable[[], list[float]]) -> tuple[float, list[float]]:
     start = time.perf_counter()
-    found = call()
-    return time.perf_counter() - start, found
+    losses = call()
+    return time.perf_counter() - start, losses
 
 
 def main(count: int) -> None:
@@ -48,10 +48,12 @@ def main(count: int) -> None:
     for _ in range(ROUNDS):
         for group in groups:
             channels = range(group.channels)
-            plain, expected = seconds(lambda: naive_losses(network, batches, group, channels))  # noqa: B023
-            fast, found = seconds(lambda: Ablations(network, batches).losses_without(group, channels))  # noqa: B023
+            plain, plain_losses = seconds(lambda: naive_losses(network, batches, group, channels))  # noqa: B023
+            fast, losses = seconds(lambda: Ablations(network, batches).losses_without(group, channels))  # noqa: B023
             times[group.name].append((plain, fast))
-            largest = max(largest, *(abs(one - other) for one, other in zip(found, expected, strict=True)))
+            largest = max(
+                largest, *(abs(loss - plain_loss) for loss, plain_loss in zip(losses, plain_losses, strict=True))
+            )
     table = Table("layer", "channels", "plain, s", "fast, s", "ratio", "of the rounds")
     for group in groups:
         ratios = [plain / fast for plain, fast in times[group.name]]

@@ -42,14 +42,15 @@ def row(name: str) -> str:
     start = time.perf_counter()
     groups = prunable_groups(network, images(name, 1))
     seconds = time.perf_counter() - start
-    found = [compared(network, groups, share, images(name, 4)) for share in (0.3, 0.5)]
-    assert all(one["left"] == one["foretold"] for one in found), name
+    results = [compared(network, groups, share, images(name, 4)) for share in (0.3, 0.5)]
+    assert all(result["left"] == result["foretold"] for result in results), name
     frozen = [group for group in groups if not group.free]
     reasons = Counter(reason for group in groups for reason in group.reasons)
     why = "; ".join(f"{reason} ({count})" for reason, count in reasons.most_common())
     least = {group.name: channels_to_keep(group, torch.zeros(group.channels), 0.0) for group in groups if group.free}
     prunable = 1 - parameters_left(network, groups, least) / parameter_count(network)
-    off, wrong = max(one["difference"] for one in found), difference_of_one_wrong(network, groups, images(name, 4))
+    off = max(result["difference"] for result in results)
+    wrong = difference_of_one_wrong(network, groups, images(name, 4))
     cells = [name, len(groups), len(frozen), f"{prunable:.0%}", f"{off:.0e}", f"{wrong:.0e}", f"{seconds:.1f}", why]
     return f"| {' | '.join(map(str, cells))} |\n"
 

@@ -39,8 +39,8 @@ MEMORY = 14 * 10**9  # bytes; whoever wants more has failed
 
 def seconds(call: Any) -> tuple[float, Any]:
     start = time.perf_counter()
-    found = call()
-    return time.perf_counter() - start, found
+    result = call()
+    return time.perf_counter() - start, result
 
 
 def ours(network: nn.Module, example: torch.Tensor) -> dict[str, float]:
@@ -87,9 +87,9 @@ def theirs(network: nn.Module, example: torch.Tensor) -> dict[str, float]:
         analyses.append(analysis)
         steps.append(step)
     with torch.no_grad():
-        found = pruned(example)
-    found = found if isinstance(found, torch.Tensor) else found[0]
-    assert found.shape == (len(example), 1000), f"outputs of shape {tuple(found.shape)}"
+        outputs = pruned(example)
+    outputs = outputs if isinstance(outputs, torch.Tensor) else outputs[0]
+    assert outputs.shape == (len(example), 1000), f"outputs of shape {tuple(outputs.shape)}"
     left = parameter_count(pruned) / parameter_count(network)
     if left > 0.999:
         raise RuntimeError("nothing was pruned")
@@ -107,15 +107,15 @@ def main() -> None:
     names = sys.argv[1:] or SMALLEST
     for name in names:
         network, example = lively(name).float(), images(name, 1).float()
-        found: list[dict[str, float] | str] = []
+        results: list[dict[str, float] | str] = []
         for way in (ours, theirs):
             try:
-                found.append(way(network, example))
+                results.append(way(network, example))
             except Exception as error:
-                found.append(
+                results.append(
                     f"{type(error).__name__}: {str(error).splitlines()[0][:40]}" if str(error) else repr(error)
                 )
-        mine, other = found
+        mine, other = results
         cells = [name]
         cells += (
             [f"{mine[key]:.2f}" for key in ("export", "reading", "analysis")] if isinstance(mine, dict) else [mine] * 3

@@ -60,7 +60,7 @@ def plain_check(exercise: str, artifact: bool) -> str:
         body = ast.parse(file.read_text(encoding="utf-8")).body
         for statement in body:
             known.update(plain_names(statement))
-        tests = [one for one in body if isinstance(one, ast.FunctionDef) and one.name.startswith("test_")]
+        tests = [node for node in body if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")]
         part = []
         for test in tests:
             if test.args.args[0].arg == exercise:

@@ -230,8 +230,8 @@ def in_test(excinfo: pytest.ExceptionInfo[BaseException], test_file: Path) -> bo
 
 def answer_line(excinfo: pytest.ExceptionInfo[BaseException]) -> str:
     """The last line of a notebook cell on the way to the error, if there is one."""
-    if told := getattr(excinfo.value, "cell_line", ""):  # the answer lives in another process
-        return str(told)
+    if line := getattr(excinfo.value, "cell_line", ""):  # the answer lives in another process
+        return str(line)
     for entry in reversed(excinfo.traceback):
         name = entry.frame.raw.f_code.co_filename
         if "ipykernel" in name or name.startswith("<"):

@@ -7,7 +7,6 @@ The first opens the student edition of lab 3 in a real JupyterLab, types a wrong
 what a student sees; the second photographs a leaderboard.
 """
 
-import argparse
 import shutil
 import subprocess
 import sys
@@ -15,10 +14,13 @@ import time
 import urllib.request
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Annotated
 
+import typer
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from autograder.authoring.release import release
+from course_utils.command_line import run_program
 
 PICTURES = Path(__file__).parent / "pictures"
 LAB = "lab3_l1_filters"
@@ -120,10 +122,7 @@ def take_board(browser: Browser, board: Path) -> None:
     page.screenshot(path=str(PICTURES / "leaderboard.png"))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--board", type=Path, help="the page of a leaderboard")
-    board = parser.parse_args().board
+def main(board: Annotated[Path | None, typer.Option(help="The page of a leaderboard.")] = None) -> None:
     PICTURES.mkdir(exist_ok=True)
     with sync_playwright() as playwright:
         path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -136,4 +135,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_program(main)

@@ -75,7 +75,7 @@ def tests_in(release: Path) -> LabTests:
             exercise["name"]: getattr(importlib.import_module(exercise["module"]), exercise["name"])
             for exercise in asked
         },
-        frozenset(each["name"] for each in asked if each["composite"]),
+        frozenset(exercise["name"] for exercise in asked if exercise["composite"]),
     )
 
 
@@ -132,11 +132,11 @@ def judge_one_submission(
     take_files(json.loads(files[0])["files"], files[1], folder)
     wall = Wall(channel, 0)
     wall.seconds = call_seconds
-    while EXERCISE in (wanted := json.loads(receive(channel)[0])):
+    while EXERCISE in (request := json.loads(receive(channel)[0])):
         wall.reset()
         try:
-            answers = Answers(wall, wanted["names"])
-            verdict = judge(tests, wanted[EXERCISE], answers, folder, wanted["helped"])
+            answers = Answers(wall, request["names"])
+            verdict = judge(tests, request[EXERCISE], answers, folder, request["helped"])
             answer: dict[str, Any] = {VERDICT: verdict.as_data()}
         except Exception as error:
             answer = {VERDICT: None, "problem": f"{type(error).__name__}: {error}"}

@@ -126,6 +126,6 @@ def all_attacks() -> list[Attack]:
     """Every attack, in the order in which they are told; names are unique."""
     from attacks import breaking, files, forging, lying, pages, reading
 
-    found = [*forging.ATTACKS, *lying.ATTACKS, *reading.ATTACKS, *breaking.ATTACKS, *files.ATTACKS, *pages.ATTACKS]
-    assert len({attack.name for attack in found}) == len(found)
-    return found
+    attacks = [*forging.ATTACKS, *lying.ATTACKS, *reading.ATTACKS, *breaking.ATTACKS, *files.ATTACKS, *pages.ATTACKS]
+    assert len({attack.name for attack in attacks}) == len(attacks)
+    return attacks

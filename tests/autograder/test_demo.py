@@ -15,7 +15,7 @@ def test_the_class_hands_in_labs_that_are_released_and_makes_mistakes_that_are_k
             assert lab in demo.LABS
             known = {(answer.exercise, answer.name) for answer in answers(lab) if answer.says}
             for exercise, mistake in mistakes.items():
-                assert exercise in {one.name for one in exercises(lab)}
+                assert exercise in {asked.name for asked in exercises(lab)}
                 assert mistake is None or (exercise, mistake) in known
     assert set(demo.LABS) == {lab for labs in demo.CLASS.values() for lab in labs}
 

@@ -91,7 +91,7 @@ def data_in(html: str) -> dict[str, Any]:
 
 def test_the_fronts_of_a_board_made_by_hand() -> None:
     data = board_data(CLASS)
-    name = [one["name"] for one in data["entries"]]
+    name = [row["name"] for row in data["entries"]]
     fronts = {
         cost: {kind: [name[n] for n in front] for kind, front in both.items()} for cost, both in data["fronts"].items()
     }
@@ -102,11 +102,11 @@ def test_the_fronts_of_a_board_made_by_hand() -> None:
 
 
 def test_qualified_entries_come_first_by_score_and_of_equal_ones_the_earlier() -> None:
-    found = board_data(CLASS)["entries"]
+    rows = board_data(CLASS)["entries"]
     names = ["ants's network", "Zeros's network", "copy", "early", "bees's network", "binary", "bees's network"]
-    assert [one["name"] for one in found] == names
-    assert [one["place"] for one in found] == [1, 2, 3, 4, 5, None, None]
-    assert [one["status"] for one in found[-2:]] == ["not qualified", "refused"]
+    assert [row["name"] for row in rows] == names
+    assert [row["place"] for row in rows] == [1, 2, 3, 4, 5, None, None]
+    assert [row["status"] for row in rows[-2:]] == ["not qualified", "refused"]
 
 
 def test_hostile_text_stays_inside_the_block_of_data() -> None:
@@ -120,8 +120,8 @@ def test_hostile_text_stays_inside_the_block_of_data() -> None:
     assert Tags(html).tags == Tags(plain).tags and Tags(html).attributes == Tags(plain).attributes
     block = Tags(html).inside["application/json"]
     assert block.isascii() and not set("<>&") & set(block)
-    assert {one["team"] for one in data_in(html)["entries"]} == set(HOSTILE), "what was said is kept, letter by letter"
-    assert {one["status"] for one in data_in(html)["entries"]} == {"refused"}
+    assert {row["team"] for row in data_in(html)["entries"]} == set(HOSTILE), "what was said is kept, letter by letter"
+    assert {row["status"] for row in data_in(html)["entries"]} == {"refused"}
     assert len(html.encode()) > 10_000, "the page can be written as UTF-8"
 
 
@@ -148,14 +148,14 @@ def test_the_same_board_gives_the_same_bytes_whatever_the_order_of_its_entries()
 
 
 def test_every_entry_is_in_the_page_and_missing_values_are_null() -> None:
-    found = data_in(page(crowd(300)))["entries"]
-    assert {one["name"] for one in found} == {f"entry {n}" for n in range(300)}
+    rows = data_in(page(crowd(300)))["entries"]
+    assert {row["name"] for row in rows} == {f"entry {n}" for n in range(300)}
     odd = entry(
         "ann", float("nan"), 0.9, parameters=10**400, macs="many", megabytes=True, date="yesterday", status=None
     )
-    for one in data_in(page({"entries": [{}, odd]}))["entries"]:
-        assert (one["score"], one["parameters"], one["macs"], one["megabytes"], one["time"]) == (None,) * 5
-        assert one["status"] == "refused"
+    for row in data_in(page({"entries": [{}, odd]}))["entries"]:
+        assert (row["score"], row["parameters"], row["macs"], row["megabytes"], row["time"]) == (None,) * 5
+        assert row["status"] == "refused"
     assert data_in(page({}))["entries"] == []
 
 
@@ -214,19 +214,19 @@ def test_every_column_sorts_in_both_directions_and_what_is_missing_comes_last(op
     view = opened(CLASS)
     assert column(view, 4) == ["0.00400", "0.02000", "0.02000", "0.11000", "1.20000", "0.03000", "–"]
     values: dict[str, Callable[[dict[str, Any]], Any]] = {
-        "#": lambda one: board_data(CLASS)["entries"].index(one),
-        "team": lambda one: ["ants", "bees", "Zeros", "Ωmega"].index(one["team"]),
-        "entry": lambda one: one["name"].lower(),
-        "method": lambda one: ["9 rounds", "10 rounds", "L1 filters", "ThiNet"].index(one["method"]),
-        "score": lambda one: one["score"],
-        "accuracy": lambda one: one["accuracy"],
-        "validation": lambda one: one["val_accuracy"],
-        "parameters": lambda one: one["parameters"],
-        "non-zero": lambda one: one["parameters"] and one["nonzero"] / one["parameters"],
-        "bits": lambda one: one["weight_bits"],
-        "MACs": lambda one: one["macs"],
-        "MB": lambda one: one["megabytes"],
-        "date": lambda one: one["time"],
+        "#": lambda row: board_data(CLASS)["entries"].index(row),
+        "team": lambda row: ["ants", "bees", "Zeros", "Ωmega"].index(row["team"]),
+        "entry": lambda row: row["name"].lower(),
+        "method": lambda row: ["9 rounds", "10 rounds", "L1 filters", "ThiNet"].index(row["method"]),
+        "score": lambda row: row["score"],
+        "accuracy": lambda row: row["accuracy"],
+        "validation": lambda row: row["val_accuracy"],
+        "parameters": lambda row: row["parameters"],
+        "non-zero": lambda row: row["parameters"] and row["nonzero"] / row["parameters"],
+        "bits": lambda row: row["weight_bits"],
+        "MACs": lambda row: row["macs"],
+        "MB": lambda row: row["megabytes"],
+        "date": lambda row: row["time"],
     }
     entries = board_data(CLASS)["entries"]
     heads = view.locator("#table thead th")
@@ -239,9 +239,9 @@ def test_every_column_sorts_in_both_directions_and_what_is_missing_comes_last(op
             order = view.eval_on_selector_all(
                 "#table tbody", "bodies => bodies.map(body => Number(body.dataset.entry))"
             )
-            found = [value(entries[place]) for place in order]
-            known = [one for one in found if one is not None]
-            assert found == sorted(known, reverse=down) + [None] * (len(found) - len(known))
+            shown = [value(entries[place]) for place in order]
+            known = [item for item in shown if item is not None]
+            assert shown == sorted(known, reverse=down) + [None] * (len(shown) - len(known))
             seen.add(down)
         assert seen == {True, False}
         assert view.locator("#table th[aria-sort]").count() == 1

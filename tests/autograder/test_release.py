@@ -50,6 +50,6 @@ def test_nothing_shipped_imports_the_autograder(lab: str) -> None:
 @pytest.mark.parametrize("lab", lab_names())
 def test_no_lab_ships_solutions_that_it_or_a_later_one_asks_for(lab: str) -> None:
     names = lab_names()
-    asked = {one.module for later in names[names.index(lab) :] for one in exercises(later) if one.module}
+    asked = {exercise.module for later in names[names.index(lab) :] for exercise in exercises(later) if exercise.module}
     shipped = {name.removesuffix(".py").replace("/", ".") for name in support_files(lab)}
     assert shipped.isdisjoint(asked)

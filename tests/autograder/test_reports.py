@@ -270,10 +270,10 @@ def test_gradescope_adds_up_to_the_gradebook(course: Course) -> None:
     course.grade("ben", None, [NOT_HERE], why=None)
     course.book.find_grade("check-norms", LAB, LAB, "ann").manual_score = 3
     report = course.report()
-    for one in submissions(course.folder, LAB):
-        data = report.gradescope(one.student)
-        assert data["score"] == pytest.approx(one.points)
-        assert sum(test["score"] for test in data["tests"]) == pytest.approx(one.points)
+    for submission in submissions(course.folder, LAB):
+        data = report.gradescope(submission.student)
+        assert data["score"] == pytest.approx(submission.points)
+        assert sum(test["score"] for test in data["tests"]) == pytest.approx(submission.points)
         assert sum(test["max_score"] for test in data["tests"]) == pytest.approx(10)
     assert report.gradescope("ann")["score"] == pytest.approx(3 + 1.37 + 4 - 0.5)
 
@@ -354,7 +354,7 @@ def test_the_page_links_to_feedback_where_there_is_some(course: Course) -> None:
     parser = Words()
     parser.feed(course.report().html)
     links = [attributes["href"] or "" for tag, attributes in parser.tags if tag == "a"]
-    assert [one for one in links if "feedback" in one] == [f"../../feedback/%C3%A4nn%20%231/{LAB}/{LAB}.html"]
+    assert [link for link in links if "feedback" in link] == [f"../../feedback/%C3%A4nn%20%231/{LAB}/{LAB}.html"]
 
 
 def test_the_same_course_gives_the_same_bytes(course: Course) -> None:
@@ -377,7 +377,7 @@ def test_files_of_a_student_who_is_gone_are_removed(course: Course) -> None:
 def test_a_name_stays_in_its_folder(name: str, tmp_path: Path) -> None:
     path = tmp_path / file_name(name, ".json")
     path.write_text("{}", encoding="utf-8")
-    assert [one.name for one in tmp_path.iterdir()] == [path.name]
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
 
 
 def test_different_students_have_different_files() -> None:

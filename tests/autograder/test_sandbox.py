@@ -72,14 +72,14 @@ def test_the_labs_packages_are_there_and_nothing_else_of_the_project(run: Run) -
 
 
 def test_tests_solutions_and_gradebook_are_not_visible(run: Run) -> None:
-    found = run(
+    visible = run(
         "import os\n"
         "names = [os.path.join(folder, name) for folder, _, files in os.walk('/') for name in files]\n"
         "print([name for name in names if any(word in name for word in"
         " ('hidden_lab', 'solutions/l1.py', 'course/gradebook.db', 'answers/lab'))])",
         seconds=60,  # a hundred thousand files, perhaps not in any cache
     )
-    assert found == "[]"
+    assert visible == "[]"
 
 
 def test_this_folder_is_not_visible(run: Run) -> None:
@@ -96,7 +96,7 @@ def test_the_environment_tells_nothing(run: Run) -> None:
 
 
 def test_only_the_work_folder_and_tmp_can_be_written_to(run: Run) -> None:
-    found = run(
+    writable = run(
         "import os\n"
         "for folder, _, _ in os.walk('/'):\n"
         "    try:\n"
@@ -106,7 +106,7 @@ def test_only_the_work_folder_and_tmp_can_be_written_to(run: Run) -> None:
         "        pass"
     )
     private = ("/student", "/tmp", "/dev/shm")
-    assert all(folder.startswith(private) for folder in found.split()), found
+    assert all(folder.startswith(private) for folder in writable.split()), writable
 
 
 def test_what_one_submission_writes_the_next_does_not_see(warm: Warm, run: Run) -> None:

@@ -178,7 +178,7 @@ def test_arguments_are_changed_also_when_the_result_cannot_be_looked_at(across: 
 def test_an_argument_that_is_given_back_is_the_argument(across: Across) -> None:
     tensor, numbers, network = torch.ones(2), [1], nn.Linear(1, 1)
     back = across(lambda *given: given)(tensor, numbers, network)
-    assert all(one is other for one, other in zip(back, (tensor, numbers, network), strict=True))
+    assert all(value is argument for value, argument in zip(back, (tensor, numbers, network), strict=True))
 
 
 def test_a_result_that_shares_memory_with_an_argument_shares_it_here(across: Across) -> None:
@@ -296,9 +296,9 @@ def test_a_function_passed_as_an_argument_is_called_where_it_lives(across: Acros
 
 
 def test_a_bound_method_is_called_on_its_own_object(across: Across) -> None:
-    found: list[int] = []
-    across(lambda push: push(3))(found.append)
-    assert found == [3]
+    pushed: list[int] = []
+    across(lambda push: push(3))(pushed.append)
+    assert pushed == [3]
 
 
 def test_an_error_of_a_function_passed_can_be_caught_there(across: Across) -> None:
@@ -362,15 +362,15 @@ def test_settings_and_buffers_of_all_layers_cross(across: Across, network: nn.Mo
     back = across(copy.deepcopy)(network.eval())
     assert str(back) == str(network)
     assert all(
-        torch.equal(one, other)
-        for one, other in zip(back.state_dict().values(), network.state_dict().values(), strict=True)
+        torch.equal(value, original)
+        for value, original in zip(back.state_dict().values(), network.state_dict().values(), strict=True)
     )
 
 
 def test_a_tensor_that_two_layers_share_is_shared_on_both_sides(across: Across) -> None:
     network = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
     network[1].weight = network[0].weight
-    assert across(lambda given: sum(one.numel() for one in given.parameters()))(network) == 9 + 3 + 3
+    assert across(lambda given: sum(parameter.numel() for parameter in given.parameters()))(network) == 9 + 3 + 3
     back = across(copy.deepcopy)(network)
     assert back[1].weight is back[0].weight
 
@@ -455,13 +455,13 @@ def test_an_object_of_the_notebook_stays_there_and_its_methods_can_be_called(acr
 
 
 def test_a_handle_that_is_passed_back_is_the_object_itself(across: Across) -> None:
-    kept = []
+    curves = []
 
     def keep(given: Any = None) -> Any:
         if given is None:
-            kept.append(Curve())
-            return kept[0]
-        return given is kept[0]
+            curves.append(Curve())
+            return curves[0]
+        return given is curves[0]
 
     answer = across(keep)
     assert answer(answer())
@@ -589,7 +589,7 @@ def test_the_students_side_cannot_ask_for_attributes_or_names(open_wall) -> None
 
     with pytest.raises(WallError):
         Answer(open_wall({"answer": pry}), "answer")(lambda: 1)
-    assert not any(isinstance(one, dict) for one in seen)
+    assert not any(isinstance(value, dict) for value in seen)
 
 
 def test_a_frame_that_is_too_large_is_not_read() -> None:

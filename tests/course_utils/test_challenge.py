@@ -192,9 +192,9 @@ def test_an_entry_of_others_is_never_replaced(tmp_path):
 
 def test_static_quantisation_is_8_bits_throughout(exported, tmp_path):
     path = quantize.quantize_static(exported, colours("train"), tmp_path / "q.onnx")
-    found = score_onnx(path)
-    assert {(row.q_w, row.q_a) for row in found.operators} == {(8, 8)}
-    assert found.macs == score_onnx(exported).macs
+    scored = score_onnx(path)
+    assert {(row.q_w, row.q_a) for row in scored.operators} == {(8, 8)}
+    assert scored.macs == score_onnx(exported).macs
     assert run_onnx(path, colours("test"))[1] == pytest.approx(run_onnx(exported, colours("test"))[1], rel=0.05)
 
 
@@ -251,8 +251,8 @@ def test_levels_are_half_a_step_from_the_weights():
 def test_a_weight_can_be_left_as_it_is(exported, tmp_path):
     name = next(t.name for t in onnx.load(exported).graph.initializer if len(t.dims) == 4)
     path = quantize.quantize_weights(exported, 1, tmp_path / "q.onnx", leave=[name])
-    kept = {tensor.name: numpy_helper.to_array(tensor) for tensor in onnx.load(path).graph.initializer}
-    assert kept[name].dtype == np.float32
+    tensors = {tensor.name: numpy_helper.to_array(tensor) for tensor in onnx.load(path).graph.initializer}
+    assert tensors[name].dtype == np.float32
 
 
 def test_a_quantised_file_keeps_what_it_says_of_itself(exported, tmp_path):

@@ -76,8 +76,8 @@ def test_what_is_no_finite_number_is_none(value: Any) -> None:
 
 @given(st.lists(st.tuples(st.integers(0, 8), st.integers(0, 8))))
 def test_no_point_of_the_front_is_beaten_and_all_others_are(points: list[tuple[float, float]]) -> None:
-    def beaten(one: tuple[float, float]) -> bool:
-        return any(cost <= one[0] and accuracy >= one[1] and (cost, accuracy) != one for cost, accuracy in points)
+    def beaten(point: tuple[float, float]) -> bool:
+        return any(cost <= point[0] and accuracy >= point[1] and (cost, accuracy) != point for cost, accuracy in points)
 
     front = pareto_front(points)
     assert sorted(front) == [n for n, point in enumerate(points) if not beaten(point)]

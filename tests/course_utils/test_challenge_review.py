@@ -186,7 +186,7 @@ def test_shortcuts_stay_free_in_8_bits(graph):
     rounded = [
         (node("QuantizeLinear", f"{x} s z", f"{x}q"), node("DequantizeLinear", f"{x}q s z", f"{x}8")) for x in "ab"
     ]
-    nodes[3:3] = [one for pair in rounded for one in pair]
+    nodes[3:3] = [part for pair in rounded for part in pair]
     assert macs(graph(nodes, {"w": FLOATS, "v": FLOATS + 1, "s": np.float32(0.1), "z": np.int8(0)})) == 2 * N
 
 
@@ -205,8 +205,8 @@ def test_a_scale_for_each_weight_is_what_the_operator_multiplies_by(graph):
     ]
     constants = {"ones": np.ones(N, np.int8), "s": FLOATS.flatten(), "shape": np.array(FLOATS.shape)}
     constants |= {"a": np.float32(0.02), "z": np.int8(0)}
-    (found,) = score_onnx(graph(nodes, constants)).operators
-    assert (found.q_w, found.q_a) == (32, 8)
+    (operator,) = score_onnx(graph(nodes, constants)).operators
+    assert (operator.q_w, operator.q_a) == (32, 8)
 
 
 def test_a_name_that_is_made_of_two_others(graph):

@@ -59,17 +59,17 @@ LINEAR = node("MatMul", "flat w", "logits")
 
 
 def test_a_float_matrix_costs_32_bits_a_weight(graph):
-    found = score_onnx(graph([FLAT, LINEAR], {"w": FLOATS}))
-    assert found.score == pytest.approx(N / 5.6e6 + N / 2.8e8, rel=1e-12)
-    assert (found.weights, found.nonzero, found.weight_bits, found.macs) == (N, N, 32, N)
-    assert found.weight_bytes == 4 * N
+    scored = score_onnx(graph([FLAT, LINEAR], {"w": FLOATS}))
+    assert scored.score == pytest.approx(N / 5.6e6 + N / 2.8e8, rel=1e-12)
+    assert (scored.weights, scored.nonzero, scored.weight_bits, scored.macs) == (N, N, 32, N)
+    assert scored.weight_bytes == 4 * N
 
 
 def test_zeros_cost_nothing_but_their_multiply_adds(graph):
     half = np.where(np.arange(N).reshape(FLOATS.shape) % 2, FLOATS, np.float32(0))
-    found = score_onnx(graph([FLAT, LINEAR], {"w": half}))
-    assert found.score == pytest.approx(score_of(32 * N // 2, 32 * N), rel=1e-12)
-    assert (found.weights, found.nonzero) == (N, N // 2)
+    scored = score_onnx(graph([FLAT, LINEAR], {"w": half}))
+    assert scored.score == pytest.approx(score_of(32 * N // 2, 32 * N), rel=1e-12)
+    assert (scored.weights, scored.nonzero) == (N, N // 2)
 
 
 def test_float16_costs_half(graph):
@@ -79,20 +79,20 @@ def test_float16_costs_half(graph):
         node("MatMul", "flat w", "y"),
         node("Cast", "y", "logits", to=TensorProto.FLOAT),
     ]
-    found = score_onnx(graph(nodes, {"w": FLOATS.astype(np.float16)}))
-    assert found.score == pytest.approx(score_of(16 * N, 16 * N), rel=1e-12)
+    scored = score_onnx(graph(nodes, {"w": FLOATS.astype(np.float16)}))
+    assert scored.score == pytest.approx(score_of(16 * N, 16 * N), rel=1e-12)
 
 
 def test_stored_in_float16_and_computed_in_float32(graph):
     nodes = [FLAT, node("Cast", "half", "w", to=TensorProto.FLOAT), LINEAR]
-    found = score_onnx(graph(nodes, {"half": FLOATS.astype(np.float16)}))
-    assert found.score == pytest.approx(score_of(16 * N, 32 * N), rel=1e-12)
+    scored = score_onnx(graph(nodes, {"half": FLOATS.astype(np.float16)}))
+    assert scored.score == pytest.approx(score_of(16 * N, 32 * N), rel=1e-12)
 
 
 def test_a_linear_layer_with_its_bias(graph):
     nodes = [FLAT, node("Gemm", "flat w b", "logits", transB=1)]
-    found = score_onnx(graph(nodes, {"w": FLOATS.T.copy(), "b": np.array([1, 2], np.float32)}))
-    assert found.score == pytest.approx(score_of(32 * (N + 2), 32 * N), rel=1e-12)
+    scored = score_onnx(graph(nodes, {"w": FLOATS.T.copy(), "b": np.array([1, 2], np.float32)}))
+    assert scored.score == pytest.approx(score_of(32 * (N + 2), 32 * N), rel=1e-12)
 
 
 def test_a_depthwise_convolution(graph):
@@ -103,8 +103,8 @@ def test_a_depthwise_convolution(graph):
         node("GlobalAveragePool", "maps", "means"),
         node("Flatten", "means", "logits"),
     ]
-    found = score_onnx(graph(nodes, {"w": weight}, classes=3))
-    assert found.score == pytest.approx(score_of(32 * 27, 32 * 27 * 1024), rel=1e-12)
+    scored = score_onnx(graph(nodes, {"w": weight}, classes=3))
+    assert scored.score == pytest.approx(score_of(32 * 27, 32 * 27 * 1024), rel=1e-12)
 
 
 def quantised(scale="s", activations=True):
@@ -125,34 +125,34 @@ INT8 = {"q": LEVELS, "s": SCALE, "z": ZERO, "a": SCALE, "za": ZERO}
 def test_int8_weights_and_activations(graph):
     """All levels occur, so that 254 of them need 8 bits; the scale is one more number."""
     nonzero = int((LEVELS != 0).sum())
-    found = score_onnx(graph(quantised(), INT8))
-    assert found.score == pytest.approx(score_of(8 * nonzero + 32, 8 * N), rel=1e-12)
-    assert (found.nonzero, found.weight_bits) == (nonzero, 8)
+    scored = score_onnx(graph(quantised(), INT8))
+    assert scored.score == pytest.approx(score_of(8 * nonzero + 32, 8 * N), rel=1e-12)
+    assert (scored.nonzero, scored.weight_bits) == (nonzero, 8)
 
 
 def test_int8_weights_alone_compute_with_32_bits(graph):
     constants = {name: INT8[name] for name in ("q", "s", "z")}
-    found = score_onnx(graph(quantised(activations=False), constants))
-    assert found.operators[0][2:] == (N, 8, 32)
+    scored = score_onnx(graph(quantised(activations=False), constants))
+    assert scored.operators[0][2:] == (N, 8, 32)
 
 
 def test_what_equals_the_zero_point_is_zero(graph):
     levels = (LEVELS.astype(int) + 128).astype(np.uint8)
-    found = score_onnx(graph(quantised(), INT8 | {"q": levels, "z": np.array(128, np.uint8)}))
-    assert found.nonzero == int((levels != 128).sum())
+    scored = score_onnx(graph(quantised(), INT8 | {"q": levels, "z": np.array(128, np.uint8)}))
+    assert scored.nonzero == int((levels != 128).sum())
 
 
 def test_scales_for_each_output_count_one_by_one(graph):
     scales = np.array([0.1, 0.2], np.float32)
     zeros = np.array([0, 0], np.int8)
-    found = score_onnx(graph(quantised(), INT8 | {"s": scales, "z": zeros}))
-    assert found.score == pytest.approx(score_of(8 * int((LEVELS != 0).sum()) + 2 * 32, 8 * N), rel=1e-12)
+    scored = score_onnx(graph(quantised(), INT8 | {"s": scales, "z": zeros}))
+    assert scored.score == pytest.approx(score_of(8 * int((LEVELS != 0).sum()) + 2 * 32, 8 * N), rel=1e-12)
 
 
 def test_zero_points_for_each_output(graph):
     constants = INT8 | {"s": np.array([0.1, 0.2], np.float32), "z": np.array([3, 0], np.int8)}
-    found = score_onnx(graph(quantised(), constants))
-    assert found.nonzero == int((LEVELS[:, 0] != 3).sum() + (LEVELS[:, 1] != 0).sum())
+    scored = score_onnx(graph(quantised(), constants))
+    assert scored.nonzero == int((LEVELS[:, 0] != 3).sum() + (LEVELS[:, 1] != 0).sum())
 
 
 def test_int4(graph):
@@ -160,38 +160,38 @@ def test_int4(graph):
     levels = np.resize([*range(-8, 0), *range(1, 8)], FLOATS.shape)
     tensor = helper.make_tensor("q", TensorProto.INT4, levels.shape, levels.flatten().tolist())
     zero = helper.make_tensor("z", TensorProto.INT4, (), [0])
-    found = score_onnx(graph(quantised(), INT8 | {"q": tensor, "z": zero}))
-    assert found.score == pytest.approx(score_of(4 * N + 32, 8 * N), rel=1e-12)
-    assert found.operators[0][3:] == (4, 8)
+    scored = score_onnx(graph(quantised(), INT8 | {"q": tensor, "z": zero}))
+    assert scored.score == pytest.approx(score_of(4 * N + 32, 8 * N), rel=1e-12)
+    assert scored.operators[0][3:] == (4, 8)
 
 
 def test_two_values_are_one_bit_and_one_value(graph):
     binary = np.where(FLOATS > 0, 0.25, -0.25).astype(np.float32)
-    found = score_onnx(graph([FLAT, LINEAR], {"w": binary}))
-    assert found.score == pytest.approx(score_of(N + 32, 32 * N), rel=1e-12)
-    assert (found.weight_bits, found.tensors[1].kind, found.tensors[1].nonzero) == (1, "values", 1)
+    scored = score_onnx(graph([FLAT, LINEAR], {"w": binary}))
+    assert scored.score == pytest.approx(score_of(N + 32, 32 * N), rel=1e-12)
+    assert (scored.weight_bits, scored.tensors[1].kind, scored.tensors[1].nonzero) == (1, "values", 1)
 
 
 def test_two_values_and_zeros_are_one_bit_too(graph):
     ternary = (np.sign(FLOATS) * (abs(FLOATS) > 0.5)).astype(np.float32)
-    found = score_onnx(graph([FLAT, LINEAR], {"w": ternary}))
-    assert found.score == pytest.approx(score_of(int((ternary != 0).sum()) + 32, 32 * N), rel=1e-12)
+    scored = score_onnx(graph([FLAT, LINEAR], {"w": ternary}))
+    assert scored.score == pytest.approx(score_of(int((ternary != 0).sum()) + 32, 32 * N), rel=1e-12)
 
 
 def test_binary_levels_in_int8(graph):
     """1 bit a weight; the level 1 in 8 bits, and its scale."""
     levels = np.where(FLOATS > 0, 1, -1).astype(np.int8)
-    found = score_onnx(graph(quantised(), INT8 | {"q": levels}))
-    assert found.score == pytest.approx(score_of(N + 8 + 32, 8 * N), rel=1e-12)
+    scored = score_onnx(graph(quantised(), INT8 | {"q": levels}))
+    assert scored.score == pytest.approx(score_of(N + 8 + 32, 8 * N), rel=1e-12)
 
 
 @pytest.mark.parametrize(("count", "bits"), [(1, 1), (3, 2), (4, 2), (5, 3), (255, 8), (256, 8), (257, 32)])
 def test_bits_of_few_distinct_values(count, bits, graph):
     values = np.resize(np.arange(1, count + 1) / 7, FLOATS.shape).astype(np.float32)
-    found = score_onnx(graph([FLAT, LINEAR], {"w": values}))
+    scored = score_onnx(graph([FLAT, LINEAR], {"w": values}))
     table = 0 if count > 256 else 32 * count
-    assert found.score == pytest.approx(score_of(bits * N + table, 32 * N), rel=1e-12)
-    assert found.tensors[0].distinct == count
+    assert scored.score == pytest.approx(score_of(bits * N + table, 32 * N), rel=1e-12)
+    assert scored.tensors[0].distinct == count
 
 
 def test_zero_is_one_of_the_256_values(graph):
@@ -220,10 +220,10 @@ def test_the_score_of_an_unpruned_vgg_mini(tmp_path):
             module.running_mean.uniform_(0.1, 1)
             module.bias.data.uniform_(2, 3)
     path = export_onnx(network, tmp_path / "vgg.onnx")
-    found = score_onnx(path)
-    assert found.score == pytest.approx(weights / 5.6e6 + macs / 2.8e8, rel=1e-9)
+    scored = score_onnx(path)
+    assert scored.score == pytest.approx(weights / 5.6e6 + macs / 2.8e8, rel=1e-9)
     measured = measure_onnx(path)
-    assert (found.weights, found.nonzero, found.macs) == (measured.parameters, measured.nonzero, measured.macs)
+    assert (scored.weights, scored.nonzero, scored.macs) == (measured.parameters, measured.nonzero, measured.macs)
 
 
 def test_a_batch_norm_counts_its_tensors_and_is_free_behind_a_convolution(graph):
@@ -233,23 +233,23 @@ def test_a_batch_norm_counts_its_tensors_and_is_free_behind_a_convolution(graph)
     weight = np.random.RandomState(1).randn(3, 3, 1, 1).astype(np.float32)
     end = [node("GlobalAveragePool", "y", "means"), node("Flatten", "means", "logits")]
     behind = [node("Conv", "images w", "x"), node("BatchNormalization", "x s b m v", "y"), *end]
-    found = score_onnx(graph(behind, {"w": weight, **four("sbmv")}, classes=3))
-    assert (found.weights, found.macs) == (9 + 12, 9 * 1024)
+    scored = score_onnx(graph(behind, {"w": weight, **four("sbmv")}, classes=3))
+    assert (scored.weights, scored.macs) == (9 + 12, 9 * 1024)
     before = [node("BatchNormalization", "images s b m v", "x"), node("Conv", "x w", "y"), *end]
     assert score_onnx(graph(before, {"w": weight, **four("sbmv")}, classes=3)).macs == 9 * 1024 + 3 * 1024
 
 
 def test_a_constant_node_is_a_stored_tensor(graph):
     constant = helper.make_node("Constant", [], ["w"], value=numpy_helper.from_array(np.sign(FLOATS)))
-    found = score_onnx(graph([constant, FLAT, LINEAR], {}))
-    assert found.score == pytest.approx(score_of(N + 32, 32 * N), rel=1e-12)
+    scored = score_onnx(graph([constant, FLAT, LINEAR], {}))
+    assert scored.score == pytest.approx(score_of(N + 32, 32 * N), rel=1e-12)
 
 
 def test_a_tensor_that_is_used_twice_counts_once(graph):
     nodes = [FLAT, node("MatMul", "flat w", "a"), node("Transpose", "w", "t"), node("Transpose", "t", "u")]
     nodes += [node("MatMul", "flat u", "b"), node("Add", "a b", "logits")]
-    found = score_onnx(graph(nodes, {"w": FLOATS}))
-    assert (found.weights, found.macs) == (N, 2 * N)
+    scored = score_onnx(graph(nodes, {"w": FLOATS}))
+    assert (scored.weights, scored.macs) == (N, 2 * N)
 
 
 def test_dynamic_quantisation(graph):
@@ -264,8 +264,8 @@ def test_dynamic_quantisation(graph):
     ]
     bias = np.array([1, 2], np.float32)
     path = graph(nodes, {"q": LEVELS, "s": SCALE, "z": ZERO, "b": bias})
-    found = score_onnx(path)
-    assert found.score == pytest.approx(score_of(8 * int((LEVELS != 0).sum()) + 64, 8 * N), rel=1e-12)
+    scored = score_onnx(path)
+    assert scored.score == pytest.approx(score_of(8 * int((LEVELS != 0).sum()) + 64, 8 * N), rel=1e-12)
     with pytest.raises(OnnxFileError, match="MatMulInteger"):  # the labs' own measure does not know bit widths
         measure_onnx(path)
 
@@ -278,8 +278,8 @@ def test_the_same_file_always_gives_the_same_numbers(graph):
 # what must not pay
 
 
-def cheaper_than_honest(found):
-    return found.score < score_of(32 * N, 32 * N) * (1 - 1e-9)
+def cheaper_than_honest(scored):
+    return scored.score < score_of(32 * N, 32 * N) * (1 - 1e-9)
 
 
 def test_weights_cut_to_pieces(graph):
@@ -304,8 +304,8 @@ def test_real_numbers_in_the_scales(graph):
 def test_weights_worked_out_by_the_file_count_in_full(graph):
     nodes = [node("Mul", "few many", "w"), FLAT, LINEAR]
     constants = {"few": np.array([[1, 2]], np.float32), "many": FLOATS[:, :1]}
-    found = score_onnx(graph(nodes, constants))
-    assert (found.weights, found.nonzero, found.weight_bits) == (N, N, 32)
+    scored = score_onnx(graph(nodes, constants))
+    assert (scored.weights, scored.nonzero, scored.weight_bits) == (N, N, 32)
 
 
 def test_activations_whose_scale_carries_the_images(graph):

@@ -247,9 +247,9 @@ def test_masked_weights_are_zero_in_the_file(trained, tmp_path):
     """Also where a batch norm is folded into the convolution: its biases are all that comes in addition."""
     network = copy.deepcopy(trained)
     apply_masks(network, local_masks(network, 0.75))
-    kept = sum((weight != 0).sum().item() for weight in prunable_weights(network).values())
+    nonzero = sum((weight != 0).sum().item() for weight in prunable_weights(network).values())
     biases = (6 + 7 + 9 + 5) + 4
-    assert measure_onnx(export_onnx(network, tmp_path / "masked.onnx")).nonzero == kept + biases
+    assert measure_onnx(export_onnx(network, tmp_path / "masked.onnx")).nonzero == nonzero + biases
 
 
 def test_the_counted_operators_can_be_listed(exported):

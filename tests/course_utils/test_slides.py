@@ -55,7 +55,7 @@ def test_slide_types_say_where_slides_begin() -> None:
 
 def test_without_slide_types_headings_do() -> None:
     cells = [code("import this"), text("# One"), text("more"), text("### a detail"), text("## Two"), code("f()")]
-    assert [[cell.source for cell in found] for found in split(cells)] == [
+    assert [[cell.source for cell in slide] for slide in split(cells)] == [
         ["# One", "more", "### a detail"],
         ["## Two", "f()"],
     ]
@@ -69,8 +69,8 @@ def test_code_is_hidden_unless_asked_for() -> None:
 
 
 def test_formulas_become_pictures_and_code_stays() -> None:
-    found = with_formulas("cost $a_1$ or 5$ and 6$, `$b$` and\n```\n$c$\n```\n$$\\frac{a}{b}$$")
-    assert found.count("<img") == 2 and "`$b$`" in found and "\n$c$\n" in found and "5$ and 6$" in found
+    html = with_formulas("cost $a_1$ or 5$ and 6$, `$b$` and\n```\n$c$\n```\n$$\\frac{a}{b}$$")
+    assert html.count("<img") == 2 and "`$b$`" in html and "\n$c$\n" in html and "5$ and 6$" in html
     assert formula("\\begin{matrix}") == "" and "<code>\\notatex</code>" in with_formulas("$\\notatex$")
 
 
@@ -181,9 +181,9 @@ def test_a_teams_entries_are_read_from_its_folder(tmp_path: Path) -> None:
         claims = {"accuracy": 0.85, "val_accuracy": 0.86, "score": 0.1 * day}
         card = {"team": "ants", "name": str(day), "dataset": dataset, "date": f"2030-05-0{day}", "claims": claims}
         (folder / "card.json").write_text(json.dumps(card))
-    found = team_entries(tmp_path)
-    assert [(one["name"], one["score"]) for one in found] == [("1", 0.1), ("2", 0.2)]
-    assert found[0]["path"] == str(tmp_path / "ants-1" / "network.onnx")
+    entries = team_entries(tmp_path)
+    assert [(row["name"], row["score"]) for row in entries] == [("1", 0.1), ("2", 0.2)]
+    assert entries[0]["path"] == str(tmp_path / "ants-1" / "network.onnx")
     assert team_entries(tmp_path / "none") == []
 
 
@@ -192,7 +192,7 @@ def test_a_teams_entries_stand_by_the_time_of_their_dates(tmp_path: Path) -> Non
         (tmp_path / name).mkdir()
         card = {"team": "ants", "name": name, "dataset": "minicifar", "date": date, "claims": {}}
         (tmp_path / name / "card.json").write_text(json.dumps(card))
-    assert [one["name"] for one in team_entries(tmp_path)] == ["c", "b", "a"]
+    assert [row["name"] for row in team_entries(tmp_path)] == ["c", "b", "a"]
 
 
 def test_a_teams_points_stand_among_the_others() -> None:

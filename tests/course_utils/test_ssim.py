@@ -18,9 +18,9 @@ def test_it_is_that_of_scikit_image(data_range: float) -> None:
     others = (0.7 * images + 0.3 * noise) * data_range
     images = images * data_range
     theirs = []
-    for one, other in zip(images, others, strict=True):
+    for image, other in zip(images, others, strict=True):
         settings = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "channel_axis": 0}
-        _, by_pixel = structural_similarity(one.numpy(), other.numpy(), data_range=data_range, full=True, **settings)
+        _, by_pixel = structural_similarity(image.numpy(), other.numpy(), data_range=data_range, full=True, **settings)
         theirs.append(by_pixel[:, 5:-5, 5:-5].mean())
     assert ssim(images, others, data_range=data_range).item() == pytest.approx(sum(theirs) / 2, abs=1e-9)
 

@@ -31,10 +31,10 @@ def few_images(name: str, split: str = "train", **_: Any) -> ImageSet:
 
 def weights() -> np.ndarray:
     """(3072, 4), float32: the sum over each colour, and 0."""
-    found = np.zeros((3, 32, 32, 4), np.float32)
+    weight = np.zeros((3, 32, 32, 4), np.float32)
     for label in range(3):
-        found[label, :, :, label] = 1
-    return found.reshape(3072, 4)
+        weight[label, :, :, label] = 1
+    return weight.reshape(3072, 4)
 
 
 def linear_file(path: Path, weight: np.ndarray | None = None, nodes: Any = None, **changes: Any) -> Path:

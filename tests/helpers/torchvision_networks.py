@@ -168,17 +168,17 @@ def random_plan(groups: Sequence[Group], share: float, seed: int = 0) -> dict[st
 def with_one_wrong(groups: Sequence[Group], plan: dict[str, list[int]], seed: int = 0) -> dict[str, list[int]]:
     """The same plan, but in one group another channel goes than the one that should."""
     chance = random.Random(seed)
-    group = chance.choice([one for one in groups if one.name in plan and set(plan[one.name]) & set(one.free)])
+    group = chance.choice([group for group in groups if group.name in plan and set(plan[group.name]) & set(group.free)])
     kept = set(plan[group.name])
     back = chance.choice([channel for channel in range(group.channels) if channel not in kept])
     gone = chance.choice(sorted(kept & set(group.free)))
     return {**plan, group.name: sorted(kept - {gone} | {back})}
 
 
-def difference(one: nn.Module, other: nn.Module, example: Any) -> float:
+def difference(network: nn.Module, other: nn.Module, example: Any) -> float:
     """The largest difference of two networks' outputs, by the standard deviation of the second's."""
     with torch.no_grad():
-        pairs = list(zip(outputs(one, example), outputs(other, example), strict=True))
+        pairs = list(zip(outputs(network, example), outputs(other, example), strict=True))
     return max(((a - b).abs().max() / b.std()).item() for a, b in pairs)
 
 
@@ -187,10 +187,10 @@ def compared(network: nn.Module, groups: Sequence[Group], share: float, example:
     plan = random_plan(groups, share)
     before = copy.deepcopy(network.state_dict())
     smaller = prune(network, groups, plan)
-    found = difference(smaller, silence(network, groups, plan), example)
+    apart = difference(smaller, silence(network, groups, plan), example)
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
     left = sum(parameter.numel() for parameter in smaller.parameters())
-    return {"difference": found, "left": left, "foretold": parameters_left(network, groups, plan)}
+    return {"difference": apart, "left": left, "foretold": parameters_left(network, groups, plan)}
 
 
 def difference_of_one_wrong(network: nn.Module, groups: Sequence[Group], example: Tensor) -> float:
@@ -198,4 +198,4 @@ def difference_of_one_wrong(network: nn.Module, groups: Sequence[Group], example
     plan = random_plan(groups, 0.5)
     silenced = silence(network, groups, plan)
     wrong = [prune(network, groups, with_one_wrong(groups, plan, seed)) for seed in range(3)]
-    return max(difference(one, silenced, example) for one in wrong)
+    return max(difference(pruned, silenced, example) for pruned in wrong)

@@ -60,10 +60,10 @@ def test_macs_agree_with_the_onnx_file(tmp_path: Path) -> None:
     network = vgg_mini()
     with torch.no_grad():
         network.train()(torch.randn(8, *IMAGE))
-    found = measure_onnx(export_onnx(network, tmp_path / "network.onnx"))
-    assert found.macs == count_macs(network, IMAGE)
+    measured = measure_onnx(export_onnx(network, tmp_path / "network.onnx"))
+    assert measured.macs == count_macs(network, IMAGE)
     filters = sum(module.out_channels for module in network.modules() if isinstance(module, nn.Conv2d))
-    assert found.parameters == count_parameters(network) - filters, "each batch norm leaves one bias a channel"
+    assert measured.parameters == count_parameters(network) - filters, "each batch norm leaves one bias a channel"
 
 
 def test_macs_of_an_autoencoder_agree_with_the_onnx_file(tmp_path: Path) -> None:

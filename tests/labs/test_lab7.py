@@ -55,15 +55,15 @@ def couplings_of(model: onnx.ModelProto, network: nn.Module) -> set[frozenset[st
 def test_couplings_are_those_of_the_pruner(name: str) -> None:
     network = NETWORKS[name]()
     model = export_graph(network, IMAGE)
-    found = coupled_channels(plain_graph(model))
-    assert {frozenset(names) for names in found} == couplings_of(model, network)
-    assert all(names == sorted(names) for names in found)
+    couplings = coupled_channels(plain_graph(model))
+    assert {frozenset(names) for names in couplings} == couplings_of(model, network)
+    assert all(names == sorted(names) for names in couplings)
 
 
 def test_a_convolution_is_in_one_list_at_most() -> None:
-    found = [name for names in coupled_channels(plain_graph(export_graph(Separable(), IMAGE))) for name in names]
-    assert len(found) == len(set(found))
-    assert "head.weight" not in found
+    listed = [name for names in coupled_channels(plain_graph(export_graph(Separable(), IMAGE))) for name in names]
+    assert len(listed) == len(set(listed))
+    assert "head.weight" not in listed
 
 
 def test_a_plain_graph_names_the_networks_weights() -> None:
@@ -118,8 +118,8 @@ def test_an_output_that_is_also_read_stays_an_output() -> None:
 
 def test_consumers_are_the_nodes_themselves() -> None:
     graph = [conv("images", "first"), op("Add", "first maps", "first maps", to="twice"), *classifier("twice")]
-    (found,) = consumers(graph, "first maps")
-    assert found is graph[1]
+    (consumer,) = consumers(graph, "first maps")
+    assert consumer is graph[1]
     assert consumers(graph, "no such tensor") == []
 
 

@@ -109,9 +109,9 @@ def test_moving_alpha_draws_the_mix_and_the_accuracies(monkeypatch: pytest.Monke
     monkeypatch.setattr(explorer, "display", drawn.append)
     wide, narrow, seen = torch.rand(8, 6, 6), torch.rand(8, 6, 6), []
 
-    def mix(one: Tensor, other: Tensor, alpha: float) -> Tensor:
+    def mix(wide: Tensor, narrow: Tensor, alpha: float) -> Tensor:
         seen.append(alpha)
-        return alpha_mix(one, other, alpha)
+        return alpha_mix(wide, narrow, alpha)
 
     widget = explorer.alpha_explorer(
         [1.0, 0.5, 0.0], {"alpha-branch, random start": [0.9, 0.4, 0.25]}, wide, narrow, mix

@@ -51,13 +51,13 @@ def test_the_last_batch_is_smaller_or_dropped(data, drop_last, sizes):
 
 def test_crops_and_flips_agree_with_a_plain_loop(data):
     _, offsets, flips = draw_augmentation(len(data), seed=3, epoch=0)
-    wanted = []
+    expected = []
     for image, (y, x), flip in zip(data.images.numpy(), offsets, flips, strict=True):
         image = image[:, :, ::-1] if flip else image
         padded = np.pad(image, ((0, 0), (4, 4), (4, 4)))
-        wanted.append(torch.from_numpy(padded[:, y : y + 32, x : x + 32].copy()))
+        expected.append(torch.from_numpy(padded[:, y : y + 32, x : x + 32].copy()))
     images, _ = everything(Loader(data, batch_size=8, augment=True, seed=3))
-    assert torch.allclose(images, normalised(torch.stack(wanted)), atol=1e-6)
+    assert torch.allclose(images, normalised(torch.stack(expected)), atol=1e-6)
 
 
 def test_all_offsets_and_both_flips_occur_and_differ_by_image():
@@ -93,8 +93,8 @@ def test_epochs_differ_and_can_be_repeated(data):
 
 
 def test_seeds_differ(data):
-    one, other = (everything(Loader(data, shuffle=True, seed=seed))[0] for seed in (0, 1))
-    assert not torch.equal(one, other)
+    first, second = (everything(Loader(data, shuffle=True, seed=seed))[0] for seed in (0, 1))
+    assert not torch.equal(first, second)
 
 
 def test_the_images_are_not_changed(data):
@@ -106,9 +106,9 @@ def test_the_images_are_not_changed(data):
 
 def test_batches_are_independent_of_each_other(data):
     first, second = [images for images, _ in Loader(data, batch_size=10)]
-    kept = second.clone()
+    before = second.clone()
     first.zero_()
-    assert torch.equal(second, kept)
+    assert torch.equal(second, before)
 
 
 def test_other_statistics(data):

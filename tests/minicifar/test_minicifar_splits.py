@@ -52,8 +52,8 @@ def test_cifar10_validation_images_are_new_to_minicifar():
 def test_the_same_positions_in_every_class(few_synthetic):
     mini, all_images = MiniCIFAR("train", synthetic=True), CIFAR10("trainval", synthetic=True)
     positions = mini_positions(100, 5, "train")
-    wanted = torch.cat([all_images.images[label * 100 + positions] for label in range(4)])
-    assert torch.equal(mini.images, wanted)
+    expected = torch.cat([all_images.images[label * 100 + positions] for label in range(4)])
+    assert torch.equal(mini.images, expected)
     assert mini.labels.tolist() == [label for label in range(4) for _ in range(20)]
 
 

@@ -62,18 +62,18 @@ class Forward(nn.Module):
 
     def __init__(self, how: str) -> None:
         super().__init__()
-        self.how, self.one, self.two = how, nn.Conv2d(4, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1)
+        self.how, self.first, self.second = how, nn.Conv2d(4, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1)
         self.odd: nn.Module = {"groups": nn.Conv2d(4, 4, 3, groups=2), "mixes": nn.ChannelShuffle(2)}.get(
             how, nn.ReLU()
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.odd(self.one(x))
+        y = self.odd(self.first(x))
         if self.how == "function":
             y = torch.relu(y)
         if self.how == "twice":
-            y = self.one(y)
-        y = self.two(y)
+            y = self.first(y)
+        y = self.second(y)
         return y + x if self.how == "skip" else y
 
 
@@ -84,7 +84,7 @@ class Forward(nn.Module):
         ("groups", "odd is a grouped convolution"),
         ("mixes", "odd is a ChannelShuffle"),
         ("function", "relu is computed in forward"),
-        ("twice", "one is used twice"),
+        ("twice", "first is used twice"),
     ],
 )
 def test_what_is_no_chain_is_refused_with_the_reason(how: str, says: str) -> None:

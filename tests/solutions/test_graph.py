@@ -228,8 +228,8 @@ def test_a_shuffle_between_grouped_convolutions() -> None:
 
 def test_what_is_cut_in_halves_is_frozen() -> None:
     def run(n, x):
-        one, other = n.a(x).chunk(2, 1)
-        return n.b(one) + n.c(other)
+        first, second = n.a(x).chunk(2, 1)
+        return n.b(first) + n.c(second)
 
     groups = read(Net(run, a=conv(3, 4), b=conv(2, 5), c=conv(2, 5)))
     assert groups["a"].free == [] and "cut in parts" in groups["a"].reasons[0]

@@ -89,13 +89,13 @@ def test_one_threshold_can_empty_a_layer_and_a_floor_avoids_it(network: nn.Modul
     with torch.no_grad():
         network.features[3].weight.mul_(1e-3)
     assert left_by_layer(global_masks(network, 0.5))["features.3.weight"] == 0
-    kept = left_by_layer(global_masks(network, 0.5, least=20))
-    assert kept["features.3.weight"] == 20 and min(kept.values()) == 20
+    left = left_by_layer(global_masks(network, 0.5, least=20))
+    assert left["features.3.weight"] == 20 and min(left.values()) == 20
 
 
 def test_the_floor_keeps_small_layers_whole(network: nn.Module) -> None:
-    kept = left_by_layer(global_masks(network, 0.99, least=10_000))
-    assert kept == {name: weight.numel() for name, weight in prunable_weights(network).items()}
+    left = left_by_layer(global_masks(network, 0.99, least=10_000))
+    assert left == {name: weight.numel() for name, weight in prunable_weights(network).items()}
 
 
 def test_nothing_passes_an_empty_layer(network: nn.Module) -> None:

@@ -78,8 +78,8 @@ def test_transposed_convolutions(kernel: int, stride: int, padding: int, bias: b
 @given(st.booleans(), st.booleans(), st.integers(1, 4))
 @settings(deadline=None, max_examples=30)
 def test_linear_layers(first: bool, second: bool, side: int) -> None:
-    one, other = nn.Linear(7, 4, bias=first).double(), nn.Linear(4, 5, bias=second).double()
-    assert difference(merge_linear(one, other), one, other, images=torch.randn(6, 7).double()) < TOLERANCE
+    before, behind = nn.Linear(7, 4, bias=first).double(), nn.Linear(4, 5, bias=second).double()
+    assert difference(merge_linear(before, behind), before, behind, images=torch.randn(6, 7).double()) < TOLERANCE
     pointwise, linear = nn.Conv2d(3, 4, 1, bias=first).double(), nn.Linear(4 * side**2, 5, bias=second).double()
     merged = nn.Sequential(nn.Flatten(), merge_1x1_linear(pointwise, linear))
     assert difference(merged, pointwise, nn.Flatten(), linear, images=images(side=side)) < TOLERANCE

@@ -108,8 +108,8 @@ def test_the_network_is_as_it_was_even_after_an_error(network: nn.Module) -> Non
 
 def test_a_residual_network_is_scanned_by_its_groups() -> None:
     network = resnet20(widths=(4, 6, 8), classes=4).eval()
-    found = group_sensitivity(network, groups_of(network), [1.0, 0.5], total)
-    assert len(found) == 3 + 9 and all(values[0] == total(network) != values[1] for values in found.values())
+    results = group_sensitivity(network, groups_of(network), [1.0, 0.5], total)
+    assert len(results) == 3 + 9 and all(values[0] == total(network) != values[1] for values in results.values())
 
 
 # --- how fast
@@ -132,9 +132,9 @@ def test_the_cubic_schedule_rises_ever_more_slowly(
     [(1, 10, ([0.4], 10, 10)), (3, 10, ([0.8, 0.6, 0.4], 3, 4)), (4, 2, ([0.7, 0.4], 1, 1))],
 )
 def test_equal_steps_use_all_epochs(steps: int, epochs: int, expected: tuple[list[float], int, int]) -> None:
-    ratios, each, last = spread(0.4, steps, epochs)
-    assert (pytest.approx(ratios), each, last) == expected
-    assert each * (len(ratios) - 1) + last == epochs
+    ratios, between, last = spread(0.4, steps, epochs)
+    assert (pytest.approx(ratios), between, last) == expected
+    assert between * (len(ratios) - 1) + last == epochs
 
 
 # --- plans
@@ -386,8 +386,8 @@ def test_networks_that_are_there_are_not_trained_again(setting: str, monkeypatch
     for _ in range(2):
         carry_out(series(setting, folder=tmp_path), moment_study(), Batches(), (0.5,))
     first, second = judged[:4], judged[4:]
-    for one, other in zip(first, second, strict=True):
-        assert all(torch.equal(value, other.state_dict()[name]) for name, value in one.state_dict().items())
+    for network, again in zip(first, second, strict=True):
+        assert all(torch.equal(value, again.state_dict()[name]) for name, value in network.state_dict().items())
     half = len(loaders) // 2
     assert sum(loader.given for loader in loaders[half:]) < sum(loader.given for loader in loaders[:half])
 
@@ -398,7 +398,7 @@ def test_the_control_is_drawn_like_the_networks_of_the_course() -> None:
     twin, again, other = (narrow_control(network, seed) for seed in (5, 5, 6))
     assert torch.equal(torch.get_rng_state(), before)
     for position in (0, 3, 7, 10, 14, 17):
-        weight, theirs = (each.features[position].weight for each in (twin, network))
+        weight, theirs = twin.features[position].weight, network.features[position].weight
         assert weight.std().item() == pytest.approx(
             theirs.std().item(), rel=0.15
         )  # PyTorch's own rule: off by a third at least

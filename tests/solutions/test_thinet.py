@@ -45,9 +45,9 @@ def naive_greedy(contributions: Tensor, count: int) -> list[int]:
 
 def test_contributions_add_up_to_the_output_without_its_bias() -> None:
     conv, images = nn.Conv2d(5, 1, 3, bias=True), numbers(7, 5, 3, 3)
-    found = sample_contributions(images, conv.weight.detach().expand(7, -1, -1, -1))
+    contributions = sample_contributions(images, conv.weight.detach().expand(7, -1, -1, -1))
     expected = conv(images).flatten() - conv.bias
-    torch.testing.assert_close(found.sum(1), expected.detach())
+    torch.testing.assert_close(contributions.sum(1), expected.detach())
 
 
 @given(st.integers(0, 10**6), st.integers(1, 30), st.integers(1, 9))
@@ -75,9 +75,9 @@ def test_channels_that_cancel_go_together() -> None:
 
 
 def test_least_squares_is_exact_where_it_can_be() -> None:
-    kept = numbers(40, 3)
-    target = kept @ torch.tensor([2.0, -1.0, 0.5])
-    torch.testing.assert_close(least_squares_scale(kept, target), torch.tensor([2.0, -1.0, 0.5]))
+    contributions = numbers(40, 3)
+    target = contributions @ torch.tensor([2.0, -1.0, 0.5])
+    torch.testing.assert_close(least_squares_scale(contributions, target), torch.tensor([2.0, -1.0, 0.5]))
 
 
 @pytest.mark.parametrize(("samples", "dead"), [(50, 0), (50, 2), (4, 0), (3, 1)])
@@ -129,13 +129,13 @@ def test_every_sample_is_a_number_of_the_output(options: dict[str, Any]) -> None
     network, images = Chain(**options), numbers(3, 3, 12, 12)
     outputs: list[Tensor] = []
     hook = network.second.register_forward_hook(lambda *seen: outputs.append(seen[2].detach()))
-    found = contributions_to(network, "second", 4, images, locations=20)
+    contributions = contributions_to(network, "second", 4, images, locations=20)
     hook.remove()
-    assert found.shape == (60, 4)
+    assert contributions.shape == (60, 4)
     possible = (outputs[0] - network.second.bias.detach()[:, None, None]).flatten(1)
-    for image, sums in enumerate(found.sum(1).view(3, 20)):
+    for image, sums in enumerate(contributions.sum(1).view(3, 20)):
         assert (possible[image][:, None] - sums).abs().min(0).values.max() < 1e-5
-    assert len({round(value, 4) for value in found.sum(1).tolist()}) > 30, "many places and filters"
+    assert len({round(value, 4) for value in contributions.sum(1).tolist()}) > 30, "many places and filters"
     assert not network.second._forward_pre_hooks
 
 
@@ -146,10 +146,10 @@ def test_samples_of_a_linear_layer_behind_a_flatten() -> None:
     assert isinstance(head, nn.Linear)
     hook = head.register_forward_pre_hook(lambda _, seen: inputs.append(seen[0].detach()))
     name = next(name for name, module in network.named_modules() if module is head)
-    found = contributions_to(network, name, 5, images, locations=3)
+    contributions = contributions_to(network, name, 5, images, locations=3)
     hook.remove()
     possible = (inputs[0] @ head.weight.detach().T)[:, None, :]
-    assert (possible - found.sum(1).view(6, 3, 1)).abs().min(2).values.max() < 1e-5
+    assert (possible - contributions.sum(1).view(6, 3, 1)).abs().min(2).values.max() < 1e-5
 
 
 # --- whole networks
@@ -244,8 +244,8 @@ def test_layers_that_read_in_another_order_are_left_alone() -> None:
     grouped = nn.Sequential(
         nn.Conv2d(3, 8, 1), nn.Conv2d(8, 8, 3, groups=4), nn.Conv2d(8, 5, 1), nn.Flatten(), nn.Linear(180, 4)
     )
-    found = {group.name: next_layer(grouped, group) for group in prunable_groups(grouped, torch.zeros(2, 3, 8, 8))}
-    assert found["0"] == found["1"] == "" and found["2"] == "4"
+    readers = {group.name: next_layer(grouped, group) for group in prunable_groups(grouped, torch.zeros(2, 3, 8, 8))}
+    assert readers["0"] == readers["1"] == "" and readers["2"] == "4"
     tokens = Tokens()
     for group in prunable_groups(tokens, torch.zeros(2, 3, 32, 32)):
         if name := next_layer(tokens, group):

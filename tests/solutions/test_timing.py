@@ -20,15 +20,15 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_speedup_is_the_median_of_the_rounds() -> None:
-    found = Timing("torch", 1, 1, original=(2.0, 3.0, 8.0), pruned=(1.0, 1.0, 2.0))
-    assert found.ratios == (2.0, 3.0, 4.0) and found.speedup == 3.0
-    assert "batch 1, 1 threads" in str(found) and "3.00 times as fast (2.00 to 4.00)" in str(found)
+    timing = Timing("torch", 1, 1, original=(2.0, 3.0, 8.0), pruned=(1.0, 1.0, 2.0))
+    assert timing.ratios == (2.0, 3.0, 4.0) and timing.speedup == 3.0
+    assert "batch 1, 1 threads" in str(timing) and "3.00 times as fast (2.00 to 4.00)" in str(timing)
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_every_setting_times_both_networks_in_every_round(setting: str) -> None:
-    found = compare(SMALL, SMALL, batch=2, setting=setting, rounds=2, threads=1)
-    assert len(found.original) == len(found.pruned) == 2 and min(found.original + found.pruned) > 0
+    timing = compare(SMALL, SMALL, batch=2, setting=setting, rounds=2, threads=1)
+    assert len(timing.original) == len(timing.pruned) == 2 and min(timing.original + timing.pruned) > 0
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
