@@ -1,6 +1,8 @@
 """Options of the project's own tests."""
 
+import contextlib
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -29,6 +31,25 @@ def bubblewrap() -> str:
         if os.environ.get("CI"):
             raise
         pytest.skip(str(error).splitlines()[0])
+
+
+@pytest.fixture(scope="module")
+def one_grader() -> Iterator[None]:
+    """The sandbox of this process is one for all tests of a file, and ends with them."""
+    from autograder.grading import worker
+
+    yield
+    worker.close_grader()
+
+
+@pytest.fixture
+def judged_here(one_grader: None, monkeypatch: pytest.MonkeyPatch, bubblewrap: str) -> None:
+    """`grade_lab` judges in this process, in one sandbox for all tests of a file."""
+    from helpers.inline import Inline
+
+    from autograder.grading import batch
+
+    monkeypatch.setattr(batch, "workers", lambda options: contextlib.nullcontext(Inline()))
 
 
 @pytest.fixture(scope="session")

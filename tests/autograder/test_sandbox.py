@@ -29,6 +29,7 @@ from autograder.sandbox.warm import Ended, NotConfined, Warm, warm_binds
 
 pytestmark = pytest.mark.slow
 LIMITS = Limits(memory_megabytes=1000, processes=16, disk_megabytes=20, cpu_seconds=30)
+SECRET = "PRUNING_LABS_SECRET"  # stands in this process's environment
 Run = Callable[..., dict[str, Any]]
 
 
@@ -37,14 +38,14 @@ def warm(request: pytest.FixtureRequest, bubblewrap: str) -> Iterator[Warm]:
     """A warm process whose submissions get namespaces of their own; and one in a bubblewrap for one submission."""
     process = Warm(support_files("lab3_l1_filters"), [], LIMITS, "bubblewrap")
     process.shared = process.shared and request.param == "one for all"
-    yield process
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(SECRET, "x")
+        yield process
     process.close()
 
 
-@pytest.fixture
-def run(warm: Warm) -> Run:
-    """Run code in a fresh process of the sandbox → what it printed, or the text of its error."""
-    warm.fork({"answer.txt": b"handed in"})
+def running(warm: Warm) -> Run:
+    """Run code in the sandbox → what it printed, or the text of its error."""
 
     def code(source: str, seconds: float = 10.0) -> Any:
         answer = ask(warm, source, seconds, seconds + 10)
@@ -53,26 +54,43 @@ def run(warm: Warm) -> Run:
     return code
 
 
+@pytest.fixture(scope="module")
+def look(warm: Warm) -> Run:
+    """Run code that leaves nothing behind, in one process for all of these tests; they stand before all others."""
+    warm.fork({"answer.txt": b"handed in"})
+    return running(warm)
+
+
+@pytest.fixture
+def run(warm: Warm) -> Run:
+    """Run code in a fresh process."""
+    warm.fork({"answer.txt": b"handed in"})
+    return running(warm)
+
+
 def ask(warm: Warm, source: str, seconds: float, at_most: float) -> Any:
     """Run code in the process that there is → its answer."""
     return json.loads(warm.exchange(frame_of({"do": RUN, "source": source, "seconds": seconds}), at_most)[0])
 
 
-def test_the_files_handed_in_are_there(run: Run) -> None:
-    assert run("print(open('answer.txt').read())") == "handed in"
+# --- what is there, and what cannot be done
 
 
-def test_the_labs_packages_are_there_and_nothing_else_of_the_project(run: Run) -> None:
-    assert run("import course_utils, minicifar, checks") == ""
+def test_the_files_handed_in_are_there(look: Run) -> None:
+    assert look("print(open('answer.txt').read())") == "handed in"
+
+
+def test_the_labs_packages_are_there_and_nothing_else_of_the_project(look: Run) -> None:
+    assert look("import course_utils, minicifar, checks") == ""
     names = "print(sorted(part.name for part in __import__('pkgutil').iter_modules({}.__path__)))"
-    assert run(f"import autograder; {names.format('autograder')}") == "['sandbox', 'wall']"
+    assert look(f"import autograder; {names.format('autograder')}") == "['sandbox', 'wall']"
     inside = "['channels', 'confinement', 'kernel']"
-    assert run(f"import autograder.sandbox; {names.format('autograder.sandbox')}") == inside
-    assert "No module named 'solutions'" in run("import solutions.l1")
+    assert look(f"import autograder.sandbox; {names.format('autograder.sandbox')}") == inside
+    assert "No module named 'solutions'" in look("import solutions.l1")
 
 
-def test_tests_solutions_and_gradebook_are_not_visible(run: Run) -> None:
-    visible = run(
+def test_tests_solutions_and_gradebook_are_not_visible(look: Run) -> None:
+    visible = look(
         "import os\n"
         "names = [os.path.join(folder, name) for folder, _, files in os.walk('/') for name in files]\n"
         "print([name for name in names if any(word in name for word in"
@@ -82,21 +100,16 @@ def test_tests_solutions_and_gradebook_are_not_visible(run: Run) -> None:
     assert visible == "[]"
 
 
-def test_this_folder_is_not_visible(run: Run) -> None:
-    assert run(f"import os; print(os.path.exists({str(ROOT / 'autograder' / 'answers')!r}))") == "False"
+def test_this_folder_is_not_visible(look: Run) -> None:
+    assert look(f"import os; print(os.path.exists({str(ROOT / 'autograder' / 'answers')!r}))") == "False"
 
 
-def test_the_environment_tells_nothing(run: Run) -> None:
-    secret = "PRUNING_LABS_SECRET"
-    os.environ[secret] = "x"
-    try:
-        assert run(f"import os; print({secret!r} in os.environ)") == "False"
-    finally:
-        del os.environ[secret]
+def test_the_environment_tells_nothing(look: Run) -> None:
+    assert look(f"import os; print({SECRET!r} in os.environ)") == "False"
 
 
-def test_only_the_work_folder_and_tmp_can_be_written_to(run: Run) -> None:
-    writable = run(
+def test_only_the_work_folder_and_tmp_can_be_written_to(look: Run) -> None:
+    writable = look(
         "import os\n"
         "for folder, _, _ in os.walk('/'):\n"
         "    try:\n"
@@ -109,16 +122,51 @@ def test_only_the_work_folder_and_tmp_can_be_written_to(run: Run) -> None:
     assert all(folder.startswith(private) for folder in writable.split()), writable
 
 
+def test_there_is_no_network(look: Run) -> None:
+    assert "unreachable" in look("import socket; socket.create_connection(('192.0.2.1', 80), timeout=2)")
+
+
+def test_no_other_process_is_visible_or_can_be_signalled(look: Run) -> None:
+    mine = psutil.Process().pid
+    assert look(f"import os; os.kill({mine}, 0)") != ""
+    assert look("print(sorted(name for name in __import__('os').listdir('/proc') if name.isdigit())[2:])") == "[]"
+
+
+@pytest.mark.parametrize(
+    "call",
+    ["unshare(0x10000000)", "unshare(0x20000)", "mount(b'tmpfs', b'/tmp', b'tmpfs', 0, None)", "umount2(b'/proc', 2)",
+     "chroot(b'/tmp')", "setns(3, 0)", "sethostname(b'x', 1)"],
+)  # fmt: skip
+def test_nothing_can_be_mounted_and_no_namespace_made(look: Run, call: str) -> None:
+    assert look(f"import ctypes; print(ctypes.CDLL(None).{call})") == "-1"
+
+
+@pytest.mark.parametrize("call", ["ptrace(0, 0, 0, 0)", "syscall(250, 0, -3, 1)", "syscall(321, 0, 0, 0)"])
+def test_other_dangerous_calls_are_refused(look: Run, call: str) -> None:
+    assert look(f"import ctypes; print(ctypes.CDLL(None).{call})") == "-1"
+
+
+def test_there_are_no_privileges(look: Run) -> None:
+    ask = "import ctypes, struct; data = ctypes.create_string_buffer(24)"
+    ask += "; ctypes.CDLL(None).capget(struct.pack('<II', 0x20080522, 0), data); print(any(data.raw))"
+    assert look(ask) == "False"
+    assert look("import os; print(os.getuid())") == "65534"
+
+
+def test_the_filter_for_system_calls_lets_threads_and_processes_through(look: Run) -> None:
+    assert look("import threading; t = threading.Thread(target=print, args=('a',)); t.start(); t.join()") == "a"
+    assert look("import subprocess; print(subprocess.run(['echo', 'b'], capture_output=True, text=True).stdout)") == "b"
+
+
+# --- what it gives back and keeps apart
+
+
 def test_what_one_submission_writes_the_next_does_not_see(warm: Warm, run: Run) -> None:
     places = "('/tmp/left', '/dev/shm/left', '/student/left', 'left')"
     assert run(f"for place in {places}:\n    open(place, 'w').write('x')") == ""
     warm.fork({})
     answer = ask(warm, f"import os; print([os.path.exists(p) for p in {places}])", 5, 10)
     assert answer["outputs"][0]["text"].strip() == "[False, False, False, False]"
-
-
-def test_there_is_no_network(run: Run) -> None:
-    assert "unreachable" in run("import socket; socket.create_connection(('192.0.2.1', 80), timeout=2)")
 
 
 def test_a_cells_result_display_and_error_come_back_as_a_notebook_has_them(warm: Warm, run: Run) -> None:
@@ -133,38 +181,6 @@ def test_names_that_the_notebook_holds_are_known(warm: Warm, run: Run) -> None:
     run("here = 1")
     known = json.loads(warm.exchange(frame_of({"do": KNOW, "names": ["here", "nowhere"]}), 10)[0])
     assert list(known) == ["here"]
-
-
-def test_no_other_process_is_visible_or_can_be_signalled(run: Run) -> None:
-    mine = psutil.Process().pid
-    assert run(f"import os; os.kill({mine}, 0)") != ""
-    assert run("print(sorted(name for name in __import__('os').listdir('/proc') if name.isdigit())[2:])") == "[]"
-
-
-@pytest.mark.parametrize(
-    "call",
-    ["unshare(0x10000000)", "unshare(0x20000)", "mount(b'tmpfs', b'/tmp', b'tmpfs', 0, None)", "umount2(b'/proc', 2)",
-     "chroot(b'/tmp')", "setns(3, 0)", "sethostname(b'x', 1)"],
-)  # fmt: skip
-def test_nothing_can_be_mounted_and_no_namespace_made(run: Run, call: str) -> None:
-    assert run(f"import ctypes; print(ctypes.CDLL(None).{call})") == "-1"
-
-
-@pytest.mark.parametrize("call", ["ptrace(0, 0, 0, 0)", "syscall(250, 0, -3, 1)", "syscall(321, 0, 0, 0)"])
-def test_other_dangerous_calls_are_refused(run: Run, call: str) -> None:
-    assert run(f"import ctypes; print(ctypes.CDLL(None).{call})") == "-1"
-
-
-def test_there_are_no_privileges(run: Run) -> None:
-    ask = "import ctypes, struct; data = ctypes.create_string_buffer(24)"
-    ask += "; ctypes.CDLL(None).capget(struct.pack('<II', 0x20080522, 0), data); print(any(data.raw))"
-    assert run(ask) == "False"
-    assert run("import os; print(os.getuid())") == "65534"
-
-
-def test_the_filter_for_system_calls_lets_threads_and_processes_through(run: Run) -> None:
-    assert run("import threading; t = threading.Thread(target=print, args=('a',)); t.start(); t.join()") == "a"
-    assert run("import subprocess; print(subprocess.run(['echo', 'b'], capture_output=True, text=True).stdout)") == "b"
 
 
 # --- limits

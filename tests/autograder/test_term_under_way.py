@@ -11,7 +11,6 @@ import shutil
 import subprocess
 import sys
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
@@ -21,11 +20,12 @@ from rich.console import Console
 
 from autograder.authoring.frozen import frozen_release
 from autograder.course import ROOT
-from autograder.grading import batch, worker
+from autograder.grading import batch
 from autograder.grading.batch import Options, grade_lab
 from autograder.grading.judged import judged_path, read_judged
 from autograder.grading.verdicts import verdict_of
 
+pytestmark = pytest.mark.slow
 TERM = ROOT / "tests" / "data" / "term-0.1.0.tar.xz"
 LABS = {"lab1_costs": ["all-right", "late"], "lab4_schedules": ["all-right", "mistaken", "unfinished"]}
 Marks = dict[tuple[str, str, str], tuple[float | None, float | None, float | None, bool, str | None]]
@@ -50,29 +50,23 @@ def term(unpacked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     return Path(shutil.copytree(unpacked, tmp_path / "term"))
 
 
-@pytest.fixture(autouse=True, scope="module")
-def close_sandbox() -> Iterator[None]:
-    yield
-    worker.close_grader()
-
-
 def marks(course: Path) -> Marks:
     """All that the gradebook holds of every graded cell: points by tests and by hand, extra, waiting, comment."""
-    found: Marks = {}
+    recorded: Marks = {}
     with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as book:
         for lab in LABS:
             for submission in book.find_assignment(lab).submissions:
                 for notebook in submission.notebooks:
                     comments = {comment.name: comment.manual_comment for comment in notebook.comments}
                     for grade in notebook.grades:
-                        found[submission.student.id, lab, grade.name] = (
+                        recorded[submission.student.id, lab, grade.name] = (
                             grade.auto_score,
                             grade.manual_score,
                             grade.extra_credit,
                             grade.needs_manual_grade,
                             comments.get(grade.name),
                         )
-    return found
+    return recorded
 
 
 def points_by_tests(notebook: str) -> dict[str, float]:
@@ -96,22 +90,22 @@ def test_grading_again_changes_nothing_and_judges_nobody(
 
 
 @pytest.mark.parametrize("lab", LABS)
-def test_judged_anew_everybody_gets_the_same_points(term: Path, bubblewrap: str, lab: str) -> None:
+def test_judged_anew_everybody_gets_the_same_points(term: Path, judged_here: None, lab: str) -> None:
     """With the frozen files of version 0.1.0, old imports and all; and whoever gave points by hand finds them there."""
     before = marks(term)
-    kept = {student: points_by_tests(read_judged(term, lab, student)["notebook"]) for student in LABS[lab]}
+    judged = {student: points_by_tests(read_judged(term, lab, student)["notebook"]) for student in LABS[lab]}
     shown = io.StringIO()
     assert grade_lab(lab, term, Options(force=True), Console(file=shown, width=120)) == []
     after = marks(term)
     assert {key: mark[:3] for key, mark in after.items()} == {key: mark[:3] for key, mark in before.items()}
     assert {key: mark[4] for key, mark in after.items()} == {key: mark[4] for key, mark in before.items()}
     again = {student: points_by_tests(read_judged(term, lab, student)["notebook"]) for student in LABS[lab]}
-    assert again == kept
+    assert again == judged
     assert "recorded anew" in shown.getvalue()
     assert all(student in shown.getvalue() for student in LABS[lab])
 
 
-def test_a_dry_run_shows_old_and_new_and_records_nothing(term: Path, bubblewrap: str) -> None:
+def test_a_dry_run_shows_old_and_new_and_records_nothing(term: Path, judged_here: None) -> None:
     lab, student = "lab1_costs", "late"
     path = term / "submitted" / student / lab / f"{lab}.ipynb"
     notebook = nbformat.read(path, as_version=4)

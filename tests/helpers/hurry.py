@@ -1,0 +1,24 @@
+"""The first cell of a lab's notebook in tests: every line of every cell still runs, on few images and in few rounds."""
+
+
+def hurry(evaluated: float = 64) -> None:
+    """Two batches to train on, one of so many images to evaluate on; what is timed is timed twice, and shortly.
+
+    Nothing is left in the notebook's names, so that an import that a cell lacks is still missed.
+    """
+    from course_utils import timing
+    from minicifar.loader import Loader
+    from solutions import speedup
+
+    begin, batches, in_turn = Loader.__init__, Loader.__len__, timing.in_turn
+
+    def begin_with_few(loader, *arguments, **named):
+        begin(loader, *arguments, **named)
+        loader.batch_size = min(loader.batch_size, evaluated)
+
+    def few(loader):
+        return min(2 if loader.shuffle else max(1, evaluated // loader.batch_size), batches(loader))
+
+    Loader.__init__, Loader.__len__ = begin_with_few, few
+    timing.in_turn = speedup.in_turn = lambda runs, latency, *_, **__: in_turn(runs, latency, rounds=2)
+    speedup.LEAST_SECONDS = 0.01
