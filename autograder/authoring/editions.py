@@ -99,7 +99,7 @@ def exercise_of(cell: NotebookNode) -> Exercise | None:
 
 def exercises(lab: str) -> list[Exercise]:
     """The exercises of a lab, in their order."""
-    return [found for cell in read_lab(lab).cells if (found := exercise_of(cell))]
+    return [exercise for cell in read_lab(lab).cells if (exercise := exercise_of(cell))]
 
 
 def reference(exercise: Exercise) -> object:

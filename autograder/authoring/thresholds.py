@@ -69,15 +69,15 @@ def main(lab: str, seeds: Annotated[int, typer.Option(help="How many seeds.")] =
     before, training = recipe(lab)
     training = re.sub(r"test=Loader\([^)]*\),?", "", training)
     made_by = hashlib.sha256(f"{images.fingerprint}\n{before}\n{training}".encode()).hexdigest()[:12]
-    kept = ROOT / "autograder" / "seeds" / f"{lab}-{kind}-{made_by}.json"
-    accuracies: dict[str, float] = json.loads(kept.read_text()) if kept.exists() else {}
+    recorded = ROOT / "autograder" / "seeds" / f"{lab}-{kind}-{made_by}.json"
+    accuracies: dict[str, float] = json.loads(recorded.read_text()) if recorded.exists() else {}
     scope: dict[str, Any] = {"__name__": "recipe"}
     exec(before, scope)
     for seed in tqdm(range(1, seeds + 1), desc=f"{lab} on {kind} images"):
         if str(seed) not in accuracies:
             accuracies[str(seed)] = accuracy_of_seed(lab, seed, scope, training)
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            with atomic(kept) as temporary:
+            recorded.parent.mkdir(parents=True, exist_ok=True)
+            with atomic(recorded) as temporary:
                 Path(temporary).write_text(json.dumps(accuracies, indent=1))
     record(lab, kind, list(accuracies.values())[:seeds])
 

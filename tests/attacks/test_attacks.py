@@ -58,13 +58,13 @@ class Graded:
 
     course: Path
     students: dict[str, str]  # attack → student
-    told: list[str]
-    found: dict[str, GradedSubmission]
+    failures: list[str]
+    entries: dict[str, GradedSubmission]
     untouched: dict[str, Any]
     seconds: float
 
     def of(self, attack: Attack) -> GradedSubmission:
-        return self.found[self.students[attack.name]]
+        return self.entries[self.students[attack.name]]
 
     def notebook(self, student: str) -> Any:
         path = self.course / "autograded" / student / LAB / f"{LAB}.ipynb"
@@ -105,16 +105,16 @@ def graded(released: str, tmp_path_factory: pytest.TempPathFactory) -> Graded:
     students = {}
     for attack in ATTACKS:
         students[attack.name] = attack.hand_in(Path(released).read_text(encoding="utf-8"), course)
-    kept = [place / "beside", course / "source", course / "release"]
-    kept += [course / "submitted" / name for name in (files.HONEST, NEIGHBOUR)]
-    before, start = contents(kept), time.monotonic()
-    told = grade_lab(LAB, course, Options(limits=LIMITS))
+    unchanging = [place / "beside", course / "source", course / "release"]
+    unchanging += [course / "submitted" / name for name in (files.HONEST, NEIGHBOUR)]
+    before, start = contents(unchanging), time.monotonic()
+    failures = grade_lab(LAB, course, Options(limits=LIMITS))
     seconds = time.monotonic() - start
     write_reports(course, LAB)
-    after = contents(kept)
+    after = contents(unchanging)
     changed = {name for name in before | after if before.get(name) != after.get(name)}
-    found = {one.student: one for one in submissions(course, LAB)}
-    return Graded(course, students, told, found, {"changed": changed}, seconds)
+    entries = {entry.student: entry for entry in submissions(course, LAB)}
+    return Graded(course, students, failures, entries, {"changed": changed}, seconds)
 
 
 def release_to(course: Path, released: str) -> None:
@@ -135,25 +135,25 @@ def hand_in_honestly(course: Path, released: str) -> None:
 
 def contents(folders: list[Path]) -> dict[str, tuple[int, str]]:
     """When every file below some folders was changed, and a digest of what is in it."""
-    found = {}
+    states = {}
     for folder in folders:
         for path in [folder, *folder.rglob("*")]:
             digest = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
-            found[str(path)] = (path.stat().st_mtime_ns, digest)
-    return found
+            states[str(path)] = (path.stat().st_mtime_ns, digest)
+    return states
 
 
 # --- everybody
 
 
 def test_everybody_is_graded(graded: Graded) -> None:
-    assert graded.told == []
+    assert graded.failures == []
     assert [attack.name for attack in ATTACKS if not graded.of(attack).graded] == []
 
 
 def test_the_honest_student_has_all_points_but_those_of_the_missing_file(graded: Graded) -> None:
     expected = {name: 0.0 if name.endswith("_onnx") else worth for name, worth in points(LAB).items()}
-    assert {mark.name: mark.points for mark in graded.found[files.HONEST].marks if not mark.question} == expected
+    assert {mark.name: mark.points for mark in graded.entries[files.HONEST].marks if not mark.question} == expected
 
 
 def test_nothing_of_others_and_nothing_beside_the_course_has_changed(graded: Graded) -> None:
@@ -166,13 +166,13 @@ def test_no_process_is_left(graded: Graded) -> None:
 
 def left_behind() -> list[str]:
     """Processes that attacks have started, and sandboxes that have no grader any more."""
-    found = []
+    processes = []
     for process in psutil.process_iter(["name", "cmdline", "ppid"]):
         command = " ".join(process.info["cmdline"] or ())
         ours = process.info["ppid"] in (1, os.getpid()) and "autograder.sandbox.kernel" in command
         if process.info["name"] == MARK or MARK in command or ours:
-            found.append(f"{process.pid} {process.info['name']} {command}")
-    return found
+            processes.append(f"{process.pid} {process.info['name']} {command}")
+    return processes
 
 
 def test_no_file_is_left_anywhere(graded: Graded) -> None:
@@ -204,9 +204,9 @@ def below(folder: Path, depth: int) -> Iterator[Path]:
 
 
 def test_nothing_has_grown_beyond_measure(graded: Graded) -> None:
-    kept = [*(graded.course / "autograded").rglob("*.ipynb"), *(graded.course / "feedback").rglob("*.html")]
-    kept += [*(graded.course / "judged").rglob("*.json"), *(graded.course / "reports").rglob("*")]
-    assert {str(path): path.stat().st_size for path in kept if path.stat().st_size > LARGEST_PAGE} == {}
+    pages = [*(graded.course / "autograded").rglob("*.ipynb"), *(graded.course / "feedback").rglob("*.html")]
+    pages += [*(graded.course / "judged").rglob("*.json"), *(graded.course / "reports").rglob("*")]
+    assert {str(path): path.stat().st_size for path in pages if path.stat().st_size > LARGEST_PAGE} == {}
 
 
 def test_only_notebooks_are_copied(graded: Graded) -> None:
@@ -216,8 +216,10 @@ def test_only_notebooks_are_copied(graded: Graded) -> None:
 
 def test_the_report_page_holds_nothing_active_but_its_own_script(graded: Graded) -> None:
     page = (graded.course / "reports" / LAB / "index.html").read_text(encoding="utf-8")
-    found = [thing for thing in active(page) if not thing.startswith(("<style", "<meta", "<input", "<svg", "<button"))]
-    assert len(found) == 1 and found[0].startswith("<script")
+    scripts = [
+        thing for thing in active(page) if not thing.startswith(("<style", "<meta", "<input", "<svg", "<button"))
+    ]
+    assert len(scripts) == 1 and scripts[0].startswith("<script")
 
 
 # --- every attack
@@ -225,7 +227,9 @@ def test_the_report_page_holds_nothing_active_but_its_own_script(graded: Graded)
 
 @parametrized(ATTACKS)
 def test_the_attack_earns_nothing(graded: Graded, attack: Attack) -> None:
-    marks = {mark.name: (mark.points, sum(one.earned for one in mark.outcomes)) for mark in graded.of(attack).marks}
+    marks = {
+        mark.name: (mark.points, sum(outcome.earned for outcome in mark.outcomes)) for mark in graded.of(attack).marks
+    }
     assert {name: earned for name, earned in marks.items() if any(earned)} == {}
     assert graded.of(attack).points == 0
     assert {mark.name for mark in graded.of(attack).marks if not mark.question} == set(points(LAB))
@@ -290,10 +294,10 @@ def test_every_weight_of_an_onnx_file_is_counted(how: str, images_at_hand: str, 
     (hide, least), path = files.HIDING[how], tmp_path / "hidden.onnx"
     path.write_bytes(files.hidden_weights(hide))
     try:
-        found = measure_onnx(path).parameters
+        parameters = measure_onnx(path).parameters
     except OnnxFileError:
         return
-    assert found >= least
+    assert parameters >= least
 
 
 def lines_shown(notebook: Any) -> list[str]:
@@ -309,12 +313,15 @@ def lines_shown(notebook: Any) -> list[str]:
 def sentences(notebook: Any) -> list[str]:
     """What the instructor reads: remarks on the whole, and the messages of all tests."""
     verdicts = [verdict for cell in notebook.cells if (verdict := verdict_of(cell))]
-    return [*notebook.metadata[NOTES]["remarks"], *(one.message for verdict in verdicts for one in verdict.outcomes)]
+    return [
+        *notebook.metadata[NOTES]["remarks"],
+        *(outcome.message for verdict in verdicts for outcome in verdict.outcomes),
+    ]
 
 
 def active(page: str) -> list[str]:
     """Everything on a page that a browser would run, load or send, as text."""
-    found = []
+    dangers = []
     for element in html5lib.parse(page, treebuilder="etree", namespaceHTMLElements=False).iter():
         if not isinstance(element.tag, str):
             continue
@@ -326,14 +333,14 @@ def active(page: str) -> list[str]:
             and not (name == "input" and ticked)
             and not (name == "img" and attributes.get("src", "").startswith("data:image/"))
         ):
-            found.append(f"<{name} {sorted(attributes.items())}> {element.text or ''}")
+            dangers.append(f"<{name} {sorted(attributes.items())}> {element.text or ''}")
         for key, value in attributes.items():
             scheme = re.match(r"[\x00-\x20]*([a-z][a-z0-9+.-]*):", re.sub(r"[\t\r\n]", "", value), re.IGNORECASE)
             harmless = scheme is None or scheme[1].lower() in ("http", "https", "mailto", "attachment")
             harmless = harmless or (name == "img" and value.startswith("data:image/"))
             if key.startswith("on") or (key in LINKS and not harmless) or (key == "style" and "url(" in value):
-                found.append(f"{key}={value}")
-    return found
+                dangers.append(f"{key}={value}")
+    return dangers
 
 
 # --- one after another in the same warm process

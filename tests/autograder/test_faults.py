@@ -79,8 +79,8 @@ def frozen_lab() -> FrozenRelease:
 
 @pytest.fixture(scope="module")
 def grader(bubblewrap: str, images_at_hand: str) -> Iterator[Grader]:
-    with Grader(LIMITS) as one:
-        yield one
+    with Grader(LIMITS) as grader:
+        yield grader
 
 
 @dataclass
@@ -110,7 +110,7 @@ class Graded:
     """What grading made of a submission; `told`: remarks and messages, `shown`: what the cells showed as well."""
 
     earned: dict[str, float]
-    told: str
+    remarks: str
     shown: str
 
 
@@ -119,9 +119,9 @@ def graded(grader: Grader, submission: Submission) -> Graded:
     notebook = grader.grade(frozen_lab(), notebook, submission)
     verdicts = [verdict for cell in notebook.cells if (verdict := verdict_of(cell))]
     messages = [outcome.message for verdict in verdicts for outcome in verdict.outcomes]
-    told = "\n".join([*notebook.metadata[NOTES]["remarks"], *filter(None, messages)])
+    remarks = "\n".join([*notebook.metadata[NOTES]["remarks"], *filter(None, messages)])
     outputs = json.dumps([cell.get("outputs", []) for cell in notebook.cells], ensure_ascii=False)
-    return Graded({verdict.exercise: verdict.earned for verdict in verdicts}, told, told + outputs)
+    return Graded({verdict.exercise: verdict.earned for verdict in verdicts}, remarks, remarks + outputs)
 
 
 def with_file(earned: dict[str, float], worth: float = 0.0) -> dict[str, float]:
@@ -129,9 +129,9 @@ def with_file(earned: dict[str, float], worth: float = 0.0) -> dict[str, float]:
 
 
 def test_right_answers_earn_everything(grader: Grader) -> None:
-    found = graded(grader, right().submission())
-    assert found.earned == with_file(ANSWERS)
-    assert set(found.told.splitlines()) == {
+    result = graded(grader, right().submission())
+    assert result.earned == with_file(ANSWERS)
+    assert set(result.remarks.splitlines()) == {
         f"There is no file {FILE}: run the cell that makes it, and hand the file in too."
     }
 
@@ -229,18 +229,18 @@ def test_a_cell_that_comes_to_grief_costs_nothing_and_is_named(fault: str, grade
     source, sentence = CELLS[fault]
     work = right()
     work.notebook.cells.insert(work.notebook.cells.index(work.cell("narrow_conv")), new_code_cell(source))
-    found = graded(grader, work.submission())
-    assert found.earned == with_file(ANSWERS)
-    assert sentence in found.shown
+    result = graded(grader, work.submission())
+    assert result.earned == with_file(ANSWERS)
+    assert sentence in result.shown
 
 
 def test_a_name_that_answers_need_costs_those_that_need_it(grader: Grader) -> None:
     """As it does in the student's own notebook."""
     work = right()
     work.notebook.cells.insert(1, new_code_cell("torch = 'mine'"))
-    found = graded(grader, work.submission())
-    assert found.earned == with_file({**ANSWERS, "narrow_linear": 0.0, "prune_vgg": 0.0})
-    assert "narrow_linear stopped with AttributeError: 'str' object has no attribute 'arange'" in found.told
+    result = graded(grader, work.submission())
+    assert result.earned == with_file({**ANSWERS, "narrow_linear": 0.0, "prune_vgg": 0.0})
+    assert "narrow_linear stopped with AttributeError: 'str' object has no attribute 'arange'" in result.remarks
 
 
 # --- an exercise that comes to grief: it costs that exercise, and no other
@@ -303,9 +303,9 @@ def test_an_exercise_that_comes_to_grief_costs_only_itself_and_is_named(fault: s
     name, source, sentence = FUNCTIONS[fault]
     work = right()
     work.cell(name).source = source.format(name)
-    found = graded(grader, work.submission())
-    assert found.earned == with_file({**ANSWERS, name: 0.0})
-    assert sentence in found.told
+    result = graded(grader, work.submission())
+    assert result.earned == with_file({**ANSWERS, name: 0.0})
+    assert sentence in result.remarks
 
 
 # --- a notebook that is none, or nearly none
@@ -336,9 +336,9 @@ def test_a_notebook_that_cannot_be_used_leaves_the_points_of_the_file(
     fault: str, grader: Grader, network: bytes
 ) -> None:
     make, sentence = NO_NOTEBOOKS[fault]
-    found = graded(grader, Submission({NOTEBOOK: make(right()), FILE: network}))
-    assert found.earned == with_file(NOT_WRITTEN, FEW_PARAMETERS)
-    assert sentence in found.told
+    result = graded(grader, Submission({NOTEBOOK: make(right()), FILE: network}))
+    assert result.earned == with_file(NOT_WRITTEN, FEW_PARAMETERS)
+    assert sentence in result.remarks
 
 
 def doubled(notebook: NotebookNode) -> None:
@@ -394,15 +394,15 @@ def test_a_notebook_in_another_form_costs_nothing(fault: str, grader: Grader) ->
     change, sentence = FORMS[fault]
     work = right()
     change(work.notebook)
-    found = graded(grader, work.submission())
-    assert found.earned == with_file(ANSWERS)
-    assert sentence in found.told
+    result = graded(grader, work.submission())
+    assert result.earned == with_file(ANSWERS)
+    assert sentence in result.remarks
 
 
 def test_windows_line_ends_and_a_byte_order_mark_cost_nothing(grader: Grader) -> None:
     text = json.dumps(right().notebook, indent=1).replace("\n", "\r\n")
-    found = graded(grader, Submission({NOTEBOOK: b"\xef\xbb\xbf" + text.encode()}))
-    assert found.earned == with_file(ANSWERS)
+    result = graded(grader, Submission({NOTEBOOK: b"\xef\xbb\xbf" + text.encode()}))
+    assert result.earned == with_file(ANSWERS)
 
 
 # --- the file
@@ -460,17 +460,17 @@ def test_a_file_that_cannot_be_measured_costs_only_its_own_points(fault: str, gr
     make, sentence = FILES[fault]
     work = right()
     work.files[FILE] = make()
-    found = graded(grader, work.submission())
-    assert found.earned == with_file(ANSWERS)
-    assert sentence in found.told
+    result = graded(grader, work.submission())
+    assert result.earned == with_file(ANSWERS)
+    assert sentence in result.remarks
 
 
 def test_a_file_that_classifies_by_chance_earns_the_points_for_its_size(grader: Grader, network: bytes) -> None:
     work = right()
     work.files[FILE] = network
-    found = graded(grader, work.submission())
-    assert found.earned == with_file(ANSWERS, FEW_PARAMETERS)
-    assert "none below" in found.told
+    result = graded(grader, work.submission())
+    assert result.earned == with_file(ANSWERS, FEW_PARAMETERS)
+    assert "none below" in result.remarks
 
 
 # --- the folder
@@ -519,9 +519,9 @@ def test_a_folder_with_something_odd_in_it_costs_nothing(fault: str, grader: Gra
     folder = handed_in(tmp_path / "s", right())
     change(folder)
     take_in(folder, LAB)
-    found = graded(grader, read_submission(folder))
-    assert found.earned == with_file(ANSWERS)
-    assert sentence in found.told
+    result = graded(grader, read_submission(folder))
+    assert result.earned == with_file(ANSWERS)
+    assert sentence in result.remarks
 
 
 # --- one class with all of it

@@ -76,33 +76,33 @@ def here(monkeypatch, tmp_path):
 
 def lines(folder, dataset="minicifar"):
     (board,) = make_boards(folder, [dataset], workers=1)
-    return {entry["team"]: entry for entry in board["entries"]}
+    return {line["team"]: line for line in board["entries"]}
 
 
 def refusal(folder):
-    (found,) = lines(folder).values()
-    assert found["status"] == "refused" and found["accuracy"] is None and found["score"] is None
-    json.dumps(found, allow_nan=False)
-    return found["reason"]
+    (line,) = lines(folder).values()
+    assert line["status"] == "refused" and line["accuracy"] is None and line["score"] is None
+    json.dumps(line, allow_nan=False)
+    return line["reason"]
 
 
 def test_everything_is_measured_from_the_file(here):
     path = entry(here / "us") / "network.onnx"
-    found = lines(here)["us"]
+    line = lines(here)["us"]
     scored = score_onnx(path)
-    assert (found["status"], found["reason"], found["accuracy"], found["val_accuracy"]) == ("qualified", "", 1.0, 0.9)
-    assert (found["score"], found["macs"], found["parameters"]) == (scored.score, 4 * 3072, 4 * 3072)
-    assert (found["nonzero"], found["weight_bits"], found["hash"]) == (3072, 1, file_hash(path.read_bytes()))
-    assert found["megabytes"] == path.stat().st_size / 1e6
-    assert (found["method"], found["seeds"], found["date"]) == ("by hand", [0], "2026-11-02T10:00:00+00:00")
+    assert (line["status"], line["reason"], line["accuracy"], line["val_accuracy"]) == ("qualified", "", 1.0, 0.9)
+    assert (line["score"], line["macs"], line["parameters"]) == (scored.score, 4 * 3072, 4 * 3072)
+    assert (line["nonzero"], line["weight_bits"], line["hash"]) == (3072, 1, file_hash(path.read_bytes()))
+    assert line["megabytes"] == path.stat().st_size / 1e6
+    assert (line["method"], line["seeds"], line["date"]) == ("by hand", [0], "2026-11-02T10:00:00+00:00")
 
 
 def test_what_submit_writes_is_taken_as_it_is(here, monkeypatch, tmp_path):
     monkeypatch.setattr("course_utils.challenge.entry.load", few_images)
     monkeypatch.setattr("course_utils.challenge.entry.baseline_entry", lambda *_: [])
     challenge.submit(linear_file(tmp_path / "x.onnx"), name="linear", team="us", folder=here)
-    found = lines(here)["us"]
-    assert (found["status"], found["claims"]) == ("qualified", [])
+    line = lines(here)["us"]
+    assert (line["status"], line["claims"]) == ("qualified", [])
 
 
 def test_qualified_entries_by_score_then_the_others(here):
@@ -111,10 +111,10 @@ def test_qualified_entries_by_score_then_the_others(here):
     entry(here / "half right", MOSTLY_WRONG)
     entry(here / "broken")
     (here / "broken" / "network.onnx").write_bytes(b"no")
-    found = lines(here)
-    assert list(found) == ["cheap", "dear", "half right", "broken"]
-    assert found["half right"]["status"] == "not qualified"
-    assert found["half right"]["reason"] == "50.00% of the test images; 84% are asked for."
+    ranked = lines(here)
+    assert list(ranked) == ["cheap", "dear", "half right", "broken"]
+    assert ranked["half right"]["status"] == "not qualified"
+    assert ranked["half right"]["reason"] == "50.00% of the test images; 84% are asked for."
 
 
 def test_entries_may_lie_in_a_students_folder(here):
@@ -128,15 +128,15 @@ def test_a_board_for_every_division_that_has_entries(here):
     entry(here / "b", dataset="cifar10")
     boards = make_boards(here, workers=1)
     assert [(board["dataset"], board["threshold"]) for board in boards] == [("minicifar", 0.84), ("cifar10", 0.9)]
-    assert [[entry["team"] for entry in board["entries"]] for board in boards] == [["a"], ["b"]]
+    assert [[line["team"] for line in board["entries"]] for board in boards] == [["a"], ["b"]]
     assert boards[0]["images"] == "A few images made by the tests."
 
 
 def test_claims_that_disagree_are_shown(here):
     score = score_onnx(entry(here / "us") / "network.onnx").score
     entry(here / "us", claims={"accuracy": 0.5, "val_accuracy": 0.9, "score": score * 0.9}, images="others")
-    found = lines(here)["us"]
-    assert {claim["what"]: (claim["claimed"], claim["measured"]) for claim in found["claims"]} == {
+    line = lines(here)["us"]
+    assert {claim["what"]: (claim["claimed"], claim["measured"]) for claim in line["claims"]} == {
         "accuracy": (0.5, 1.0),
         "score": (score * 0.9, score),
         "images": ("others", "few-images/4 classes"),
@@ -159,10 +159,10 @@ def test_the_same_file_of_two_teams_is_said_on_both_lines(here):
     entry(here / "a")
     entry(here / "b")
     entry(here / "c", 2 * weights())
-    found = lines(here)
-    assert found["a"]["same_as"] == ["b: linear"] and found["b"]["same_as"] == ["a: linear"]
-    assert found["c"]["same_as"] == []
-    assert found["a"]["score"] == found["b"]["score"]
+    ranked = lines(here)
+    assert ranked["a"]["same_as"] == ["b: linear"] and ranked["b"]["same_as"] == ["a: linear"]
+    assert ranked["c"]["same_as"] == []
+    assert ranked["a"]["score"] == ranked["b"]["score"]
 
 
 def test_a_second_run_measures_nothing(here):
@@ -208,9 +208,9 @@ def test_a_limit_that_was_hit_is_not_remembered(here, monkeypatch):
 def test_a_damaged_cache_is_no_problem(here):
     entry(here / "a")
     first = lines(here)
-    (kept,) = (here.parent / "cache").rglob("*.json")
+    (cached,) = (here.parent / "cache").rglob("*.json")
     for content in ("", "[]", '{"measured": 3}', "null"):
-        kept.write_text(content)
+        cached.write_text(content)
         assert lines(here) == first
 
 
@@ -269,12 +269,12 @@ def test_a_bad_card(content, said, here):
 def test_any_field_may_be_anything(value, here):
     fields = dict.fromkeys(("team", "name", "method", "seeds", "date", "claims", "images", "code", "format"), value)
     entry(here / "us", **fields)
-    (found,) = make_boards(here, ["minicifar"], workers=1)[0]["entries"]
-    assert found["status"] == "qualified"
-    assert found["team"] and found["name"]
+    (line,) = make_boards(here, ["minicifar"], workers=1)[0]["entries"]
+    assert line["status"] == "qualified"
+    assert line["team"] and line["name"]
     for what, longest in entries.LONGEST.items():
-        assert len(found[what]) <= longest and found[what].isprintable()
-    json.dumps(found, allow_nan=False)
+        assert len(line[what]) <= longest and line[what].isprintable()
+    json.dumps(line, allow_nan=False)
 
 
 def test_a_line_of_text_has_no_letters_that_do_not_show():
@@ -360,8 +360,8 @@ def test_one_bad_entry_does_not_touch_the_others(here):
     entry(here / "good")
     entry(here / "bad", dataset=None)
     (entry(here / "worse") / "network.onnx").unlink()
-    found = lines(here)
-    assert found["good"]["status"] == "qualified" and len(found) == 3
+    ranked = lines(here)
+    assert ranked["good"]["status"] == "qualified" and len(ranked) == 3
 
 
 # what is written
@@ -404,8 +404,8 @@ def test_the_page_takes_what_the_board_holds(here):
     (here / "c").mkdir()
     (board,) = make_boards(here, workers=1)
     shown = board_data(board)
-    assert [one["team"] for one in shown["entries"]] == [one["team"] for one in board["entries"]]
-    assert [one["status"] for one in shown["entries"]] == ["qualified", "not qualified", "refused"]
+    assert [line["team"] for line in shown["entries"]] == [line["team"] for line in board["entries"]]
+    assert [line["status"] for line in shown["entries"]] == ["qualified", "not qualified", "refused"]
 
 
 def test_writing_twice_gives_the_same_bytes(here, tmp_path):
@@ -433,7 +433,7 @@ def test_the_command(here, tmp_path):
         result = CliRunner().invoke(app, ["leaderboard", str(here), "--output", str(out), "--workers", "1"])
         assert result.exit_code == 0, result.output
     board = json.loads((out / "minicifar" / "leaderboard.json").read_text(encoding="utf-8"))
-    assert [one["team"] for one in board["entries"]] == ["us"]
+    assert [line["team"] for line in board["entries"]] == ["us"]
     assert RULES["minicifar"].division in " ".join(result.output.split())
 
 
@@ -533,7 +533,7 @@ def test_rerun_says_whether_the_accuracy_holds(here, monkeypatch, tmp_path):
     monkeypatch.setattr(module, "Measurers", Here)
     monkeypatch.setattr(module, "load", few_images)
     results = list(rerun(folder, 1))
-    assert [(one.seed, one.accuracy, one.holds) for one in results] == [
+    assert [(result.seed, result.accuracy, result.holds) for result in results] == [
         (1, 1.0, True),
         (2, 0.5, False),
         (3, None, False),

@@ -44,7 +44,7 @@ def course(tmp_path_factory: pytest.TempPathFactory, images_at_hand: str) -> Pat
 
 
 def result(course: Path, student: str) -> GradedSubmission:
-    return next(one for one in results(course) if one.student == student)
+    return next(entry for entry in results(course) if entry.student == student)
 
 
 def exercise_points(course: Path, student: str) -> dict[str, float]:
@@ -106,9 +106,9 @@ def test_an_answer_in_the_zip_is_found(course: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(archive, "w") as target:
         target.write(ROOT / "solutions" / "l1.py", f"{LAB}/solutions/l1.py")
         target.write(ROOT / "autograder" / "checks" / f"hidden_{LAB}.py", f"{LAB}/checks/hidden_{LAB}.py")
-    found = "\n".join(answers_in(archive))
-    assert "the solution of prune_vgg" in found
-    assert "must not be released" in found
+    leaks = "\n".join(answers_in(archive))
+    assert "the solution of prune_vgg" in leaks
+    assert "must not be released" in leaks
 
 
 def test_a_student_can_check_from_the_released_folder(course: Path) -> None:
