@@ -1,11 +1,12 @@
 """Run an entry's own training code again, shut in, and see whether what it makes is as good as what was handed in."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import torch
 
 from autograder.authoring.frozen import frozen_path, read_frozen, version_0_1_0
 from autograder.challenge.entries import LeaderboardError, read_entry, seeds_on
@@ -114,7 +115,7 @@ def train_again(
     code: bytes, seed: int, hours: float, packages: Mapping[str, bytes] | None = None
 ) -> tuple[bytes | None, str]:
     """What train.py wrote to network.onnx, or None and why there is nothing. `packages`: see `packages_of`."""
-    threads = os.cpu_count() or 1
+    threads = torch.get_num_threads()
     variables = bubblewrap.environment(True, "/course")
     variables |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
     with Child("The training") as child:
