@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from multiprocessing import get_context
 from pathlib import Path
 
+from nbgrader.api import Gradebook, MissingEntry
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -45,6 +46,7 @@ from autograder.grading.judged import (
     state_of,
     write_judged,
 )
+from autograder.grading.nbgrader_steps import handed_in_at
 from autograder.grading.submissions import Submission, read_submission, take_in
 from autograder.grading.worker import judge_submission, start_worker
 from autograder.sandbox import bubblewrap
@@ -117,10 +119,6 @@ def chosen_students(course: Path, lab: str, only: Sequence[str]) -> list[str]:
 
 def seconds_late(course: Path, lab: str, student: str) -> float:
     """Seconds from the due date (nbgrader's, of the assignment) to a submission's timestamp.txt; 0 without either."""
-    from nbgrader.api import Gradebook, MissingEntry
-
-    from autograder.grading.nbgrader_steps import handed_in_at
-
     handed_in = handed_in_at(course / "submitted" / student / lab)
     try:
         with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as book:

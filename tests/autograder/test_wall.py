@@ -478,11 +478,17 @@ def test_a_network_of_the_notebooks_own_class_is_a_handle(across: Across) -> Non
 
 
 @pytest.mark.parametrize(
-    "value",
-    [np.array([None]), np.array(["text"]), torch.zeros(2, device="meta"), torch.optim.LBFGS([torch.zeros(1)])],
+    "make",
+    [
+        lambda: np.array([None]),
+        lambda: np.array(["text"]),
+        lambda: torch.zeros(2, device="meta"),
+        lambda: torch.optim.LBFGS([torch.zeros(1)]),  # an optimizer takes a second to import what compiles it
+    ],
     ids=["objects", "texts", "no memory", "LBFGS"],
 )
-def test_what_has_no_state_that_can_cross_is_a_handle_too(across: Across, value: Any) -> None:
+def test_what_has_no_state_that_can_cross_is_a_handle_too(across: Across, make: Callable[[], Any]) -> None:
+    value = make()
     answer = across(lambda given=None: value if given is None else given is value)
     back = answer()
     assert isinstance(back, Handle) and type(back).__name__ == type(value).__name__
