@@ -159,6 +159,7 @@ def main() -> None:
     tests = tests_in(Path(settings["release"]))
     for name in list(tests.references)[:1]:  # so that everything has been imported before the first fork
         run_tests(tests.files, name, tests.references, folder)
+    confinement.settle_memory()
     send(channel, frame_of({"ready": True}))
     while True:
         try:

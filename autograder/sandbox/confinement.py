@@ -8,6 +8,7 @@ by number through ctypes, since Python has no names for these calls.
 
 import contextlib
 import ctypes
+import gc
 import os
 import platform
 import resource
@@ -127,6 +128,12 @@ def must(result: int, what: str) -> None:
 def possible() -> bool:
     """Whether processes can be confined one by one here: Linux on a processor whose system calls are listed."""
     return platform.system() == "Linux" and platform.machine() in ARCHITECTURES
+
+
+def settle_memory() -> None:
+    """What is there now stays: processes forked from here on do not look through it for garbage, and share it."""
+    gc.collect()
+    gc.freeze()
 
 
 def adopt_orphans() -> None:

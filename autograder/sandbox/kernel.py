@@ -354,6 +354,7 @@ def main() -> None:
     os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
     import_ahead(settings["modules"])
     confinement.adopt_orphans()
+    confinement.settle_memory()
     threads = len(os.listdir("/proc/self/task")) if os.path.isdir("/proc/self/task") else 1
     send(control, frame_of({"threads": threads}))
     while True:

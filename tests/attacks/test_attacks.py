@@ -37,9 +37,9 @@ from autograder.sandbox.limits import Limits
 
 LIMITS = Limits(
     call_seconds=1.5,
-    exercise_seconds=5,
+    exercise_seconds=4,
     cell_seconds=3,
-    notebook_seconds=25,
+    notebook_seconds=15,
     memory_megabytes=2_000,
     disk_megabytes=200,
 )
