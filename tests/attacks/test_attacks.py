@@ -36,10 +36,10 @@ from autograder.sandbox import bubblewrap
 from autograder.sandbox.limits import Limits
 
 LIMITS = Limits(
-    call_seconds=1.5,
-    exercise_seconds=4,
-    cell_seconds=3,
-    notebook_seconds=15,
+    call_seconds=1,
+    exercise_seconds=3,
+    cell_seconds=2,
+    notebook_seconds=10,
     memory_megabytes=2_000,
     disk_megabytes=200,
 )

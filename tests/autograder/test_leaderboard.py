@@ -459,12 +459,14 @@ def in_sandbox(bubblewrap, images_at_hand):
         yield measure
 
 
+@pytest.mark.slow
 def test_the_sandbox_measures_the_same_as_a_process_outside(in_sandbox, tmp_path):
     path = linear_file(tmp_path / "x.onnx")
     outside = challenge.measure(path, *(board.load("minicifar", split) for split in ("test", "val")))
     assert in_sandbox(path.read_bytes()) == {"measured": outside}
 
 
+@pytest.mark.slow
 def test_a_file_that_takes_all_the_memory_is_refused_and_the_next_one_measured(in_sandbox, tmp_path):
     """19 million numbers for one image are allowed; a batch of 100 of them is beyond the sandbox."""
     nodes = [
@@ -480,6 +482,7 @@ def test_a_file_that_takes_all_the_memory_is_refused_and_the_next_one_measured(i
     assert "measured" in in_sandbox(linear_file(tmp_path / "y.onnx").read_bytes())
 
 
+@pytest.mark.slow
 def test_a_file_that_takes_too_long_is_refused_and_the_next_one_measured(in_sandbox, tmp_path, monkeypatch):
     data = linear_file(tmp_path / "x.onnx").read_bytes()
     in_sandbox(data)

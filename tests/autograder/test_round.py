@@ -16,6 +16,7 @@ from autograder.demo import filled_in
 from autograder.grading.verdicts import checked_exercise, verdict_of
 from autograder.reports.gradebook import GradedSubmission, feedback_pages, results
 
+pytestmark = pytest.mark.slow
 LAB = "lab3_l1_filters"
 MISTAKES: dict[str, dict[str, str | None]] = {
     "all-right": {},

@@ -73,7 +73,7 @@ def ask(warm: Warm, source: str, seconds: float, at_most: float) -> Any:
     return json.loads(warm.exchange(frame_of({"do": RUN, "source": source, "seconds": seconds}), at_most)[0])
 
 
-# --- what is there, and what cannot be done
+# --- what is there, and what cannot be done: all of it in one process
 
 
 def test_the_files_handed_in_are_there(look: Run) -> None:
@@ -158,6 +158,21 @@ def test_the_filter_for_system_calls_lets_threads_and_processes_through(look: Ru
     assert look("import subprocess; print(subprocess.run(['echo', 'b'], capture_output=True, text=True).stdout)") == "b"
 
 
+def test_names_that_the_notebook_holds_are_known(warm: Warm, look: Run) -> None:
+    look("here = 1")
+    known = json.loads(warm.exchange(frame_of({"do": KNOW, "names": ["here", "nowhere"]}), 10)[0])
+    assert list(known) == ["here"]
+
+
+def test_time_is_limited_and_said(look: Run) -> None:
+    assert look("while True: pass", 0.5) == "this ran for more than 0.5 s: an endless loop?"
+
+
+def test_memory_of_one_process_is_limited(look: Run) -> None:
+    assert look("x = bytearray(3 * 10**9)") == ""  # MemoryError has no text
+    assert look("print(1)") == "1"
+
+
 # --- what it gives back and keeps apart
 
 
@@ -177,12 +192,6 @@ def test_a_cells_result_display_and_error_come_back_as_a_notebook_has_them(warm:
     assert (error["output_type"], error["ename"], error["evalue"]) == ("error", "ZeroDivisionError", "division by zero")
 
 
-def test_names_that_the_notebook_holds_are_known(warm: Warm, run: Run) -> None:
-    run("here = 1")
-    known = json.loads(warm.exchange(frame_of({"do": KNOW, "names": ["here", "nowhere"]}), 10)[0])
-    assert list(known) == ["here"]
-
-
 # --- limits
 
 
@@ -192,20 +201,11 @@ def ended(run: Run, source: str, seconds: float = 10.0) -> str:
     return str(caught.value)
 
 
-def test_time_is_limited_and_said(run: Run) -> None:
-    assert run("while True: pass", 0.5) == "this ran for more than 0.5 s: an endless loop?"
-
-
 def test_a_loop_that_ignores_its_limit_is_ended(warm: Warm, run: Run) -> None:
     run("import time")
     loop = "while True:\n    try:\n        while True: time.sleep(9)\n    except BaseException: pass"
     with pytest.raises(Ended, match="could not be interrupted"):
         ask(warm, loop, 0.3, 1.5)
-
-
-def test_memory_of_one_process_is_limited(run: Run) -> None:
-    assert run("x = bytearray(3 * 10**9)") == ""  # MemoryError has no text
-    assert run("print(1)") == "1"
 
 
 def test_memory_of_all_processes_together_is_limited(run: Run) -> None:

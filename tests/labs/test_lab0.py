@@ -39,7 +39,7 @@ def few(images: MiniCIFAR) -> MiniCIFAR:
 # --- the exercise and the shipped version agree
 
 
-@pytest.mark.parametrize("synthetic", [True, False])
+@pytest.mark.parametrize("synthetic", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_subset_indices_choose_minicifar(synthetic: bool) -> None:
     if not synthetic and not os.environ.get("MINICIFAR_ROOT"):
         pytest.skip("no images here: set MINICIFAR_ROOT")

@@ -122,6 +122,7 @@ def test_preview_writes_a_picture(few_synthetic, tmp_path):
     assert Image.open(tmp_path / "preview.png").width > 500
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not os.environ.get("MINICIFAR_ROOT"), reason="needs real images: set MINICIFAR_ROOT")
 def test_real_images_have_the_published_sizes_and_statistics(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
