@@ -133,10 +133,11 @@ def carry_out(
     network = trained(study.about.network, images, seed, study.about.epochs, device, folder)
     groups = prunable_groups(network, torch.zeros(2, 3, 32, 32, device=device))
     batches = scoring_batches(images, IMAGES // 64, seed, device)
-    if seed not in {correlation.seed for correlation in study.of(Correlation)}:
+    measured = {record.criterion for record in study.of(Correlation) if record.seed == seed}
+    if missing := [criterion for criterion in CRITERIA if criterion not in measured]:
         free = [group for group in groups if group.free]
         ruler = ablations(network, batches, free, resume=folder / f"oracle-seed{seed}.json")
-        study.add(*correlations(score(network, batches, free, CRITERIA, seed=seed), ruler, seed))
+        study.add(*correlations(score(network, batches, free, missing, seed=seed), ruler, seed))
     done = {record.criterion for record in study.of(Curve) if record.seed == seed}
     for criterion in (criterion for criterion in CURVES if criterion not in done):
         loader = Loader(images, batch_size=64, shuffle=True, augment=True, seed=seed, device=device)

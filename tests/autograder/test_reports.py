@@ -231,6 +231,16 @@ def test_who_is_not_graded_is_listed_without_points(course: Course) -> None:
     assert [row["username"] for row in report.rows("moodle.csv")] == ["ann"]
 
 
+def test_all_rows_of_the_table_of_students_have_as_many_cells(course: Course) -> None:
+    course.grade("ann", [RIGHT])
+    course.hand_in("ben")
+    table = re.search(r'<table id="students">.*?</table>', course.report().html, re.DOTALL)
+    assert table
+    header, *rows = table[0].split("<tr")[1:]
+    assert len(rows) == 2
+    assert {row.count("<td") for row in rows} == {header.count("<th ")}
+
+
 def test_a_student_without_notebook_is_listed(course: Course) -> None:
     course.hand_in("ben", notebook=False)
     assert "ben (no notebook was handed in)" in course.report().text
