@@ -36,10 +36,10 @@ from autograder.sandbox import bubblewrap
 from autograder.sandbox.limits import Limits
 
 LIMITS = Limits(
-    call_seconds=1,
-    exercise_seconds=3,
-    cell_seconds=2,
-    notebook_seconds=10,
+    call_seconds=1.5,
+    exercise_seconds=5,
+    cell_seconds=4,
+    notebook_seconds=20,
     memory_megabytes=2_000,
     disk_megabytes=200,
 )
