@@ -76,7 +76,6 @@ def main(lab: str, seeds: Annotated[int, typer.Option(help="How many seeds.")] =
     for seed in tqdm(range(1, seeds + 1), desc=f"{lab} on {kind} images"):
         if str(seed) not in accuracies:
             accuracies[str(seed)] = accuracy_of_seed(lab, seed, scope, training)
-            recorded.parent.mkdir(parents=True, exist_ok=True)
             with atomic(recorded) as temporary:
                 Path(temporary).write_text(json.dumps(accuracies, indent=1))
     record(lab, kind, list(accuracies.values())[:seeds])

@@ -1,7 +1,7 @@
 """The first cell of a lab's notebook in tests: every line of every cell still runs, on few images and in few rounds."""
 
 
-def hurry(evaluated: float = 64) -> None:
+def hurry(evaluated: int = 64) -> None:
     """Two batches to train on, one of so many images to evaluate on; what is timed is timed twice, and shortly.
 
     Nothing is left in the notebook's names, so that an import that a cell lacks is still missed.
