@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 import nbformat
-from nbclient import NotebookClient
 from nbformat import NotebookNode
 from nbformat.v4 import new_notebook
 from rich.console import Console
@@ -21,6 +20,7 @@ from autograder.authoring.release import release
 from autograder.grading.batch import Options, grade_lab
 from autograder.reports.gradebook import as_table, feedback_pages, results
 from autograder.sandbox import bubblewrap
+from course_utils.notebook_client import notebook_client
 
 QUIET = ["--IPKernelApp.log_level=40"]  # a kernel on this machine need not warn that it is not encrypted
 
@@ -113,8 +113,7 @@ def run_until_trained(
     last = max((n for n, cell in enumerate(notebook.cells) if makes_files(cell)), default=-1)
     needed = [cell for cell in notebook.cells[: last + 1] if cell.cell_type == "code" and not decorative(cell)]
     trial = new_notebook(cells=needed, metadata=notebook.metadata)
-    place = {"metadata": {"path": str(folder)}}
-    client = NotebookClient(trial, timeout=None, allow_errors=True, resources=place, extra_arguments=QUIET)
+    client = notebook_client(trial, folder, None, allow_errors=True, extra_arguments=QUIET)
     if show is not None:
         client.on_cell_start = lambda cell, cell_index: show(cell_index, len(needed), cell)
     client.execute(env={**os.environ, "OMP_NUM_THREADS": "1"})

@@ -58,12 +58,12 @@ def slides(path: str | Path, output: str | Path | None = None, run: bool = True)
 
 def executed(notebook: NotebookNode, folder: Path) -> NotebookNode:
     """The notebook after all of its cells, run in `folder`."""
-    from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError, CellTimeoutError
 
-    client = NotebookClient(notebook, timeout=SECONDS, resources={"metadata": {"path": str(folder)}})
+    from course_utils.notebook_client import notebook_client
+
     try:
-        return client.execute()
+        return notebook_client(notebook, folder, SECONDS).execute()
     except CellExecutionError as error:
         raise SlidesError(f"A cell of the notebook failed: {error.ename}: {error.evalue}") from None
     except CellTimeoutError:

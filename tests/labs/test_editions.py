@@ -1,6 +1,5 @@
 """The notebooks that are built from the labs' text sources."""
 
-import asyncio
 import inspect
 import time
 from pathlib import Path
@@ -8,11 +7,11 @@ from pathlib import Path
 import nbformat
 import pytest
 from helpers.hurry import hurry
-from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_notebook
 
 from autograder.authoring import editions
 from autograder.authoring.editions import LabError, exercise_source, missing_names, shorten, source_edition
+from course_utils.notebook_client import notebook_client
 
 LABS = editions.lab_names()
 GRADED = editions.graded_labs()
@@ -45,18 +44,6 @@ def hurrying(lab: str) -> nbformat.NotebookNode:
     return new_code_cell(f"{inspect.getsource(hurry)}\n\n{call}\ndel hurry")
 
 
-def run(notebook: nbformat.NotebookNode, folder: Path, seconds: float | None) -> None:
-    """Run a notebook in place; again, once, where its kernel falls silent (ipykernel 7 does so now and then)."""
-    for tries_left in (1, 0):
-        client = NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(folder)}})
-        try:
-            asyncio.run(asyncio.wait_for(client.async_execute(), seconds))
-            return
-        except TimeoutError:
-            if not tries_left:
-                raise
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("lab", LABS)
 def test_the_source_edition_runs(lab: str, tmp_path: Path, images_at_hand: str, request: pytest.FixtureRequest) -> None:
@@ -67,7 +54,7 @@ def test_the_source_edition_runs(lab: str, tmp_path: Path, images_at_hand: str, 
     for edition in (notebook, *others):
         if not full:
             shorten(edition).cells.insert(0, hurrying(lab))
-        run(edition, tmp_path, None if full else 150)
+        notebook_client(edition, tmp_path, 600).execute()
     if full:
         print(f"\n{lab}: {(time.monotonic() - start) / 60:.1f} minutes on {images_at_hand}")
     for cell in notebook.cells:
