@@ -1,6 +1,7 @@
 """Options of the project's own tests."""
 
 import contextlib
+import gc
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -18,6 +19,22 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     from helpers.groups import Groups
 
     return Groups(config, log)
+
+
+def pytest_collection_finish() -> None:
+    """What was imported and collected lives to the end: the garbage collector need not look at it again and again."""
+    gc.freeze()
+
+
+def pytest_unconfigure() -> None:
+    gc.unfreeze()  # or libraries that count what is left complain
+
+
+@pytest.fixture(scope="session", autouse=True)
+def exports() -> None:
+    from helpers.quick_exports import quick_exports
+
+    quick_exports()
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ from autograder.sandbox.warm import Ended, Warm
 from course_utils.checking import Verdict
 
 NOT_RUN = {"train", "slow"}  # what training made was handed in and is measured
-LEAST_SECONDS = 15.0  # for the tests of an exercise, when the notebook has used up its own time
+LEAST_SECONDS = 15.0  # for the tests of an exercise (or its limit), when the notebook has used up its own time
 GRACE_SECONDS = 5.0  # after a time limit that code is told of, until its process is ended
 
 
@@ -29,7 +29,7 @@ class SubmissionRun:
         self.judge, self.warm, self.files = judge, warm, files
         self.limits = warm.limits
         self.worth: dict[str, float] = {}
-        self.history: list[str] = []  # sources of the cells that ran
+        self.history: list[tuple[int, str]] = []  # numbers and sources of the cells that ran
         self.remarks: list[str] = []
         self.deaths = 0
         self.stopped = ""  # why nothing more is run
@@ -51,16 +51,16 @@ class SubmissionRun:
                 continue
             exercise = checked_exercise(cell)
             if exercise:
-                identity = self.known(exercise).get(exercise)
+                defined = self.known(exercise).get(exercise)
                 self.write(cell, self.verdict(exercise))
-                judged[exercise] = (cell, identity)
+                judged[exercise] = (cell, defined)
             elif NOT_RUN.intersection(tags(cell)):
                 cell.outputs = [new_output("stream", text="(This cell is not run again when grading.)\n")]
             else:
                 self.cell(cell, number + 1)
-        for exercise, (cell, identity) in judged.items():
+        for exercise, (cell, defined) in judged.items():
             before = verdict_of(cell)
-            if before and not before.passed and self.known(exercise).get(exercise) != identity:
+            if before and not before.passed and self.known(exercise).get(exercise) != defined:
                 self.write_better(cell, self.verdict(exercise))
         composite = {grade_id(cell) for cell in notebook.cells if "composite" in tags(cell)}
         for exercise in [name for name in judged if name in composite]:
@@ -95,11 +95,11 @@ class SubmissionRun:
 
     def replay(self) -> None:
         """Bring a new process to where the last one was; a cell that ends it now is left out from here on."""
-        for source in list(self.history):
+        for number, source in list(self.history):
             try:
-                self.exchange({"do": RUN, "source": source}, self.limits.cell_seconds)
+                self.exchange({"do": RUN, "source": source, "cell": number}, self.limits.cell_seconds)
             except Ended as ended:
-                self.history.remove(source)
+                self.history.remove((number, source))
                 self.died(str(ended))
                 self.ask({"do": KNOW, "names": []}, GRACE_SECONDS)
                 return
@@ -120,11 +120,11 @@ class SubmissionRun:
     def cell(self, cell: NotebookNode, number: int) -> None:
         """Run one cell and keep its outputs, in words where it came to grief."""
         try:
-            answer = self.ask({"do": RUN, "source": cell.source}, self.limits.cell_seconds)
+            answer = self.ask({"do": RUN, "source": cell.source, "cell": number}, self.limits.cell_seconds)
             cell.outputs = [NotebookNode(output) for output in clean_outputs(answer.get("outputs"))]
             count = answer.get("count")
             cell.execution_count = count if type(count) is int and 0 <= count < 1_000_000 else None
-            self.history.append(cell.source)
+            self.history.append((number, cell.source))
             self.explain(cell, number)
         except Ended as ended:
             if not self.stopped:
@@ -155,7 +155,7 @@ class SubmissionRun:
     # the verdicts
 
     def known(self, exercise: str) -> dict[str, Any]:
-        """Which of the lab's names the notebook holds now, each with a number that changes with its value."""
+        """Which of the lab's names the notebook holds now, each with the number of the cell that defined it last."""
         if exercise.endswith("_onnx"):
             return {}
         try:
@@ -172,7 +172,7 @@ class SubmissionRun:
         if self.stopped and not exercise.endswith("_onnx"):
             return not_judged(exercise, self.worth[exercise], f"{exercise} was not judged: {self.stopped}.")
         try:
-            seconds = max(LEAST_SECONDS, min(self.limits.exercise_seconds, self.end - time.monotonic()))
+            seconds = min(self.limits.exercise_seconds, max(LEAST_SECONDS, self.end - time.monotonic()))
             task = {EXERCISE: exercise, "names": names, "helped": helped}
             return self.judge.judge(task, relay, seconds)
         except JudgeEnded as ended:

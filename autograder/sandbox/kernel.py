@@ -247,6 +247,11 @@ def cell_line(error: BaseException) -> str:
     return ""
 
 
+def values(shell: Shell) -> set[tuple[str, int]]:
+    """The names that the notebook holds now, each with a number that changes with its value."""
+    return {(name, id(value)) for name, value in list(shell.user_ns.items())}
+
+
 def run_cell(shell: Shell, message: Mapping[str, Any]) -> Frame:
     """Run a cell → its outputs, whether it failed, and its execution count."""
     try:
@@ -279,6 +284,7 @@ def serve(channel: socket.socket) -> None:
 
     side = Wall(channel, 1, find)
     side.while_called, side.where = time_limit, cell_line
+    defined: dict[str, Any] = {}  # name → the number of the cell that defined it last
     while True:
         try:
             frame = receive(channel)
@@ -288,11 +294,13 @@ def serve(channel: socket.socket) -> None:
         sys.stdout, sys.stderr = streams  # a cell may have put others there
         sys.setswitchinterval(SWITCH_SECONDS)
         if message.get("do") == RUN:
+            before = values(shell)
             send(channel, run_cell(shell, message))
+            defined.update({name: message["cell"] for name, _ in values(shell) - before})
         elif message.get("do") == KNOW:
             side.reset()
             names = [name for name in message["names"] if name in shell.user_ns]
-            send(channel, frame_of({name: id(shell.user_ns[name]) for name in names}))
+            send(channel, frame_of({name: defined.get(name) for name in names}))
         else:
             answer_call(side, frame)
             shell.outputs.clear()

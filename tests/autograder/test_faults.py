@@ -3,6 +3,7 @@
 Every fault is a submission of lab 3 with right answers and one thing broken.
 """
 
+import contextlib
 import copy
 import functools
 import json
@@ -15,20 +16,24 @@ from pathlib import Path
 import nbformat
 import numpy as np
 import pytest
+from helpers.inline import Inline
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell
 from onnx import TensorProto, helper, numpy_helper
 
 from autograder.authoring.editions import points, source_edition
 from autograder.authoring.frozen import FrozenRelease, freeze
-from autograder.course import must, nbgrader
+from autograder.authoring.release import release
 from autograder.demo import filled_in
+from autograder.grading import batch, worker
 from autograder.grading.batch import Options, grade_lab
 from autograder.grading.engine import Grader
+from autograder.grading.judge import Judge
 from autograder.grading.notebooks import NOTES, grade_id, restored
 from autograder.grading.submissions import Submission, read_submission, take_in
 from autograder.grading.verdicts import verdict_of
 from autograder.reports.gradebook import GradedSubmission, submissions
+from autograder.sandbox.channels import EXERCISE
 from autograder.sandbox.limits import Limits
 
 pytestmark = pytest.mark.slow
@@ -308,6 +313,18 @@ def test_an_exercise_that_comes_to_grief_costs_only_itself_and_is_named(fault: s
     assert sentence in result.remarks
 
 
+def test_an_exercise_that_ended_its_process_is_judged_once(grader: Grader, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new process has run the same cells, and defined nothing anew. (prune_vgg is judged with helpers once more.)"""
+    judged, judge = [], Judge.judge
+    monkeypatch.setattr(
+        Judge, "judge", lambda self, task, *rest: judged.append(task[EXERCISE]) or judge(self, task, *rest)
+    )
+    work = right()
+    work.cell("narrow_linear").source = "import os\n" + HEAD.format("narrow_linear") + "os._exit(0)"
+    graded(grader, work.submission())
+    assert sorted(judged) == sorted([*WORTH, "prune_vgg"])
+
+
 # --- a notebook that is none, or nearly none
 
 
@@ -536,14 +553,12 @@ def slug(fault: str) -> str:
 
 @pytest.fixture(scope="module")
 def graded_class(
-    bubblewrap: str, network: bytes, tmp_path_factory: pytest.TempPathFactory
+    grader: Grader, network: bytes, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[dict[str, GradedSubmission], list[str], Path]:
     """An honest student between others with every kind of fault → entries, what could not be done, the course."""
     course = tmp_path_factory.mktemp("course")
-    source = course / "source" / LAB
-    source.mkdir(parents=True)
-    nbformat.write(lean(), source / NOTEBOOK)
-    must(nbgrader(course).generate_assignment(LAB, force=True), "releasing")
+    release(LAB, course)
+    nbformat.write(released_lab(), course / "release" / LAB / NOTEBOOK)
     submitted = course / "submitted"
     for fault in FATAL:
         work = right()
@@ -564,7 +579,10 @@ def graded_class(
     honest = right()
     honest.files[FILE] = network
     (linked / NOTEBOOK).symlink_to(handed_in(submitted / "honest" / LAB, honest) / NOTEBOOK)
-    failures = grade_lab(LAB, course, Options(limits=LIMITS))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(batch, "workers", lambda options: contextlib.nullcontext(Inline()))
+        patch.setattr(worker._here, "grader", grader, raising=False)
+        failures = grade_lab(LAB, course, Options(limits=LIMITS))
     return {entry.student: entry for entry in submissions(course, LAB)}, failures, course
 
 

@@ -70,7 +70,10 @@ def run(warm: Warm) -> Run:
 
 def ask(warm: Warm, source: str, seconds: float, at_most: float) -> Any:
     """Run code in the process that there is → its answer."""
-    return json.loads(warm.exchange(frame_of({"do": RUN, "source": source, "seconds": seconds}), at_most)[0])
+    return json.loads(warm.exchange(frame_of({"do": RUN, "source": source, "cell": 3, "seconds": seconds}), at_most)[0])
+
+
+one_for_all = pytest.mark.parametrize("warm", ["one for all"], indirect=True)  # what is the same in the other kind
 
 
 # --- what is there, and what cannot be done: all of it in one process
@@ -158,10 +161,10 @@ def test_the_filter_for_system_calls_lets_threads_and_processes_through(look: Ru
     assert look("import subprocess; print(subprocess.run(['echo', 'b'], capture_output=True, text=True).stdout)") == "b"
 
 
-def test_names_that_the_notebook_holds_are_known(warm: Warm, look: Run) -> None:
+def test_names_that_the_notebook_holds_are_known_with_the_cell_that_defined_them(warm: Warm, look: Run) -> None:
     look("here = 1")
     known = json.loads(warm.exchange(frame_of({"do": KNOW, "names": ["here", "nowhere"]}), 10)[0])
-    assert list(known) == ["here"]
+    assert known == {"here": 3}
 
 
 def test_time_is_limited_and_said(look: Run) -> None:
@@ -184,6 +187,7 @@ def test_what_one_submission_writes_the_next_does_not_see(warm: Warm, run: Run) 
     assert answer["outputs"][0]["text"].strip() == "[False, False, False, False]"
 
 
+@one_for_all
 def test_a_cells_result_display_and_error_come_back_as_a_notebook_has_them(warm: Warm, run: Run) -> None:
     outputs = ask(warm, "from IPython.display import display\nprint(1)\ndisplay('a')\n2", 5, 10)["outputs"]
     assert [output["output_type"] for output in outputs] == ["stream", "display_data", "execute_result"]
@@ -201,6 +205,7 @@ def ended(run: Run, source: str, seconds: float = 10.0) -> str:
     return str(caught.value)
 
 
+@one_for_all
 def test_a_loop_that_ignores_its_limit_is_ended(warm: Warm, run: Run) -> None:
     run("import time")
     loop = "while True:\n    try:\n        while True: time.sleep(9)\n    except BaseException: pass"
@@ -221,15 +226,18 @@ def test_the_number_of_processes_is_limited(run: Run) -> None:
     )
 
 
+@one_for_all
 def test_the_disk_is_limited(run: Run) -> None:
     source = "for name in range(5):\n    open(str(name), 'wb').write(bytes(10**7))"
     assert "No space left on device" in run(source) or "File too large" in run(source)
 
 
+@one_for_all
 def test_output_is_limited(run: Run) -> None:
     assert run("print('x' * 10**8)").startswith("(This cell wrote more than")
 
 
+@one_for_all
 def test_a_crash_is_said(run: Run) -> None:
     assert "crashed (SIGSEGV)" in ended(run, "import ctypes; ctypes.string_at(0)")
 

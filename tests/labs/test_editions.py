@@ -7,6 +7,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from helpers.hurry import hurry
+from helpers.quick_exports import quick_exports
 from nbformat.v4 import new_code_cell, new_notebook
 
 from autograder.authoring import editions
@@ -41,7 +42,8 @@ def test_every_lab_has_two_questions_and_an_artifact(lab: str) -> None:
 def hurrying(lab: str) -> nbformat.NotebookNode:
     """The first cell of a notebook that is to take little time; lab 0 compares with the labels of all images."""
     call = "hurry(evaluated=4000)" if lab == "lab0_minicifar" else "hurry()"
-    return new_code_cell(f"{inspect.getsource(hurry)}\n\n{call}\ndel hurry")
+    functions = "\n\n".join(map(inspect.getsource, (hurry, quick_exports)))
+    return new_code_cell(f"{functions}\n\n{call}\nquick_exports()\ndel hurry, quick_exports")
 
 
 @pytest.mark.slow

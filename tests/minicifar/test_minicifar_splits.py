@@ -124,8 +124,7 @@ def test_preview_writes_a_picture(few_synthetic, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not os.environ.get("MINICIFAR_ROOT"), reason="needs real images: set MINICIFAR_ROOT")
-def test_real_images_have_the_published_sizes_and_statistics(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+def test_real_images_have_the_published_sizes_and_statistics(monkeypatch):
     monkeypatch.delenv("MINICIFAR_SYNTHETIC", raising=False)
     train, val, test = (MiniCIFAR(split, download=False) for split in ("train", "val", "test"))
     assert (len(train), len(val), len(test)) == (4000, 800, 4000)
