@@ -1,12 +1,17 @@
 """Options of the project's own tests."""
 
+import atexit
 import contextlib
 import gc
 import os
+import sys
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
+gc.disable()  # until all has been imported and collected
+sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]  # jsonschema would build its grammar: nearly a second
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -24,10 +29,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 def pytest_collection_finish() -> None:
     """What was imported and collected lives to the end: the garbage collector need not look at it again and again."""
     gc.freeze()
-
-
-def pytest_unconfigure() -> None:
-    gc.unfreeze()  # or libraries that count what is left complain
+    gc.enable()
+    atexit.register(gc.unfreeze)  # or libraries that count what is left complain
 
 
 @pytest.fixture(scope="session", autouse=True)

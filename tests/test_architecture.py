@@ -1,6 +1,7 @@
 """Imports run one way: between folders, between the rooms of `autograder`, and between files. Read, not run."""
 
 import ast
+import functools
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -55,24 +56,27 @@ def imports(code: str) -> Iterator[tuple[int, str]]:
                 yield node.lineno, part if part in FILES else str(node.module)
 
 
-ARROWS = [
-    (module, line, imported)
-    for module, path in FILES.items()
-    for line, imported in imports(path.read_text(encoding="utf-8"))
-    if imported.split(".")[0] in FOLDERS
-]
+@functools.cache
+def arrows() -> list[tuple[str, int, str]]:
+    """Every import of one of the folders: the module that imports, the line, and what is imported."""
+    return [
+        (module, line, imported)
+        for module, path in FILES.items()
+        for line, imported in imports(path.read_text(encoding="utf-8"))
+        if imported.split(".")[0] in FOLDERS
+    ]
 
 
-def described(arrows: list[tuple[str, int, str]]) -> str:
+def described(wrong: list[tuple[str, int, str]]) -> str:
     return "\n".join(
-        f"{FILES[module].relative_to(ROOT)}:{line}: {module} → {imported}" for module, line, imported in arrows
+        f"{FILES[module].relative_to(ROOT)}:{line}: {module} → {imported}" for module, line, imported in wrong
     )
 
 
 def test_there_is_something_to_look_at():
     assert len(FILES) > 100
     assert {folder for folder in FOLDERS if folder in FILES} == FOLDERS.keys() - {"labs"}  # texts, not a package
-    assert len(ARROWS) > 300
+    assert len(arrows()) > 300
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
@@ -80,7 +84,7 @@ def test_folders_import_what_stands_below_them(folder):
     allowed = FOLDERS[folder] | {folder}
     wrong = [
         (module, line, imported)
-        for module, line, imported in ARROWS
+        for module, line, imported in arrows()
         if module.split(".")[0] == folder and imported.split(".")[0] not in allowed
     ]
     assert not wrong, f"{folder} may import {', '.join(sorted(allowed))} only:\n{described(wrong)}"
@@ -94,14 +98,14 @@ def test_every_room_has_a_floor():
 
 def test_rooms_of_the_autograder_import_what_stands_below_them():
     floor_of = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
-    inside = [arrow for arrow in ARROWS if arrow[0].startswith("autograder.") and arrow[2].startswith("autograder.")]
+    inside = [arrow for arrow in arrows() if arrow[0].startswith("autograder.") and arrow[2].startswith("autograder.")]
     wrong = [arrow for arrow in inside if floor_of[arrow[0].split(".")[1]] < floor_of[arrow[2].split(".")[1]]]
     assert not wrong, f"arrows up, from a room to one that stands above it:\n{described(wrong)}"
 
 
 def test_no_files_import_each_other_in_a_circle():
     graph: dict[str, set[str]] = {}
-    for module, _, imported in ARROWS:
+    for module, _, imported in arrows():
         if imported in FILES and imported != module:
             graph.setdefault(module, set()).add(imported)
     try:
