@@ -92,10 +92,10 @@ def freeze(lab: str) -> FrozenRelease:
 
 
 def modules_of(code: str) -> tuple[str, ...]:
-    """The modules that a notebook's code imports, to be imported ahead."""
+    """The modules that a notebook's code imports, to be imported ahead; and `torch.optim` if it is used."""
     imports = re.findall(r"^\s*(?:from|import) ([\w.]+)(?: import (\w+))?", code, re.MULTILINE)
     names = {name for module, part in imports for name in (module, f"{module}.{part}" if part else module)}
-    return tuple(sorted(names))
+    return tuple(sorted(names | {"torch.optim"} if "torch.optim." in code else names))
 
 
 def with_own_checks(files: Mapping[str, bytes]) -> dict[str, bytes]:

@@ -20,7 +20,6 @@ ATTACKS = [
         "a cell ends the process, so that no check is run",
         first="import os\nos._exit(0)",
         says="os._exit",
-        alone=True,
     ),
     Attack(
         "os-exit-in-a-function",

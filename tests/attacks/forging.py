@@ -199,7 +199,6 @@ shell.run_cell = lambda source, **options: type(shell).run_cell(shell, "9.0", **
         ),
         first=SOCKET,
         stock=False,
-        alone=True,
     ),
     Attack(
         "anew-on-the-socket",
@@ -414,7 +413,6 @@ for side in [value for value in gc.get_objects() if isinstance(value, calls.Wall
     side.side, side.find = 0, lambda name: (lambda *args: 9.0)
 """,
         stock=False,
-        alone=True,
     ),
     Attack(
         "patched-pytest",

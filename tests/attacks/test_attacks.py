@@ -108,7 +108,7 @@ def graded(released: str, tmp_path_factory: pytest.TempPathFactory) -> Graded:
     unchanging = [place / "beside", course / "source", course / "release"]
     unchanging += [course / "submitted" / name for name in (files.HONEST, NEIGHBOUR)]
     before, start = contents(unchanging), time.monotonic()
-    failures = grade_lab(LAB, course, Options(limits=LIMITS, workers=1))
+    failures = grade_lab(LAB, course, Options(limits=LIMITS))
     seconds = time.monotonic() - start
     write_reports(course, LAB)
     after = contents(unchanging)
@@ -362,7 +362,7 @@ def graded_by(grader: Grader, attack: Attack, released: str, course: Path) -> An
     return grader.grade(freeze(LAB), notebook, submission)
 
 
-# --- the nastiest, each in a bubblewrap of its own
+# --- those that try to get out, leave something or kill, each in a bubblewrap of its own
 
 
 @pytest.fixture(scope="module")

@@ -416,6 +416,7 @@ def test_writing_twice_gives_the_same_bytes(here, tmp_path):
         assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("module", "unwanted"),
     [("autograder.challenge.board", "nbgrader sqlalchemy"), ("autograder.__main__", "nbgrader sqlalchemy torch onnx")],

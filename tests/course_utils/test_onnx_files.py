@@ -180,6 +180,7 @@ def test_exporting_leaves_the_network_as_it_was(everything_exported):
         assert tensor.dtype == before.state_dict()[name].dtype
 
 
+@pytest.mark.slow
 def test_the_memory_layout_of_training_leaves_no_trace_in_the_file(tmp_path):
     network = resnet20(widths=(3, 4, 5), classes=4).eval()
     files = [tmp_path / "plain.onnx", tmp_path / "trained.onnx"]

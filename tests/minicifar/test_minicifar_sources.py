@@ -273,9 +273,9 @@ def _build(root: Path, start, results) -> None:
     results.put(MiniCIFAR("test", root=root).images.sum().item())
 
 
-@pytest.mark.parametrize("suffix", ["png", "jpg"])
-def test_two_processes_build_the_cache_at_once(tmp_path, pixels, suffix):
-    root = write_class_folders(tmp_path / "images", pixels, suffix)
+@pytest.mark.slow
+def test_two_processes_build_the_cache_at_once(tmp_path, pixels):
+    root = write_class_folders(tmp_path / "images", pixels, "jpg")
     context = multiprocessing.get_context("spawn")
     start, results = context.Barrier(2), context.Queue()
     processes = [context.Process(target=_build, args=(root, start, results)) for _ in range(2)]

@@ -196,6 +196,7 @@ def networks(draw: Any) -> nn.Module:
     return nn.Sequential(*layers)
 
 
+@pytest.mark.slow
 @given(networks(), st.floats(0.2, 0.9), st.integers(0, 100))
 @settings(deadline=None, max_examples=100)
 def test_shrinking_any_chain_changes_nothing(original: nn.Module, keep_ratio: float, seed: int) -> None:

@@ -85,7 +85,7 @@ class InPlace(nn.Module):
         (lambda: vgg_mini(widths=(6, 8, 8, 10)), 32),
         (lambda: resnet20(widths=(4, 6, 8), classes=4), 32),
         (Branches, 32),
-        (lambda: from_torchvision("mobilenet_v2", classes=4), 32),
+        pytest.param(lambda: from_torchvision("mobilenet_v2", classes=4), 32, marks=pytest.mark.slow),
     ],
 )
 def test_the_fast_way_gives_the_numbers_of_the_plain_one(make: Any, side: int) -> None:

@@ -177,6 +177,7 @@ def test_a_checkpoint_brings_it_back(
         assert torch.equal(loaded(IMAGES), pruned(IMAGES))
 
 
+@pytest.mark.slow
 def test_a_checkpoint_brings_a_network_of_torchvision_back(tmp_path: Path) -> None:
     from course_utils.networks import from_torchvision
 

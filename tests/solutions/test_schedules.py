@@ -376,6 +376,7 @@ def test_with_a_constant_rate_a_longer_training_goes_on_from_a_shorter_one(monke
         assert torch.equal(tensor, alone.state_dict()[name]), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("setting", ["poster", "good"])
 def test_networks_that_are_there_are_not_trained_again(setting: str, monkeypatch: Any, tmp_path: Path) -> None:
     loaders: list[Batches] = []

@@ -111,6 +111,7 @@ def test_a_gpu_is_waited_for_and_its_memory_read() -> None:
     assert peak_cuda_megabytes(SMALL, images) > weights + images.numel() * 4 / 1e6
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="resident memory is read as Linux has it")
 def test_a_larger_batch_needs_more_memory() -> None:
     assert peak_megabytes(vgg_mini(), batch=128) > peak_megabytes(vgg_mini(), batch=1) + 10

@@ -112,6 +112,7 @@ def test_a_stopped_retraining_is_no_entry_and_goes_on(small: Path, monkeypatch: 
     assert list(starter.CACHE.glob("*/vgg_mini-1epochs-batches64-seed0.safetensors"))
 
 
+@pytest.mark.slow
 def test_the_script_that_goes_along_makes_the_same_network(small: Path) -> None:
     name = "mobile_mini, half, Taylor"
     starter.submit(name, small / "entries", **OPTIONS)
