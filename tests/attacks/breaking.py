@@ -243,10 +243,10 @@ raise last
         stock=False,
     ),
     Attack(
-        "endless-loop-in-functions",
+        "endless-loop-in-a-function",
         RESOURCES,
-        "tested functions loop for ever",
-        cells=functions("while True:\n    pass", ("filters_to_keep", "narrow_conv")),
+        "a tested function loops for ever",
+        cells=functions("while True:\n    pass", ("filters_to_keep",)),
         says="endless loop",
         stock=False,
     ),

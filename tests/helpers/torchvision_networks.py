@@ -129,7 +129,7 @@ SMALL: dict[str, tuple[Callable[[], nn.Module], int]] = {
     "wide_resnet50_2": (lambda: ResNet(Bottleneck, [2, 2, 1, 1], num_classes=10, width_per_group=128), 96),
     "densenet121": (lambda: torchvision.models.DenseNet(8, (3, 3, 3, 2), 16, num_classes=10), 96),
     "googlenet": (lambda: torchvision.models.GoogLeNet(10, init_weights=False), 96),
-    "inception_v3": (lambda: torchvision.models.Inception3(10, init_weights=False), 299),
+    "inception_v3": (lambda: torchvision.models.Inception3(10, aux_logits=False, init_weights=False), 96),
     "efficientnet_v2_s": (efficientnet_v2, 96),
     "convnext_tiny": (convnext, 96),
     "vit_b_16": (

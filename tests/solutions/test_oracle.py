@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torchvision.models import MobileNetV2
 
-from course_utils.networks import from_torchvision, resnet20, vgg_mini
+from course_utils.networks import resnet20, vgg_mini
 from solutions import oracle as oracles
 from solutions.graph.groups import Group
 from solutions.oracle import Ablations, ablation_losses, naive_losses, oracle, places_of, prepared, replayed_losses
@@ -85,7 +86,7 @@ class InPlace(nn.Module):
         (lambda: vgg_mini(widths=(6, 8, 8, 10)), 32),
         (lambda: resnet20(widths=(4, 6, 8), classes=4), 32),
         (Branches, 32),
-        pytest.param(lambda: from_torchvision("mobilenet_v2", classes=4), 32, marks=pytest.mark.slow),
+        (lambda: MobileNetV2(4, inverted_residual_setting=[[1, 16, 1, 1], [6, 24, 2, 2]]), 32),
     ],
 )
 def test_the_fast_way_gives_the_numbers_of_the_plain_one(make: Any, side: int) -> None:
