@@ -8,6 +8,7 @@ LONGEST_NAME = 60  # characters
 LONGEST_TEXT = 5_000
 LONGEST_LINE = 500
 TOO_MANY = " (are too many processes running?)"  # "Resource temporarily unavailable" alone says little
+TOO_MUCH = "it asked for more memory than is allowed"  # Python's own MemoryError says nothing
 
 # Two mean something to whoever iterates; the others are not made of a text alone, and cross as what they are below.
 NEVER_RAISED = (
@@ -38,6 +39,8 @@ def error_as_data(error: BaseException, line: str = "") -> dict[str, Any]:
         text = str(error)
         if isinstance(error, BlockingIOError) and error.errno == errno.EAGAIN:
             text += TOO_MANY
+        if isinstance(error, MemoryError):
+            text = text or TOO_MUCH
     except Exception:  # of the student's class
         text = ""
     return {"name": type(error).__name__, "bases": bases, "text": text[:LONGEST_TEXT], "line": line[:LONGEST_LINE]}

@@ -247,7 +247,7 @@ raise last
         RESOURCES,
         "a tested function loops for ever",
         cells=functions("while True:\n    pass", ("filters_to_keep",)),
-        says="endless loop",
+        says="its tests ran for more than 5 s: an endless loop?",
         stock=False,
     ),
     Attack(

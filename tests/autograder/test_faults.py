@@ -271,7 +271,7 @@ FUNCTIONS = {
     "too much memory": (
         "narrow_linear",
         HEAD + "return [bytearray(10**8) for _ in range(100)]",
-        "memory",
+        "memory than is allowed",
     ),
     "SystemExit": ("narrow_linear", HEAD + "raise SystemExit(1)", "narrow_linear stopped with SystemExit: 1"),
     "KeyboardInterrupt": ("narrow_linear", HEAD + "raise KeyboardInterrupt", "narrow_linear stopped with KeyboardInterrupt"),
