@@ -1,6 +1,7 @@
 """One submission on its way through the sandbox: its cells run, and every exercise gets a verdict."""
 
 import json
+import re
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -139,7 +140,7 @@ class SubmissionRun:
         names = {output.ename: output.evalue for output in cell.outputs if output.output_type == "error"}
         if "TimeLimit" in names:
             self.remarks.append(f"Cell {number} was stopped: it ran for more than {self.limits.cell_seconds:g} s.")
-        elif "MemoryError" in names or any("can't allocate memory" in text for text in names.values()):
+        elif "MemoryError" in names or any(re.search("(can't|Cannot) allocate mem", text) for text in names.values()):
             limit = f"{self.limits.memory_megabytes:,} MB"
             self.remarks.append(f"Cell {number} was stopped: it asked for more memory than the {limit} allowed.")
         elif any("No space left on device" in text for text in names.values()):

@@ -35,7 +35,7 @@ ATTACKS = [
         first="""
 import os, signal, time
 for target in (os.getppid(), 1, 0, -1):
-    for kind in (signal.SIGSTOP, signal.SIGKILL):
+    for kind in (signal.SIGSTOP, signal.SIGKILL) if target > 0 else (signal.SIGKILL,):
         try:
             os.kill(target, kind)
         except OSError:
@@ -153,7 +153,7 @@ print(os.environ.setdefault(seen, "1"))
         "memory-bomb",
         RESOURCES,
         "a cell asks for 400 GB",
-        first="held = []\nfor number in range(1000):\n    held.append(bytearray(400_000_000))",
+        first="held = []\nfor number in range(1000):\n    held.append(bytes(400_000_000))",
         says="memory",
         stock=False,
     ),

@@ -40,7 +40,7 @@ LIMITS = Limits(
     exercise_seconds=5,
     cell_seconds=4,
     notebook_seconds=20,
-    memory_megabytes=2_000,
+    memory_megabytes=1_000,
     disk_megabytes=200,
 )
 ATTACKS = all_attacks()

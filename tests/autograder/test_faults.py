@@ -45,7 +45,7 @@ LIMITS = Limits(
     exercise_seconds=5,
     cell_seconds=3,
     notebook_seconds=60,
-    memory_megabytes=1500,
+    memory_megabytes=1000,
     disk_megabytes=100,
 )
 WORTH = points(LAB)
@@ -154,17 +154,21 @@ CELLS = {
     "a signal that kills": ("import os\nos.kill(os.getpid(), 9)", "Cell 6 was stopped: it was ended by the system"),
     "a crash": ("import ctypes\nctypes.string_at(0)", "Cell 6 was stopped: it crashed (SIGSEGV)"),
     "too much memory": (
-        "kept = [bytearray(50_000_000) for _ in range(1000)]",
-        "1,500 MB",
+        "kept = [bytes(50_000_000) for _ in range(1000)]",
+        "1,000 MB",
+    ),
+    "too much memory of the system's": (
+        "import mmap\nkept = [mmap.mmap(-1, 10**8) for _ in range(100)]",
+        "Cell 6 was stopped: it asked for more memory than the 1,000 MB allowed.",
     ),
     "a tensor without end": (
         "torch.ones(10**10)",
-        "Cell 6 was stopped: it asked for more memory than the 1,500 MB allowed.",
+        "Cell 6 was stopped: it asked for more memory than the 1,000 MB allowed.",
     ),
     "too much memory in several processes": (
         "import os, time\nfor _ in range(6):\n    if not os.fork():\n        x = b'x' * 600_000_000\n        time.sleep(60)\n"
         "time.sleep(4)",
-        "Cell 6 was stopped: it used more than 1,500 MB of memory.",
+        "Cell 6 was stopped: it used more than 1,000 MB of memory.",
     ),
     "a fork bomb": ("import os\nwhile True:\n    os.fork()", "Cell 6 was stopped: it started more than 32 processes."),
     "threads without end": (
@@ -270,7 +274,7 @@ FUNCTIONS = {
     ),
     "too much memory": (
         "narrow_linear",
-        HEAD + "return [bytearray(10**8) for _ in range(100)]",
+        HEAD + "return [bytes(10**8) for _ in range(100)]",
         "memory than is allowed",
     ),
     "SystemExit": ("narrow_linear", HEAD + "raise SystemExit(1)", "narrow_linear stopped with SystemExit: 1"),
