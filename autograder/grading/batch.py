@@ -118,14 +118,26 @@ def chosen_students(course: Path, lab: str, only: Sequence[str]) -> list[str]:
 
 
 def seconds_late(course: Path, lab: str, student: str) -> float:
-    """Seconds from the due date (nbgrader's, of the assignment) to a submission's timestamp.txt; 0 without either."""
+    """Seconds from the due date to a submission's timestamp.txt; 0 without either.
+
+    The date is nbgrader's of the assignment, later by the extension that its gradebook holds for the student.
+    """
     handed_in = handed_in_at(course / "submitted" / student / lab)
-    try:
-        with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as book:
-            due = book.find_assignment(lab).duedate
-    except MissingEntry:
-        return 0.0
+    with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as book:
+        due = due_date(book, lab, student)
     return max(0.0, (handed_in - due).total_seconds()) if handed_in and due else 0.0
+
+
+def due_date(book: Gradebook, lab: str, student: str) -> datetime | None:
+    """Until when a student may hand in a lab, extensions included; None where nbgrader knows no date."""
+    try:
+        due: datetime | None = book.find_assignment(lab).duedate
+    except MissingEntry:
+        return None
+    with contextlib.suppress(MissingEntry):
+        extension = book.find_submission(lab, student).extension
+        return due + extension if due and extension else due
+    return due
 
 
 # --- feedback pages, and where all is done

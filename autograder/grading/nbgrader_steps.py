@@ -15,13 +15,13 @@ from nbgrader.api import Gradebook
 from nbgrader.converters import Autograde
 from nbgrader.coursedir import CourseDirectory
 from nbgrader.preprocessors import NbGraderPreprocessor, SaveAutoGrades
-from nbgrader.utils import parse_utc
 from traitlets import Dict, Enum
 
 from autograder.authoring.frozen import frozen_release
 from autograder.grading.engine import Grader
 from autograder.grading.notebooks import NOTES, restored
 from autograder.grading.submissions import read_file, read_submission
+from autograder.grading.times import time_in
 from autograder.grading.verdicts import verdict_of
 from autograder.sandbox.bubblewrap import Isolation
 from autograder.sandbox.limits import limits_from
@@ -43,8 +43,8 @@ def grader(settings: dict[str, Any], isolation: Isolation) -> Grader:
 def handed_in_at(folder: str | Path) -> datetime | None:
     """The time in a submission's timestamp.txt; None if there is none, or anything else under this name."""
     try:
-        return parse_utc(read_file(Path(folder) / "timestamp.txt")[:100].decode().strip())  # type: ignore[no-any-return]
-    except (OSError, ValueError, OverflowError, TypeError):
+        return time_in(read_file(Path(folder) / "timestamp.txt"))
+    except OSError:
         return None
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from autograder.course import SHIPPED
 from autograder.grading.cleaning import readable
 from autograder.grading.notebooks import LARGEST_NOTEBOOK, NOTES
+from autograder.grading.times import time_in
 from minicifar.files import atomic
 
 LARGEST_FILE = 64_000_000  # bytes
@@ -76,6 +77,8 @@ def read_submission(folder: Path) -> Submission:
             submission.remarks.append(f"More than {limits}: the rest was left out.")
             break
         submission.files[name] = data
+    if "timestamp.txt" in submission.files and time_in(submission.files["timestamp.txt"]) is None:
+        submission.remarks.append("timestamp.txt holds no time that can be read: this counts as handed in on time.")
     if more := len(submission.remarks[MOST_REMARKS:]):
         submission.remarks[MOST_REMARKS:] = [f"So were {more} more."]
     return submission

@@ -21,7 +21,7 @@ from autograder.authoring.release import release
 from autograder.course import ROOT, CourseError
 from autograder.demo import filled_in
 from autograder.grading import batch
-from autograder.grading.batch import LabGrading, Options, Todo, grade_lab
+from autograder.grading.batch import LabGrading, Options, Todo, grade_lab, seconds_late
 from autograder.grading.judged import read_judged
 from autograder.reports.gradebook import results
 from autograder.sandbox.bubblewrap import SandboxError
@@ -147,6 +147,15 @@ def late(course: Path, judged_here: None) -> Path:
 def test_late_ones_are_graded_as_all_others_by_default(late: Path) -> None:
     assert grade_lab(LAB, late, Options(only=STUDENTS[:2])) == []
     assert grades(late)[STUDENTS[0]] == expected(STUDENTS)[STUDENTS[0]]
+
+
+def test_an_extension_puts_the_due_date_off(late: Path) -> None:
+    assert seconds_late(late, LAB, STUDENTS[0]) == 24 * 3600
+    with Gradebook(f"sqlite:///{late / 'gradebook.db'}") as book:
+        book.add_student(STUDENTS[0])
+        book.add_submission(LAB, STUDENTS[0]).extension = timedelta(hours=20)
+        book.db.commit()
+    assert seconds_late(late, LAB, STUDENTS[0]) == 4 * 3600
 
 
 def test_late_ones_can_be_left_out_and_are_named(late: Path) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import socket
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from helpers.small_lab import written
 
 from autograder.grading import submissions
 from autograder.grading.submissions import read_file, read_submission
+from autograder.grading.times import time_in
 
 # --- read_file
 
@@ -71,6 +73,38 @@ def test_a_device_is_refused_with_a_sentence() -> None:
 def test_a_file_that_is_missing_is_refused_with_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(OSError, match=r"^thing cannot be read \(No such file or directory\)\.$"):
         read_file(tmp_path / "thing")
+
+
+# --- timestamp.txt
+
+HANDED_IN = datetime(2026, 11, 20, 23, 59, 30)
+TIMES = {
+    "as nbgrader writes it": b"2026-11-20 23:59:30 UTC",
+    "with a line end of Windows": b"2026-11-20 23:59:30 UTC\r\n",
+    "with a byte order mark": "2026-11-20 23:59:30 UTC".encode("utf-8-sig"),
+    "in UTF-16": "2026-11-20 23:59:30 UTC\r\n".encode("utf-16"),
+    "in UTF-16 without a mark": "2026-11-20 23:59:30 UTC".encode("utf-16-le"),
+    "in UTF-16 the other way round": "2026-11-20 23:59:30 UTC".encode("utf-16-be"),
+    "in another zone": b"2026-11-21 00:59:30 +0100",
+    "in the form of ISO 8601": b"2026-11-20T23:59:30Z",
+    "seconds since 1970": b"1795219170\n",
+    "milliseconds since 1970": b"1795219170000",
+}
+
+
+@pytest.mark.parametrize("form", TIMES)
+def test_a_time_is_read_however_it_is_written(form: str) -> None:
+    assert time_in(TIMES[form]) == HANDED_IN
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"5", b"yesterday", b"\xff\xfe\x00", b"2026-13-45", b"9" * 100, bytes(50), b"\x80abc 2026"]
+)
+def test_what_holds_no_time_is_named(data: bytes, tmp_path: Path) -> None:
+    assert time_in(data) is None
+    (tmp_path / "timestamp.txt").write_bytes(data)
+    (remark,) = read_submission(tmp_path).remarks
+    assert remark.startswith("timestamp.txt holds no time that can be read")
 
 
 # --- read_submission
