@@ -78,7 +78,8 @@ def read_submission(folder: Path) -> Submission:
             break
         submission.files[name] = data
     if "timestamp.txt" in submission.files and time_in(submission.files["timestamp.txt"]) is None:
-        submission.remarks.append("timestamp.txt holds no time that can be read: this counts as handed in on time.")
+        remark = "timestamp.txt holds no time that can be read without doubt: this counts as handed in on time."
+        submission.remarks.insert(0, remark)
     if more := len(submission.remarks[MOST_REMARKS:]):
         submission.remarks[MOST_REMARKS:] = [f"So were {more} more."]
     return submission

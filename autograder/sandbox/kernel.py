@@ -21,6 +21,7 @@ import sys
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 from IPython.core.displayhook import DisplayHook
@@ -247,9 +248,14 @@ def cell_line(error: BaseException) -> str:
     return ""
 
 
-def values(shell: Shell) -> set[tuple[str, int]]:
-    """The names that the notebook holds now, each with a number that changes with its value."""
-    return {(name, id(value)) for name, value in list(shell.user_ns.items())}
+def values(shell: Shell) -> dict[str, Any]:
+    """The names that the notebook holds now, each with what differs when its value is another one.
+
+    Functions themselves: the next may get the number of one that is gone. Numbers of all else, which may be large.
+    """
+    return {
+        name: value if isinstance(value, FunctionType) else id(value) for name, value in list(shell.user_ns.items())
+    }
 
 
 def run_cell(shell: Shell, message: Mapping[str, Any]) -> Frame:
@@ -296,7 +302,9 @@ def serve(channel: socket.socket) -> None:
         if message.get("do") == RUN:
             before = values(shell)
             send(channel, run_cell(shell, message))
-            defined.update({name: message["cell"] for name, _ in values(shell) - before})
+            defined.update(
+                {name: message["cell"] for name, value in values(shell).items() if before.get(name) != value}
+            )
         elif message.get("do") == KNOW:
             side.reset()
             names = [name for name in message["names"] if name in shell.user_ns]

@@ -31,11 +31,13 @@ ATTACKS = [
     Attack(
         "kill-everybody",
         PROCESSES,
-        "the parent, the process group, and then all processes are killed",
+        "the parent, all processes, and then the process group are killed",
         first="""
 import os, signal, time
-for target in (os.getppid(), 1, 0, -1):
-    for kind in (signal.SIGSTOP, signal.SIGKILL) if target > 0 else (signal.SIGKILL,):
+for target, kinds in (
+    *((target, (signal.SIGSTOP, signal.SIGKILL)) for target in (os.getppid(), 1, -1)), (0, (signal.SIGKILL,))
+):
+    for kind in kinds:
         try:
             os.kill(target, kind)
         except OSError:

@@ -146,6 +146,10 @@ def test_right_answers_earn_everything(grader: Grader) -> None:
 DEAF = "while True:\n    try:\n        while True:\n            pass\n    except BaseException:\n        pass"
 CELLS = {
     "an endless loop": ("while True:\n    pass", f"Cell 6 was stopped: it ran for more than {LIMITS.cell_seconds:g} s."),
+    "an endless loop that cannot be interrupted": (
+        "import signal\nsignal.signal(signal.SIGALRM, signal.SIG_IGN)\nwhile True:\n    pass",
+        "could not be interrupted: an endless loop?",
+    ),
     "the end of the process": ("import os\nos._exit(3)", "Cell 6 was stopped: it ended the process itself (exit code 3)"),
     "a signal that kills": ("import os\nos.kill(os.getpid(), 9)", "Cell 6 was stopped: it was ended by the system"),
     "a crash": ("import ctypes\nctypes.string_at(0)", "Cell 6 was stopped: it crashed (SIGSEGV)"),

@@ -167,6 +167,15 @@ def test_names_that_the_notebook_holds_are_known_with_the_cell_that_defined_them
     assert known == {"here": 3}
 
 
+def test_a_name_is_defined_by_the_last_cell_that_bound_it(warm: Warm, look: Run) -> None:
+    cells = ["def f(): return 1", "f()", "del f\ndef f(): return 2", "f()"]
+    known = []
+    for number, source in enumerate(cells):
+        warm.exchange(frame_of({"do": RUN, "source": source, "cell": number, "seconds": 5}), 10)
+        known.append(json.loads(warm.exchange(frame_of({"do": KNOW, "names": ["f"]}), 10)[0])["f"])
+    assert known == [0, 0, 2, 2]
+
+
 def test_time_is_limited_and_said(look: Run) -> None:
     assert look("while True: pass", 0.5) == "this ran for more than 0.5 s: an endless loop?"
 

@@ -87,6 +87,8 @@ TIMES = {
     "in UTF-16 the other way round": "2026-11-20 23:59:30 UTC".encode("utf-16-be"),
     "in another zone": b"2026-11-21 00:59:30 +0100",
     "in the form of ISO 8601": b"2026-11-20T23:59:30Z",
+    "by the day first": b"20/11/2026 23:59:30",
+    "as a shell's date": b"Fri Nov 20 23:59:30 UTC 2026",
     "seconds since 1970": b"1795219170\n",
     "milliseconds since 1970": b"1795219170000",
 }
@@ -97,9 +99,11 @@ def test_a_time_is_read_however_it_is_written(form: str) -> None:
     assert time_in(TIMES[form]) == HANDED_IN
 
 
-@pytest.mark.parametrize(
-    "data", [b"", b"5", b"yesterday", b"\xff\xfe\x00", b"2026-13-45", b"9" * 100, bytes(50), b"\x80abc 2026"]
-)
+NO_TIMES = [b"", b"5", b"yesterday", b"\xff\xfe\x00", b"2026-13-45", b"9" * 100, bytes(50), b"\x80abc 2026"]
+NO_TIMES += [b"2026", b"2026-11", b"20 Nov", b"11/12/2026 10:00", b"2026-11-20 23:59 Neverland"]
+
+
+@pytest.mark.parametrize("data", NO_TIMES)
 def test_what_holds_no_time_is_named(data: bytes, tmp_path: Path) -> None:
     assert time_in(data) is None
     (tmp_path / "timestamp.txt").write_bytes(data)

@@ -22,7 +22,8 @@ def quick_exports() -> None:
         """All that an export follows from, for a network whose forward pass its recipe tells."""
         digest = hashlib.sha256()
         for name, tensor in network.state_dict().items():
-            digest.update(name.encode() + tensor.detach().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} {tensor.stride()}".encode())
+            digest.update(tensor.detach().contiguous().flatten().view(torch.uint8).numpy().tobytes())
         shapes = [(tuple(tensor.shape), tensor.dtype) for tensor in arguments]
         modes = [module.training for module in network.modules()]
         return json.dumps(network.recipe), repr(network), repr((modes, shapes, options)), digest.hexdigest()
