@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 RESULTS ?= docs/results/minicifar-vgg_mini.jsonl
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2
+PYTEST := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses 2
 
 .PHONY: setup demo test test-fast lint lab labs results format clean
 

@@ -33,6 +33,14 @@ def pytest_collection_finish() -> None:
     atexit.register(gc.unfreeze)  # or libraries that count what is left complain
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Each test draws the same numbers, in whatever order and by whichever worker it is run."""
+    import torch
+
+    torch.default_generator.manual_seed(0)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def exports() -> None:
     from helpers.quick_exports import quick_exports
