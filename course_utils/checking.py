@@ -11,7 +11,7 @@ import html
 import inspect
 import linecache
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import ModuleType
@@ -137,12 +137,13 @@ Case = tuple[str, Mapping[str, Any]]  # an exercise, and answers by name
 class Collector:
     """A pytest plugin that runs the tests of each case, an exercise and answers, and turns results into outcomes."""
 
-    def __init__(self, cases: Sequence[Case], folder: Path) -> None:
-        self.cases, self.folder = cases, folder
+    def __init__(self, cases: Iterable[Case], tell: Callable[[Verdict], None], folder: Path) -> None:
+        self.cases, self.tell, self.folder = cases, tell, folder
         self.exercise = ""
         self.answers: Mapping[str, Any] = {}
-        self.outcomes: list[list[Outcome]] = []
+        self.outcomes: list[Outcome] = []
         self.problem = ""
+        self.without_tests = ""  # an exercise that no test grades
 
     def find(self, name: str) -> Any:
         """The value of an exercise in the case that runs now."""
@@ -155,14 +156,17 @@ class Collector:
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """The collected tests once a case: those of its exercise. Nothing is kept up from one case to the next."""
+        tests = [item for item in session.items if isinstance(item, pytest.Function)]
         for exercise, answers in () if self.problem else self.cases:
-            self.exercise, self.answers = exercise, answers
-            self.outcomes.append([])
-            tests = [item for item in session.items if isinstance(item, pytest.Function)]
+            self.exercise, self.answers, self.outcomes = exercise, answers, []
             items = [item for item in tests if graded_exercise(item.function) == exercise]
             for item, following in zip(items, [*items[1:], None], strict=True):
                 item.user_properties.clear()
                 item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
+            if not self.outcomes:
+                self.without_tests = exercise
+                break
+            self.tell(Verdict(exercise, tuple(self.outcomes)))
         return True
 
     @pytest.fixture
@@ -200,7 +204,7 @@ class Collector:
         """Note a share (0 to 1) of a test's points, and what is to be said."""
         points = points_of(item)
         hidden = item.path.name.startswith("hidden_")
-        self.outcomes[-1].append(Outcome(item.name, points, round(points * share, 2), message, hidden, set_aside))
+        self.outcomes.append(Outcome(item.name, points, round(points * share, 2), message, hidden, set_aside))
 
 
 def points_of(item: pytest.Item) -> float:
@@ -271,7 +275,19 @@ def run_tests(files: Sequence[Path], exercise: str, answers: Mapping[str, Any], 
 
 def run_cases(files: Sequence[Path], cases: Sequence[Case], folder: Path | None = None) -> list[Verdict]:
     """`run_tests` for several pairs of exercise and answers, with the tests collected once → a Verdict a pair."""
-    collector = Collector(cases, folder or Path.cwd())
+    verdicts: list[Verdict] = []
+    run_in_turn(files, cases, verdicts.append, folder)
+    return verdicts
+
+
+def run_in_turn(
+    files: Sequence[Path], cases: Iterable[Case], tell: Callable[[Verdict], None], folder: Path | None = None
+) -> None:
+    """`run_cases` for pairs that come one by one: `tell` gets each one's verdict before the next is asked for.
+
+    The tests have been collected when the first pair is asked for.
+    """
+    collector = Collector(cases, tell, folder or Path.cwd())
     names = sorted(exercises_of(files))
     fixtures = ModuleType("answers")
     vars(fixtures).update(answer_fixtures(names, collector.find))
@@ -298,13 +314,10 @@ def run_cases(files: Sequence[Path], cases: Sequence[Case], folder: Path | None 
         sys.dont_write_bytecode = before
     if collector.problem:
         raise RuntimeError(collector.problem)
-    verdicts = []
-    for number, (exercise, _) in enumerate(cases):
-        outcomes = collector.outcomes[number] if number < len(collector.outcomes) else []
-        if not outcomes:
-            raise LookupError(f"no test grades {exercise!r}; the exercises of this lab are {', '.join(names)}")
-        verdicts.append(Verdict(exercise, tuple(outcomes)))
-    return verdicts
+    if collector.without_tests:
+        raise LookupError(
+            f"no test grades {collector.without_tests!r}; the exercises of this lab are {', '.join(names)}"
+        )
 
 
 def exercises_of(files: Sequence[Path]) -> set[str]:

@@ -1,5 +1,6 @@
 """Run an entry's own training code again, shut in, and see whether what it makes is as good as what was handed in."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -11,7 +12,7 @@ import torch
 from autograder.authoring.frozen import frozen_path, read_frozen, version_0_1_0
 from autograder.challenge.entries import LeaderboardError, read_entry, seeds_on
 from autograder.challenge.measuring import Measurers, line
-from autograder.course import COURSE, LIBRARIES
+from autograder.course import COURSE, LIBRARIES, ROOT
 from autograder.grading.submissions import read_file
 from autograder.sandbox import bubblewrap, confinement, limits
 from autograder.sandbox.child import Child
@@ -24,10 +25,13 @@ MEMORY = 16_000_000  # kB of address space of one process
 DISK = 2_000_000_000  # bytes of files, which lie in memory
 PROCESSES = 64
 LARGEST = LARGEST_MEGABYTES * 1_000_000
+LAUNCHER = Path("/launcher")  # what shuts itself in, and goes on as the command that it is given
+CONFINING = ["autograder/__init__.py"]
+CONFINING += [f"autograder/sandbox/{name}.py" for name in ("__init__", "confinement", "system_calls")]
 
 # In an empty folder: train.py SEED. What it prints is kept from the network that comes out.
 SCRIPT = f"""ulimit -v {MEMORY}; cd {confinement.WORK} && cp /entry/train.py . || exit 3
-"$0" train.py "$1" > log 2>&1 || {{ tail -c 2000 log >&2; exit 1; }}
+PYTHONPATH=/course "$0" train.py "$1" > log 2>&1 || {{ tail -c 2000 log >&2; exit 1; }}
 test -f network.onnx || {{ tail -c 1000 log >&2; echo "It wrote no network.onnx." >&2; exit 2; }}
 head -c {LARGEST + 1} network.onnx"""
 
@@ -103,6 +107,8 @@ def training_binds(folder: Path) -> list[str]:
     What it imports lies in `folder` too where it is not this project's own.
     """
     binds = bubblewrap.read_only(folder / "train.py", "/entry/train.py")
+    for name in CONFINING:
+        binds += bubblewrap.read_only(ROOT / name, LAUNCHER / name)
     binds += bubblewrap.read_only(folder / "passwd", "/etc/passwd")
     if (folder / "packages").is_dir():
         binds += bubblewrap.read_only(folder / "packages", "/course")
@@ -116,7 +122,7 @@ def train_again(
 ) -> tuple[bytes | None, str]:
     """What train.py wrote to network.onnx, or None and why there is nothing. `packages`: see `packages_of`."""
     threads = torch.get_num_threads()
-    variables = bubblewrap.environment(True, "/course")
+    variables = bubblewrap.environment(True, f"/course{os.pathsep}{LAUNCHER}")
     variables |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
     with Child("The training") as child:
         (child.folder / "train.py").write_bytes(code)
@@ -125,17 +131,17 @@ def train_again(
             path = child.folder / "packages" / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
-        command = ["/bin/sh", "-c", SCRIPT, sys.executable, str(seed)]
-        command = bubblewrap.sandboxed(command, training_binds(child.folder), variables, DISK)
-        process = child.start(command, variables, piped=True)
-        group = limits.task_group(process.pid, PROCESSES + 4 * threads)
+        command = [sys.executable, "-m", confinement.__name__, "/bin/sh", "-c", SCRIPT, sys.executable, str(seed)]
+        sandbox = bubblewrap.Sandbox(training_binds(child.folder), DISK)
+        process = child.start(command, variables, sandbox, piped=True)
+        groups = limits.control_groups(process.pid, PROCESSES + 4 * threads)
         try:
             data, errors = process.communicate(timeout=hours * 3600)
         except subprocess.TimeoutExpired:
             return None, f"It was not done after {hours:g} hours."
         finally:
             child.close()
-            limits.remove_group(group)
+            limits.remove_groups(groups)
     if process.returncode:
         last = errors.decode(errors="replace").strip().splitlines()[-1:] or ["it ended without a word"]
         return None, f"train.py did not get to the end: {last[0][:300]}"

@@ -17,8 +17,9 @@ from autograder.grading.run import SubmissionRun
 from autograder.grading.submissions import Submission
 from autograder.sandbox import bubblewrap
 from autograder.sandbox.bubblewrap import Isolation
-from autograder.sandbox.child import work_folder
+from autograder.sandbox.child import open_to_all, work_folder
 from autograder.sandbox.limits import Limits
+from autograder.sandbox.refused import in_words
 from autograder.sandbox.warm import Warm
 from course_utils import VERSION
 
@@ -26,10 +27,10 @@ from course_utils import VERSION
 class Grader:
     """A judge and a warm sandbox of one lab as it was released, kept from one submission to the next."""
 
-    def __init__(self, limits: Limits | None = None, isolation: Isolation = "bubblewrap") -> None:
-        self.limits, self.isolation = limits or Limits(), isolation
-        if isolation == "bubblewrap":
-            bubblewrap.find_bubblewrap()
+    def __init__(self, limits: Limits | None = None, isolation: Isolation = "bubblewrap", secret: str = "") -> None:
+        """`secret`: the course's (`autograder.course.secret_of`), which only the judge gets to know."""
+        self.limits, self.isolation, self.secret = limits or Limits(), isolation, secret
+        bubblewrap.require(isolation)
         self.release: FrozenRelease | None = None
         self.folder: Path | None = None
         self.judge: Judge | None = None
@@ -39,9 +40,11 @@ class Grader:
         """The release's judge and warm process; the starts of the two go on beside each other."""
         if self.judge is None or self.warm is None or self.release is None or self.release.digest != release.digest:
             self.close()
-            self.release, self.folder = release, release.unpack(work_folder())
-            student = {name: self.folder / name for name in release.student}
-            self.judge = Judge(self.limits, self.isolation, self.folder)
+            self.release, self.folder = release, work_folder()
+            unpacked = release.unpack(self.folder / "release")
+            open_to_all(unpacked)
+            student = {name: unpacked / name for name in release.student}
+            self.judge = Judge(self.limits, self.isolation, unpacked, self.secret)
             self.warm = Warm(student, list(release.modules), self.limits, self.isolation)
             self.judge.start()
             self.warm.start()
@@ -56,12 +59,13 @@ class Grader:
         files = {name: data for name, data in submission.files.items() if not name.endswith(".ipynb")}
         judge.take({name: data for name, data in files.items() if name.endswith(".onnx") and "/" not in name})
         judge.ready()  # it has decoded the images then, which the sandbox can only read
+        warm.refused.clear()
         run = SubmissionRun(judge, warm, files)
         try:
             run.notebook(notebook)
         finally:
             warm.end()
-        remarks = [*submission.remarks, *notebook.metadata[NOTES]["remarks"], *run.remarks]
+        remarks = [*submission.remarks, *notebook.metadata[NOTES]["remarks"], *run.remarks, *in_words(warm.refused)]
         notebook.metadata[NOTES] = {"remarks": remarks, "isolation": self.isolation, "version": VERSION}
         return notebook
 

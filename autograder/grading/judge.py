@@ -8,13 +8,14 @@ from typing import Any
 
 from autograder.course import ROOT
 from autograder.sandbox import channels
-from autograder.sandbox.bubblewrap import Isolation, environment, image_binds, project_binds, sandboxed
+from autograder.sandbox.bubblewrap import Isolation, Sandbox, environment, image_binds, project_binds
 from autograder.sandbox.channels import EXERCISE, VERDICT, Frame, begins_with, frame_of
 from autograder.sandbox.child import Child
 from autograder.sandbox.confinement import Confinement
 from autograder.sandbox.limits import Limits
 from course_utils.checking import Verdict
 
+SECRET = "PRUNING_LABS_SECRET"  # the environment variable for the course's secret (`course_utils.artifacts`)
 DISK = 1_000_000_000  # bytes of memory to write files to
 LARGEST_FILE = 4_000_000_000  # bytes
 INSIDE = "/release"  # where the frozen release lies in the sandbox
@@ -32,9 +33,9 @@ def judge_binds(release: Path) -> list[str]:
 class Judge:
     """The process with the tests, in a sandbox of its own."""
 
-    def __init__(self, limits: Limits, isolation: Isolation, release: Path) -> None:
-        """`release`: the folder in which a frozen release was unpacked."""
-        self.limits, self.isolation, self.release = limits, isolation, release
+    def __init__(self, limits: Limits, isolation: Isolation, release: Path, secret: str = "") -> None:
+        """`release`: the folder in which a frozen release was unpacked; `secret`: the course's."""
+        self.limits, self.isolation, self.release, self.secret = limits, isolation, release, secret
         self.child: Child | None = None
         self.listens = False  # it has imported everything, and takes files
         self.files: Mapping[str, bytes] | None = None  # of the submission that is judged now
@@ -47,10 +48,8 @@ class Judge:
         inside = self.isolation == "bubblewrap"
         release = INSIDE if inside else str(self.release)
         command = child.module("autograder.grading.judging")
-        variables = environment(inside, os.pathsep.join([release, str(ROOT)]))
-        if inside:
-            command = sandboxed(command, judge_binds(self.release), variables, DISK)
-        child.start(command, variables)
+        variables = environment(inside, os.pathsep.join([release, str(ROOT)])) | {SECRET: self.secret}
+        child.start(command, variables, Sandbox(judge_binds(self.release), DISK) if inside else None)
         limits = Confinement(
             memory=self.limits.memory_megabytes * 1_000_000,
             disk=LARGEST_FILE,

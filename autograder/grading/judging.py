@@ -11,7 +11,6 @@ import os
 import shutil
 import socket
 import sys
-import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +19,9 @@ from typing import Any
 import torch
 
 from autograder.sandbox import confinement
-from autograder.sandbox.channels import EXERCISE, VERDICT, Frame, frame_of, receive, send
+from autograder.sandbox.channels import EXERCISE, VERDICT, frame_of, receive, send
 from autograder.wall.calls import Wall, rebound
-from course_utils import artifacts
+from course_utils import artifacts, checking
 from course_utils.checking import Verdict, run_tests
 
 
@@ -80,18 +79,22 @@ def tests_in(release: Path) -> LabTests:
 
 
 def judge(tests: LabTests, name: str, answers: Mapping[str, Any], folder: Path, helped: bool = False) -> Verdict:
-    """All tests of an exercise against `answers` → Verdict.
+    """All tests of an exercise against `answers` → Verdict. `helped`: see `with_help`."""
+    return run_tests(tests.files, name, with_help(tests, name, answers) if helped else answers, folder)
 
-    `helped`: a composite exercise finds the reference's functions where it calls the student's own, so that one
-    mistake costs once. Whoever calls these functions learns what they return: nothing but composite exercises may
-    be judged after such a run.
+
+def with_help(tests: LabTests, name: str, answers: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Answers of which one, a composite exercise, finds the reference's functions where it calls the student's own.
+
+    So one mistake costs once. Whoever calls these functions learns what they return: nothing but composite exercises
+    may be judged after such a run.
     """
-    if helped and name in answers:
-        helpers = {key: value for key, value in tests.references.items() if key not in tests.composite}
-        answer = answers[name]
-        helped_answer = Answer(answer.wall, name, helpers) if isinstance(answer, Answer) else rebound(answer, helpers)
-        answers = {**answers, name: helped_answer}
-    return run_tests(tests.files, name, answers, folder)
+    if name not in answers:
+        return answers
+    helpers = {key: value for key, value in tests.references.items() if key not in tests.composite}
+    answer = answers[name]
+    helped = Answer(answer.wall, name, helpers) if isinstance(answer, Answer) else rebound(answer, helpers)
+    return {**answers, name: helped}
 
 
 def take_files(files: Mapping[str, int], data: bytes, folder: Path) -> None:
@@ -125,29 +128,70 @@ def look_at_images() -> None:
         artifacts.measured_baseline()
 
 
-def judge_one_submission(
-    channel: socket.socket, tests: LabTests, files: Frame, folder: Path, call_seconds: float
-) -> None:
-    """Judge exercises of one submission, as they are asked for, until the other side has no more of them."""
-    take_files(json.loads(files[0])["files"], files[1], folder)
-    wall = Wall(channel, 0)
-    wall.seconds = call_seconds
-    while EXERCISE in (request := json.loads(receive(channel)[0])):
-        wall.reset()
+Case = tuple[str, Mapping[str, Any]]  # an exercise, and answers by name
+
+
+class Exercises(Iterator[Case]):
+    """The exercises that are asked for on a socket, of one submission after the other.
+
+    For the files of each submission this process forks: the copy goes on with its exercises and then ends, and with it
+    all that a student's code has done to the tests' own objects, which it is given and may change.
+    """
+
+    def __init__(self, channel: socket.socket, tests: LabTests, folder: Path, call_seconds: float) -> None:
+        self.channel, self.tests, self.folder = channel, tests, folder
+        self.wall = Wall(channel, 0)
+        self.wall.seconds = call_seconds
+        self.is_copy = False
+
+    def __iter__(self) -> "Exercises":
+        """Begin: everything has been imported and collected now."""
+        confinement.settle_memory()
+        send(self.channel, frame_of({"ready": True}))
+        return self
+
+    def __next__(self) -> Case:
+        """The next exercise that is asked for, with its answers; in the copy that is to judge it."""
+        while not self.is_copy:
+            try:
+                sizes, data = receive(self.channel)
+            except EOFError:
+                raise StopIteration from None
+            child = os.fork()
+            self.is_copy = not child
+            if self.is_copy:
+                take_files(json.loads(sizes)["files"], data, self.folder)
+            elif confinement.wait_for(child):
+                sys.exit("the judge of a submission came to grief")
+        return self.exercise()
+
+    def exercise(self) -> Case:
+        """The next exercise of this submission; after the last the process ends."""
         try:
-            answers = Answers(wall, request["names"])
-            verdict = judge(tests, request[EXERCISE], answers, folder, request["helped"])
-            answer: dict[str, Any] = {VERDICT: verdict.as_data()}
-        except Exception as error:
-            answer = {VERDICT: None, "problem": f"{type(error).__name__}: {error}"}
-        send(channel, frame_of(answer))
+            request = json.loads(receive(self.channel)[0])
+        except EOFError:
+            os._exit(0)
+        if EXERCISE not in request:
+            os._exit(0)
+        self.wall.reset()
+        name, answers = request[EXERCISE], Answers(self.wall, request["names"])
+        return name, with_help(self.tests, name, answers) if request["helped"] else answers
+
+    def tell(self, verdict: Verdict) -> None:
+        """Answer what was asked for last."""
+        send(self.channel, frame_of({VERDICT: verdict.as_data()}))
+
+
+def run_all(exercises: Exercises) -> None:
+    """Judge all that is asked for, the tests collected once; where version 0.1.0 was released, once an exercise."""
+    if hasattr(checking, "run_in_turn"):
+        return checking.run_in_turn(exercises.tests.files, exercises, exercises.tell, exercises.folder)
+    for name, answers in exercises:
+        exercises.tell(run_tests(exercises.tests.files, name, answers, exercises.folder))
 
 
 def main() -> None:
-    """`python -m autograder.grading.judging FD`: for the files of a submission that come in on FD, fork a judge.
-
-    What a student's code does to the tests' own objects (it may change what it is given) ends with that judge.
-    """
+    """`python -m autograder.grading.judging FD`: for the files of a submission that come in on FD, fork a judge."""
     channel = socket.socket(fileno=int(sys.argv[1]))
     settings = json.loads(receive(channel)[0])
     limits = confinement.Confinement.from_data(settings["confinement"])
@@ -155,29 +199,21 @@ def main() -> None:
     folder = Path(limits.folder)
     torch.set_num_threads(1)
     look_at_images()
+    confinement.keep_only(channel.fileno())
+    confinement.become_nobody()
     os.chdir(folder)
     tests = tests_in(Path(settings["release"]))
     for name in list(tests.references)[:1]:  # so that everything has been imported before the first fork
         run_tests(tests.files, name, tests.references, folder)
-    confinement.settle_memory()
-    send(channel, frame_of({"ready": True}))
-    while True:
-        try:
-            files = receive(channel)
-        except EOFError:
-            return
-        child = os.fork()
-        if not child:
-            try:
-                judge_one_submission(channel, tests, files, folder / "handed-in", settings["call_seconds"])
-            except EOFError:
-                pass
-            except BaseException:
-                traceback.print_exc()
-                os._exit(1)
-            os._exit(0)
-        if confinement.wait_for(child):
-            sys.exit("the judge of a submission came to grief")
+    exercises = Exercises(channel, tests, folder / "handed-in", settings["call_seconds"])
+    try:
+        run_all(exercises)
+    except Exception as error:
+        if not exercises.is_copy:
+            raise
+        send(channel, frame_of({VERDICT: None, "problem": f"{type(error).__name__}: {error}"}))
+    if exercises.is_copy:
+        os._exit(1)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from course_utils.checking import Verdict
 
 NOT_RUN = {"train", "slow"}  # what training made was handed in and is measured
 LEAST_SECONDS = 15.0  # for the tests of an exercise (or its limit), when the notebook has used up its own time
-GRACE_SECONDS = 5.0  # after a time limit that code is told of, until its process is ended
+GRACE_SECONDS = 5.0  # after a time limit that code is told of, until its process is ended (less for short limits)
 
 
 class SubmissionRun:
@@ -87,7 +87,7 @@ class SubmissionRun:
         seconds = max(0.1, min(seconds, self.end - time.monotonic()))
         frame = frame_of({**message, "seconds": seconds})
         try:
-            answer = json.loads(self.warm.exchange(frame, seconds + GRACE_SECONDS)[0])
+            answer = json.loads(self.warm.exchange(frame, seconds + grace(seconds))[0])
         except (ValueError, RecursionError):
             self.warm.stop("it sent what is no answer")
             self.warm.end()
@@ -211,13 +211,18 @@ class Relay:
                 run.ask({"do": KNOW, "names": []}, GRACE_SECONDS)
             if time.monotonic() > self.end:
                 run.warm.stop(f"its tests ran for more than {run.limits.exercise_seconds:g} s: an endless loop?")
-            return run.warm.exchange(frame, run.limits.call_seconds + GRACE_SECONDS)
+            return run.warm.exchange(frame, run.limits.call_seconds + grace(run.limits.call_seconds))
         except Ended as ended:
             self.gone = str(ended)
             if run.running:
                 run.died(self.gone, counts=False)
             error = {"name": "ProcessEnded", "bases": ["RuntimeError"], "text": self.gone}
             return frame_of({"error": error, "anew": True, "values": {}, "objects": [], "sizes": []})
+
+
+def grace(seconds: float) -> float:
+    """Seconds from a time limit, of which code is told, until its process is ended."""
+    return min(GRACE_SECONDS, 1 + seconds / 4)
 
 
 def error(text: str) -> NotebookNode:

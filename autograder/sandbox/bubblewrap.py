@@ -11,11 +11,12 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from autograder.course import ROOT
-from autograder.sandbox import confinement
+from autograder.sandbox import account, confinement
 
 Isolation = Literal["bubblewrap", "process"]
 
@@ -26,9 +27,32 @@ NO_BUBBLEWRAP = """Grading runs code that strangers wrote, so it needs a sandbox
 Install bubblewrap (Debian, Ubuntu: `sudo apt install bubblewrap`; Fedora: `sudo dnf install bubblewrap`).
 Only if you trust every student: `--isolation process` grades in plain processes, and says so in the report."""
 
+NOT_AS_ROOT = """Grading was started as root without a sandbox: every submission could do what root can do.
+Start it as an ordinary user, or install bubblewrap and leave out `--isolation process`."""
+
 
 class SandboxError(Exception):
     """There is no sandbox, or it did not start; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Sandbox:
+    """What is around a process: the arguments that show it files, and bytes of memory to write its own to.
+
+    `privileges`: it may make namespaces for its own children (never namespaces of users).
+    """
+
+    binds: Iterable[str]
+    disk: int
+    privileges: bool = False
+
+
+def require(isolation: Isolation) -> None:
+    """Raise SandboxError where strangers' code cannot be run like this, or must not be."""
+    if isolation == "bubblewrap":
+        find_bubblewrap()
+    elif account.is_root():
+        raise SandboxError(NOT_AS_ROOT)
 
 
 def find_bubblewrap() -> str:
@@ -36,11 +60,39 @@ def find_bubblewrap() -> str:
     program = shutil.which("bwrap")
     if not program:
         raise SandboxError(NO_BUBBLEWRAP.format(reason="bubblewrap (`bwrap`) is not installed."))
-    trial = [program, "--unshare-all", "--unshare-user", "--disable-userns", "--ro-bind", "/", "/", "true"]
-    done = subprocess.run(trial, capture_output=True, text=True)
+    namespace = user_namespace()
+    trial = [program, *namespaces(namespace), "--ro-bind", "/", "/", "true"]
+    try:
+        done = subprocess.run(trial, capture_output=True, text=True, pass_fds=descriptors(namespace))
+    finally:
+        for descriptor in descriptors(namespace):
+            os.close(descriptor)
     if done.returncode:
         raise SandboxError(NO_BUBBLEWRAP.format(reason=f"bubblewrap does not work here ({done.stderr.strip()})."))
     return program
+
+
+def user_namespace() -> int | None:
+    """The user namespace for a sandbox that root starts; None for others, whose bubblewrap makes one itself.
+
+    Raises SandboxError.
+    """
+    try:
+        return account.user_namespace() if account.is_root() else None
+    except account.AccountError as error:
+        raise SandboxError(str(error)) from None
+
+
+def descriptors(namespace: int | None) -> list[int]:
+    """What a sandbox's process inherits for its user namespace."""
+    return [] if namespace is None else [namespace]
+
+
+def namespaces(namespace: int | None) -> list[str]:
+    """Arguments for namespaces that are the sandbox's own, of all kinds, with none of users below them."""
+    if namespace is None:
+        return ["--unshare-all", "--unshare-user", "--disable-userns", "--uid", "65534", "--gid", "65534"]
+    return [*(f"--unshare-{kind}" for kind in ("ipc", "pid", "net", "uts", "cgroup-try")), "--userns", str(namespace)]
 
 
 def interpreter_folders() -> list[Path]:
@@ -53,7 +105,13 @@ def interpreter_folders() -> list[Path]:
 
 def read_only(path: Path | str, inside: Path | str | None = None) -> list[str]:
     """Arguments that show a file or folder, under another name if one is given."""
-    return ["--ro-bind", str(path), str(inside or path)]
+    return shown("--ro-bind", path, inside or path)
+
+
+def shown(how: str, path: Path | str, inside: Path | str) -> list[str]:
+    """Arguments that show a file or folder, with the folders around it, which everybody inside may enter."""
+    folders = [str(folder) for folder in reversed(Path(inside).parents) if folder != Path("/")]
+    return [*(word for folder in folders for word in ("--dir", folder)), how, str(path), str(inside)]
 
 
 def system_binds() -> list[str]:
@@ -93,9 +151,9 @@ def image_binds(write: bool) -> list[str]:
     """Arguments for the images and the course's caches; those can be written to by the judge only."""
     arguments = []
     for name in CACHES:
-        arguments += ["--bind" if write else "--ro-bind", str(user_caches() / name), f"/cache/{name}"]
+        arguments += shown("--bind" if write else "--ro-bind", user_caches() / name, f"/cache/{name}")
     if root := os.environ.get("MINICIFAR_ROOT"):
-        arguments += ["--ro-bind-try", root, root]
+        arguments += shown("--ro-bind-try", root, root)
     return arguments
 
 
@@ -111,28 +169,27 @@ def environment(sandboxed: bool, packages: Path | str) -> dict[str, str]:
     return {**variables, "HOME": tempfile.gettempdir(), "XDG_CACHE_HOME": str(user_caches())}
 
 
-def arguments(binds: Iterable[str], variables: Mapping[str, str], disk: int, privileges: bool = False) -> list[str]:
-    """All arguments for a sandbox with `disk` bytes of memory to write files to, but for its command.
-
-    `privileges`: it may make namespaces for its own children (never namespaces of users).
-    """
-    shut_in = ["--unshare-all", "--unshare-user", "--disable-userns", "--uid", "65534", "--gid", "65534"]
+def arguments(sandbox: Sandbox, variables: Mapping[str, str], namespace: int | None = None) -> list[str]:
+    """All arguments for a sandbox, but for its command. `namespace`: the user namespace that root made for it."""
+    shut_in = namespaces(namespace)
     shut_in += ["--hostname", "lab", "--die-with-parent", "--new-session", "--as-pid-1", "--clearenv"]
-    shut_in += ["--cap-drop", "ALL"]
-    if privileges:
-        shut_in += ["--cap-add", "CAP_SYS_ADMIN", "--cap-add", "CAP_SETPCAP"]
+    kept = ["SYS_ADMIN", "SETPCAP"] if sandbox.privileges else []
+    if namespace is not None:
+        kept += ["SETUID", "SETGID"]  # until it has become nobody
+        variables = {**variables, confinement.BY_ROOT: "1"}
+    shut_in += ["--cap-drop", "ALL", *(word for name in kept for word in ("--cap-add", f"CAP_{name}"))]
     for name, value in variables.items():
         shut_in += ["--setenv", name, value]
-    memory = ["--size", str(disk), "--tmpfs"]
-    files = [*memory, "/tmp", *system_binds(), *binds, "--proc", "/proc", "--dev", "/dev"]
+    memory = ["--perms", "1777", "--size", str(sandbox.disk), "--tmpfs"]
+    files = [*memory, "/tmp", *system_binds(), *sandbox.binds, "--proc", "/proc", "--dev", "/dev"]
     files += [*memory, "/dev/shm", *memory, confinement.WORK]
     return [*shut_in, *files, "--chdir", "/tmp", "--remount-ro", "/dev", "--remount-ro", "/"]
 
 
 def sandboxed(
-    command: Iterable[str], binds: Iterable[str], variables: Mapping[str, str], disk: int, privileges: bool = False
+    command: Iterable[str], sandbox: Sandbox, variables: Mapping[str, str], namespace: int | None
 ) -> list[str]:
-    """A command inside bubblewrap, with the `arguments` for what is around it. Raises SandboxError."""
+    """A command inside bubblewrap, in a sandbox and the user namespace made for it. Raises SandboxError."""
     for name in CACHES:  # bubblewrap shows only what is there
         (user_caches() / name).mkdir(parents=True, exist_ok=True)
-    return [find_bubblewrap(), *arguments(binds, variables, disk, privileges), "--", *command]
+    return [find_bubblewrap(), *arguments(sandbox, variables, namespace), "--", *command]

@@ -9,14 +9,14 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from autograder.sandbox import channels
-from autograder.sandbox.bubblewrap import SandboxError
+from autograder.sandbox import bubblewrap, channels
+from autograder.sandbox.bubblewrap import Sandbox, SandboxError
 from autograder.sandbox.limits import processes_below
 
 START_SECONDS = 300.0  # for a warm process to import everything, on a crowded machine with a cold disk
@@ -29,6 +29,12 @@ def work_folder() -> Path:
         if owner.isdigit() and not psutil.pid_exists(int(owner)):
             shutil.rmtree(path, ignore_errors=True)
     return Path(tempfile.mkdtemp(prefix=f"pruning-labs-{os.getpid()}-"))
+
+
+def open_to_all(folder: Path) -> None:
+    """Let every account read what this process has put into a folder, whatever its own habits are (umask)."""
+    for path in [folder, *folder.rglob("*")]:
+        path.chmod(0o755 if path.is_dir() else 0o644)
 
 
 class Child:
@@ -49,22 +55,28 @@ class Child:
         return [sys.executable, "-m", name, str(self.other_end.fileno())]
 
     def start(
-        self, command: list[str], variables: Mapping[str, str], passed: Iterable[int] = (), piped: bool = False
+        self, command: list[str], variables: Mapping[str, str], sandbox: Sandbox | None = None, piped: bool = False
     ) -> subprocess.Popen[bytes]:
-        """Start the process, with the descriptors `passed` beside its end of the socket; here these are closed then.
+        """Start the process, in a sandbox if one is given. Raises SandboxError.
 
         `piped`: it gets no socket, and what it prints can be read from its pipes in place of the log.
         """
-        descriptors = [] if piped else [self.other_end.fileno(), *passed]
-        with open(self.log, "wb") as log:
-            output = subprocess.PIPE if piped else log
+        passed = [] if piped else [self.other_end.fileno()]
+        namespace = bubblewrap.user_namespace() if sandbox else None
+        with contextlib.ExitStack() as held:
+            for descriptor in bubblewrap.descriptors(namespace):
+                held.callback(os.close, descriptor)
+                passed.append(descriptor)
+            if sandbox:
+                for path in self.folder.iterdir():
+                    open_to_all(path)
+                command = bubblewrap.sandboxed(command, sandbox, variables, namespace)
+            output = subprocess.PIPE if piped else held.enter_context(open(self.log, "wb"))
             self.process = subprocess.Popen(
-                command, pass_fds=descriptors, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+                command, pass_fds=passed, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
                 env=dict(variables), cwd=self.folder, start_new_session=True,
             )  # fmt: skip
         self.other_end.close()
-        for descriptor in passed:
-            os.close(descriptor)
         return self.process
 
     @property
@@ -82,9 +94,12 @@ class Child:
         try:
             answer: dict[str, Any] = json.loads(channels.receive(self.channel, START_SECONDS)[0])
         except (EOFError, OSError):  # of which TimeoutError is one
-            log = self.log.read_text(errors="replace")[-2000:]
+            log = self.log.read_text(errors="replace")[-20_000:].strip()
             self.close()
-            raise SandboxError(f"{self.name} did not start:\n{log}") from None
+            last = log.splitlines()[-1][:300] if log else "it ended without a word"
+            error = SandboxError(f"{self.name} did not start: {last}")
+            error.add_note(log)
+            raise error from None
         return answer
 
     def close(self) -> None:

@@ -353,11 +353,15 @@ def start_one(control: socket.socket, confined: Confinement, channel: socket.soc
     """In a fresh process: shut oneself in, take the files, and serve."""
     control.close()
     try:
-        os.chdir(confinement.enter(confined, channel))
+        entered = confinement.enter(confined, channel)
+        os.chdir(entered.folder)
     except (ConfinementError, OSError) as error:
         send(channel, frame_of({NOT_CONFINED: str(error)}))
         return
-    send(channel, frame_of({CONFINED: True}))
+    send(channel, frame_of({CONFINED: entered.listener is not None}))
+    if entered.listener is not None:
+        socket.send_fds(channel, [b"."], [entered.listener])
+        os.close(entered.listener)
     files, data = receive(channel)
     write_files(json.loads(files), data)
     serve(channel)
@@ -367,6 +371,8 @@ def main() -> None:
     """`python -m autograder.sandbox.kernel FD`: the warm process, which forks a process for every request on FD."""
     control = socket.socket(fileno=int(sys.argv[1]))
     settings = json.loads(receive(control)[0])
+    confinement.keep_only(control.fileno())
+    confinement.become_nobody(confinement.CAP_SETPCAP, confinement.CAP_SYS_ADMIN)
     os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
     import_ahead(settings["modules"])
     confinement.adopt_orphans()

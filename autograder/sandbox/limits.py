@@ -11,6 +11,11 @@ from typing import Any
 
 import psutil
 
+CGROUPS = Path("/sys/fs/cgroup")
+HARD = 1.25  # of the memory allowed: where the kernel itself ends processes, before the watch has looked again
+MOST_DESCRIPTORS = 1024  # of one process
+FEW_DESCRIPTORS = 100  # of all processes together: what can wait in them is no more than some 40 MB
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -27,13 +32,44 @@ class Limits:
     restarts: int = 3  # after so many deaths of the kernel the rest of a notebook is not run
 
 
+DAY = 86_400.0
+RANGES: dict[str, tuple[float, float]] = {  # of what a limit may be
+    "call_seconds": (0.1, DAY),
+    "exercise_seconds": (0.1, DAY),
+    "cell_seconds": (0.1, DAY),
+    "notebook_seconds": (1, 7 * DAY),
+    "cpu_seconds": (1, 7 * DAY),
+    "memory_megabytes": (100, 1_000_000),
+    "processes": (1, 10_000),
+    "disk_megabytes": (1, 1_000_000),
+    "restarts": (0, 1_000),
+}
+
+
 def limits_from(settings: Mapping[str, Any]) -> Limits:
-    """Limits from a configuration: those named there, in place of the usual ones. Raises ValueError."""
+    """Limits from a configuration: those named there, in place of the usual ones. Raises ValueError.
+
+    Numbers may be text, as they are on the command line.
+    """
     usual = asdict(Limits())
     unknown = set(settings) - set(usual)
     if unknown:
-        raise ValueError(f"There is no limit {sorted(unknown)[0]!r}; there are {', '.join(usual)}.")
-    return Limits(**{**usual, **settings})
+        raise ValueError(f"There is no limit {sorted(map(str, unknown))[0]!r}; there are {', '.join(usual)}.")
+    given: dict[str, Any] = {name: number_for(name, value, type(usual[name])) for name, value in settings.items()}
+    return Limits(**{**usual, **given})
+
+
+def number_for(name: str, value: Any, kind: type) -> float:
+    """A limit's number, whole where `kind` is int. Raises ValueError, which says what it may be."""
+    least, most = RANGES[name]
+    try:
+        number = float(value)
+        if not isinstance(value, bool) and least <= number <= most and number == kind(number):
+            return kind(number)  # type: ignore[no-any-return]
+    except (TypeError, ValueError, OverflowError):
+        pass
+    what = "a whole number" if kind is int else "a number"
+    raise ValueError(f"{name} cannot be {value!r}: it is {what} from {least:,.10g} to {most:,.10g}.")
 
 
 def processes_below(process: psutil.Process) -> list[psutil.Process]:
@@ -50,57 +86,98 @@ def alive(process: psutil.Process) -> bool:
     return False
 
 
-def memory_of(processes: Iterable[psutil.Process]) -> float:
-    """Megabytes that processes hold together; what several share counts once (Pss)."""
-    total = 0
-    for process in processes:
-        with contextlib.suppress(OSError, ValueError, IndexError):
-            lines = Path(f"/proc/{process.pid}/smaps_rollup").read_text().splitlines()
-            total += next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))  # in units of 1024 bytes
-    return total * 1024 / 1e6
+# --- memory: of control groups where there are any, else of each process and of what waits in its sockets
 
 
-def task_group(process: int, tasks: int) -> Path | None:
-    """A control group for a process and all that it starts, with at most so many processes and threads.
+def control_groups(process: int, tasks: int, megabytes: float | None = None) -> list[Path]:
+    """Control groups for a process and all that it starts: at most so many tasks, and so much memory of all kinds.
 
-    It needs root, and is needed by root only: for everybody else the kernel counts by user (RLIMIT_NPROC).
+    They need root. For others the kernel counts tasks by user (RLIMIT_NPROC), and memory is watched from outside.
     """
-    for parent in (Path("/sys/fs/cgroup/pids"), Path("/sys/fs/cgroup")):
+    limit = int(HARD * 1_000_000 * megabytes) if megabytes else "max"
+    if (CGROUPS / "cgroup.controllers").is_file():
+        places: dict[Path, dict[str, Any]] = {CGROUPS: {"pids.max": tasks, "memory.max": limit}}
+    else:
+        places = {CGROUPS / "pids": {"pids.max": tasks}}
+        if megabytes:
+            places[CGROUPS / "memory"] = {"memory.limit_in_bytes": limit}
+    groups = []
+    for parent, values in places.items():
         group = parent / f"pruning-labs-{process}"
         with contextlib.suppress(OSError):
             group.mkdir()
-            try:
-                (group / "pids.max").write_text(str(tasks))
-                (group / "cgroup.procs").write_text(str(process))
-            except OSError:
+            groups.append(group)
+            for file, value in values.items():
+                with contextlib.suppress(OSError):  # what is not counted here
+                    (group / file).write_text(str(value))
+            (group / "cgroup.procs").write_text(str(process))
+    return groups
+
+
+def remove_groups(groups: Iterable[Path]) -> None:
+    """Remove control groups, as soon as their last process is gone."""
+    for group in groups:
+        for _ in range(50):
+            with contextlib.suppress(OSError):
                 group.rmdir()
-                continue
-            return group
+                break
+            time.sleep(0.02)
+
+
+def memory_of_groups(groups: Iterable[Path]) -> float | None:
+    """Megabytes that control groups count, without files of the disk that are kept at hand; None where none counts.
+
+    With them the kernel counts all that it holds for processes: what waits in sockets and pipes, files in memory.
+    """
+    for group in groups:
+        for file, prefix in (("memory.current", ""), ("memory.usage_in_bytes", "total_")):
+            with contextlib.suppress(OSError, ValueError, KeyError):
+                used = int((group / file).read_text())
+                about = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+                return (used - sum(int(about[f"{prefix}{kind}_file"]) for kind in ("active", "inactive"))) / 1e6
     return None
 
 
-def remove_group(group: Path | None) -> None:
-    """Remove a control group, as soon as its last process is gone."""
-    if group is None:
-        return
-    for _ in range(50):
-        with contextlib.suppress(OSError):
-            return group.rmdir()
-        time.sleep(0.02)
+def memory_of(processes: Iterable[psutil.Process]) -> float:
+    """Megabytes that processes hold together: what several share counts once (Pss), with what may wait in sockets.
 
-
-def memory_with_shared(processes: Iterable[psutil.Process]) -> float:
-    """Megabytes of processes, what they share counted for each; quicker than `memory_of`."""
-    total = 0.0
+    A process that cannot be looked into counts with all that it maps, and with as many sockets as it may have.
+    """
+    total, sockets, hidden = 0, set[str](), 0
     for process in processes:
-        with contextlib.suppress(psutil.Error):
-            total += process.memory_info().rss / 1e6
-    return total
+        folder = Path(f"/proc/{process.pid}")
+        try:
+            lines = (folder / "smaps_rollup").read_text().splitlines()
+            total += next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) * 1024
+            names = [os.readlink(file.path) for file in os.scandir(folder / "fd")]
+            sockets |= {name for name in names if name.startswith(("socket:", "pipe:"))}
+        except (FileNotFoundError, ProcessLookupError, StopIteration):
+            continue  # it has ended
+        except OSError:
+            hidden += MOST_DESCRIPTORS
+            with contextlib.suppress(psutil.Error):
+                total += process.memory_info().rss
+    return (total + (len(sockets) + hidden) * most_in_a_socket()) / 1e6
 
 
-def too_much_memory(processes: list[psutil.Process], megabytes: float) -> bool:
-    """Whether processes hold more together. Mostly the quicker figure says that they do not: it is never smaller."""
-    return memory_with_shared(processes) > megabytes and memory_of(processes) > megabytes
+def most_in_a_socket() -> int:
+    """Bytes that can wait in one socket: twice the largest buffer that may be asked for."""
+    with contextlib.suppress(OSError, ValueError):
+        return 2 * int(Path("/proc/sys/net/core/wmem_max").read_text())
+    return 425_984
+
+
+def may_hold_much(processes: Iterable[psutil.Process], megabytes: float) -> bool:
+    """Whether it is worth while to ask `memory_of`, which takes longer: for as much, or for many descriptors."""
+    total, descriptors = 0.0, 0
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            total += process.memory_info().rss / 1e6  # what is shared counts for each, so this is never less
+            try:
+                descriptors += process.num_fds()
+            except psutil.AccessDenied:
+                descriptors += MOST_DESCRIPTORS
+    return total > megabytes or descriptors > FEW_DESCRIPTORS
 
 
 def tasks_of_machine() -> int:

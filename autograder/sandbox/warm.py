@@ -3,45 +3,48 @@
 import contextlib
 import json
 import os
-import platform
 import select
 import shutil
 import socket
 import threading
 import time
 import warnings
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
 import psutil
 
 from autograder.course import ROOT
-from autograder.sandbox import channels, confinement
+from autograder.sandbox import channels, confinement, refused
 from autograder.sandbox.bubblewrap import (
     PASSWD,
     Isolation,
+    Sandbox,
     SandboxError,
     environment,
     image_binds,
     read_only,
-    sandboxed,
 )
-from autograder.sandbox.channels import ENDED, NOT_CONFINED, Frame, frame_of
+from autograder.sandbox.channels import CONFINED, ENDED, NOT_CONFINED, Frame, frame_of
 from autograder.sandbox.child import START_SECONDS, Child
 from autograder.sandbox.confinement import Confinement
 from autograder.sandbox.limits import (
     Limits,
     alive,
+    control_groups,
     in_words,
+    may_hold_much,
+    memory_of,
+    memory_of_groups,
     processes_below,
-    remove_group,
-    task_group,
+    remove_groups,
     tasks_of_machine,
-    too_much_memory,
 )
 
 WATCH_SECONDS = 0.04
 LAST_SECONDS = 0.05  # for a submission to end by itself when nobody talks to it any more
+ENDING_SECONDS = 3.0  # for one that has hung up: a process of many pages takes its time to end, and its status says why
 
 
 class Ended(Exception):
@@ -61,12 +64,14 @@ class Warm:
         self.shared = isolation == "bubblewrap" and confinement.possible()
         self.child: Child | None = None
         self.root: psutil.Process | None = None  # the warm process itself; None until it is ready
-        self.group: Path | None = None
+        self.groups: list[Path] = []
         # The submission that runs now:
         self.channel: socket.socket | None = None
         self.first: list[psutil.Process] = []  # what its namespace begins with, innermost first
         self.watch: threading.Thread | None = None
         self.reason = ""  # why it was stopped
+        self.listener: int | None = None  # where its refused system calls wait
+        self.refused: Counter[str] = Counter()  # their names, of all processes of one submission
 
     def start(self) -> None:
         """Start the warm process. Raises SandboxError."""
@@ -77,15 +82,12 @@ class Warm:
             shutil.copyfile(path, packages / name)
         (child.folder / "passwd").write_text(PASSWD)
         command = child.module("autograder.sandbox.kernel")
-        passed: list[int] = []
+        sandbox, variables = None, environment(False, packages)
         if self.isolation == "bubblewrap":
-            binds = warm_binds(child.folder)
-            if not self.shared and platform.machine() in confinement.ARCHITECTURES:  # else each submission sets it
-                passed = [filter_file(child.folder)]
-                binds += ["--seccomp", str(passed[0])]
             disk = self.limits.disk_megabytes * 1_000_000
-            command = sandboxed(command, binds, environment(True, "/course"), disk, self.shared)
-        child.start(command, environment(False, packages), passed)
+            sandbox = Sandbox(warm_binds(child.folder), disk, self.shared)
+            variables = environment(True, "/course")
+        child.start(command, variables, sandbox)
         child.tell({"modules": self.modules})
 
     def ready(self) -> None:
@@ -103,7 +105,7 @@ class Warm:
         self.root = psutil.Process(self.child.process.pid)
         if self.isolation == "bubblewrap":
             self.root = self.root.children()[0]
-        self.group = task_group(self.root.pid, 3 * self.limits.processes)
+        self.groups = control_groups(self.root.pid, 3 * self.limits.processes, self.limits.memory_megabytes)
 
     def fork(self, files: Mapping[str, bytes]) -> None:
         """A fresh process for a submission, with its files. Raises SandboxError."""
@@ -136,6 +138,7 @@ class Warm:
             cpu=self.limits.cpu_seconds,
             processes=self.limits.processes,
             namespaces=self.shared,
+            filtered=self.isolation == "bubblewrap" and confinement.possible(),
         )
         channel, theirs = socket.socketpair()
         socket.send_fds(self.child.channel, [json.dumps(settings.as_data()).encode()], [theirs.fileno()])
@@ -148,6 +151,8 @@ class Warm:
             channel.close()
             self.close()
             raise NotConfined(f"A submission could not be shut in: {answer[NOT_CONFINED]}")
+        if answer[CONFINED]:
+            _, (self.listener,), _, _ = socket.recv_fds(channel, 1, 1)
         return channel
 
     def keep_watch(self, channel: socket.socket) -> None:
@@ -160,10 +165,26 @@ class Warm:
                 running = self.processes()
                 if len(running) > self.limits.processes + len(self.first):
                     self.stop(f"it started more than {self.limits.processes} processes")
-                elif too_much_memory(running, self.limits.memory_megabytes):
+                elif self.too_much_memory(running):
                     self.stop(f"it used more than {self.limits.memory_megabytes:,} MB of memory")
                 usual = max(usual, tasks_of_machine() - len(running))
-            time.sleep(WATCH_SECONDS)
+            self.wait_and_refuse(WATCH_SECONDS)
+
+    def too_much_memory(self, running: list[psutil.Process]) -> bool:
+        """Whether these processes, of one submission, hold more together than they may."""
+        allowed = self.limits.memory_megabytes
+        if (counted := memory_of_groups(self.groups)) is not None:
+            return counted > allowed
+        return may_hold_much(running, allowed) and memory_of(running) > allowed
+
+    def wait_and_refuse(self, seconds: float) -> None:
+        """Wait so long, and refuse the system calls that the submission makes meanwhile."""
+        end = time.monotonic() + seconds
+        listeners = [self.listener] if self.listener is not None else []
+        while (left := end - time.monotonic()) > 0:
+            for listener in select.select(listeners, [], [], left)[0]:
+                if name := refused.refuse(listener):
+                    self.refused[name] += 1
 
     def processes(self) -> list[psutil.Process]:
         """The processes of the submission that runs now."""
@@ -182,12 +203,15 @@ class Warm:
                     process.kill()
             time.sleep(0.005)
 
-    def end(self) -> int | None:
-        """End the submission that runs now, if any, and make sure that nothing of it is left → its wait status."""
+    def end(self, seconds: float = LAST_SECONDS) -> int | None:
+        """End the submission that runs now, if any, and make sure that nothing of it is left → its wait status.
+
+        `seconds`: how long it may take to end by itself.
+        """
         if self.channel is None or self.child is None:
             return None
         self.hang_up()
-        if not select.select([self.child.channel], [], [], LAST_SECONDS)[0]:
+        if not select.select([self.child.channel], [], [], seconds)[0]:
             self.stop("")
         status: int | None
         try:
@@ -207,6 +231,9 @@ class Warm:
         if self.watch is not None:
             self.watch.join()
         self.watch = None
+        if self.listener is not None:
+            os.close(self.listener)  # what calls now is told that there is no such call
+        self.listener = None
 
     def exchange(self, frame: Frame, seconds: float) -> Frame:
         """Send a frame to the submission's process and wait for its answer. Raises Ended."""
@@ -222,7 +249,7 @@ class Warm:
         except (EOFError, OSError):
             pass  # it has ended by itself, or the watch has stopped it
         reason = self.reason
-        status = self.end()
+        status = self.end(LAST_SECONDS if reason else ENDING_SECONDS)
         raise Ended(reason or self.reason or in_words(status, self.limits)) from None
 
     def close(self) -> None:
@@ -230,8 +257,8 @@ class Warm:
         self.hang_up()
         if self.child is not None:
             self.child.close()
-        remove_group(self.group)
-        self.child = self.root = self.group = None
+        remove_groups(self.groups)
+        self.child, self.root, self.groups = None, None, []
 
 
 def warm_binds(folder: Path) -> list[str]:
@@ -239,16 +266,9 @@ def warm_binds(folder: Path) -> list[str]:
     return [*read_only(folder / "course", "/course"), *read_only(folder / "passwd", "/etc/passwd"), *image_binds(False)]
 
 
-def filter_file(folder: Path) -> int:
-    """Write the filter for system calls into a folder → a descriptor to read it from."""
-    path = folder / "filter"
-    path.write_bytes(confinement.filter_program(platform.machine()))
-    return os.open(path, os.O_RDONLY)
-
-
 def inside_files() -> dict[str, Path]:
     """What of this package is inside the sandbox."""
-    names = ["autograder/__init__.py"]
-    names += [f"autograder/sandbox/{name}.py" for name in ("__init__", "channels", "confinement", "kernel")]
+    modules = ("__init__", "channels", "confinement", "kernel", "system_calls")
+    names = ["autograder/__init__.py", *(f"autograder/sandbox/{name}.py" for name in modules)]
     names += [path.relative_to(ROOT).as_posix() for path in (ROOT / "autograder" / "wall").glob("*.py")]
     return {name: ROOT / name for name in names}

@@ -8,6 +8,7 @@ Everything in a frame that arrives may be forged; `unpack` is where it is checke
 
 import functools
 import json
+from collections import deque
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -57,9 +58,11 @@ class Registry:
         self.lasting: set[int] = set()  # functions and handles, which outlive a call and never change
 
     def number_of(self, value: Any) -> int:
-        """The number of an object, given now if it has none."""
+        """The number of an object, given now if it has none. Raises WallError where there are too many."""
         number = self.numbers.get(identity(value))
         if number is None:
+            if len(self.objects) >= MOST_OBJECTS:
+                raise WallError(f"more than {MOST_OBJECTS:,} lists, dicts and other objects at once")
             number = self.next
             self.add(number, value)
             self.next += 2
@@ -146,16 +149,17 @@ class Packing:
 
         → for the frame: number, state and place of the bytes of each; to remember: what both sides know then.
         """
-        registry, states, news, done = self.registry, [], dict[int, Known](), set[int]()
-        while todo := [number for number in registry.objects if number not in done]:
-            for number in todo:
-                done.add(number)
-                if number in registry.lasting and number in registry.known:
-                    continue
-                state, data, beside = self.state(registry.objects[number])
-                if registry.known.get(number) != (state, data, beside):
-                    news[number] = (state, data, beside)
-                    states.append([number, state, self.add(data) if data is not None else None])
+        registry, states, news = self.registry, [], dict[int, Known]()
+        todo = deque(registry.objects)
+        while todo:
+            number, first = todo.popleft(), registry.next
+            if number in registry.lasting and number in registry.known:
+                continue
+            state, data, beside = self.state(registry.objects[number])
+            todo.extend(range(first, registry.next, 2))  # what got its number just now
+            if registry.known.get(number) != (state, data, beside):
+                news[number] = (state, data, beside)
+                states.append([number, state, self.add(data) if data is not None else None])
         return states, news
 
 

@@ -20,6 +20,7 @@ from autograder.wall.errors import WallError
 
 LARGEST_TENSOR = 50_000_000  # elements
 MOST_DIMENSIONS = 64
+LONGEST_RANGE = 10_000_000  # numbers
 LARGEST_DECIMAL = 2**63  # larger integers cross in hexadecimal: Python reads no decimals of more than 4,300 digits
 
 DTYPES = {str(value).removeprefix("torch."): value for value in vars(torch).values() if isinstance(value, torch.dtype)}
@@ -185,16 +186,25 @@ class Slice(Kind):
 
 
 class Range(Kind):
-    """Ranges, as start, stop and step. Checked, by Python: three integers; a long one takes no memory."""
+    """Ranges, as start, stop and step. Checked: three integers (by Python), at most `LONGEST_RANGE` numbers."""
 
     tag = "range"
     classes = (range,)
 
     def encode(self, value: Any, out: Outgoing) -> Node:
+        check_length(value)
         return {"range": [value.start, value.stop, value.step]}
 
     def decode(self, node: Node, incoming: Incoming) -> range:
-        return range(*node["range"])
+        numbers = range(*node["range"])
+        check_length(numbers)
+        return numbers
+
+
+def check_length(numbers: range) -> None:
+    """Raise WallError for a range through which somebody would go for ever."""
+    if (numbers.stop - numbers.start) // numbers.step > LONGEST_RANGE:
+        raise WallError(f"a range of more than {LONGEST_RANGE:,} numbers")
 
 
 class Dots(Kind):

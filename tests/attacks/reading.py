@@ -11,10 +11,10 @@ def files(*words, places=("../../..", "/course", "/student", "/home", "/srv", "/
     seen = set()
     for place in places:
         for folder, folders, names in os.walk(place):
-            folders[:] = [name for name in folders if name not in ("proc", "sys", "site-packages")]
+            folders[:] = [name for name in folders if name not in ("proc", "sys", "usr", "site-packages")]
             for name in names:
-                path = os.path.realpath(os.path.join(folder, name))
-                if path not in seen and any(word in path for word in words):
+                path = os.path.join(folder, name)
+                if any(word in path for word in words) and (path := os.path.realpath(path)) not in seen:
                     seen.add(path)
                     yield path
 """

@@ -195,6 +195,28 @@ def test_a_result_in_memory_of_its_own_shares_nothing(across: Across) -> None:
     assert tensor.tolist() == [0, 0, 0, 0]
 
 
+@pytest.mark.parametrize("answer", [range(10**15), range(10**30), range(0, -(10**12), -1)])
+def test_a_range_through_which_the_tests_would_go_for_ever_is_refused(across: Across, answer: range) -> None:
+    with pytest.raises(Exception, match="a range of more than 10,000,000 numbers"):
+        across(lambda: answer)()
+
+
+def test_too_many_objects_are_refused_before_they_are_packed(across: Across) -> None:
+    with pytest.raises(Exception, match="more than 100,000 lists, dicts and other objects at once"):
+        across(lambda: [[] for _ in range(200_000)])()
+
+
+def test_lists_deep_within_each_other_take_time_in_proportion(across: Across) -> None:
+    """Each is an object; to look through all of them for every one took minutes."""
+    deep: list[Any] = []
+    for _ in range(20_000):
+        deep = [deep]
+    back, depth = across(lambda: deep)(), 0
+    while back:
+        (back,), depth = back, depth + 1
+    assert depth == 20_000
+
+
 def test_a_list_that_holds_itself_crosses(across: Across) -> None:
     numbers: list[Any] = [1]
     numbers.append(numbers)

@@ -89,7 +89,12 @@ PLAIN: dict[type[values.Kind], st.SearchStrategy[Any]] = {
     values.Text: st.text(st.characters(exclude_categories=()), max_size=5),
     values.Complex: st.complex_numbers(allow_nan=False),
     values.Bytes: st.binary(),
-    values.Range: st.builds(range, st.integers(), st.integers(), st.integers(1)),
+    values.Range: st.builds(
+        lambda start, count, step: range(start, start + count * step, step),
+        st.integers(),
+        st.integers(0, values.LONGEST_RANGE),
+        st.integers(1),
+    ),
     values.Dots: st.just(...),
     values.Size: st.lists(st.integers(0, 20), max_size=4).map(torch.Size),
     values.Dtype: st.sampled_from(list(values.DTYPES.values())),
