@@ -9,8 +9,9 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
-from autograder.course import COURSE
+from autograder.course import COURSE, secret_of
 from autograder.sandbox.limits import Limits, limits_from
 
 app = typer.Typer(
@@ -82,7 +83,7 @@ def release_labs(labs: Labs = None, course: Course = COURSE) -> None:
 def limits_of(named: list[str] | None) -> Limits:
     """Limits from `name=number` on the command line."""
     try:
-        return limits_from({name: float(value) for name, _, value in (text.partition("=") for text in named or [])})
+        return limits_from({name: value for name, _, value in (text.partition("=") for text in named or [])})
     except ValueError as error:
         raise typer.BadParameter(f"{error} (write --limit cell_seconds=60)") from None
 
@@ -111,15 +112,20 @@ def grade(  # noqa: PLR0913
     It can be stopped at any time; given again, it goes on where it was.
     """
     from autograder.grading.batch import Options, grade_lab
+    from autograder.grading.handed_in import not_found, nothing_handed_in, submitted
 
     options = Options(limits_of(limit), isolation.value, only or (), force, late.value, scheduler, workers, dry_run)
     if isolation is Isolated.process:
         console.print("No sandbox: students' code runs with your own rights, and the report says so.", style="red")
-    failures = [failure for lab in chosen(labs, graded=True) for failure in grade_lab(lab, course, options, console)]
+    names = chosen(labs, graded=True)
+    if not labs:
+        names = [lab for lab in names if submitted(course, lab) or not_found(course, lab)]
+    failures = [failure for lab in names for failure in grade_lab(lab, course, options, console)]
+    failures += nothing_handed_in(course, names, asked_for=bool(labs))
     if not dry_run:
         report(labs, course)
     for failure in failures:
-        console.print(failure, style="red")
+        console.print(Text(failure, style="red"))
     raise typer.Exit(1 if failures else 0)
 
 
@@ -128,12 +134,15 @@ def report(labs: Labs = None, course: Course = COURSE) -> None:
     """Print the table, and write the reports: a page, CSV, Gradescope, Moodle, Canvas (course/reports/<lab>/)."""
     from autograder.reports.gradebook import as_table, results
     from autograder.reports.page import write_reports
+    from autograder.reports.same_files import same_files
 
     names = chosen(labs)
     submissions = [submission for submission in results(course) if submission.lab in names]
     console.print(as_table(submissions))
     for lab in names:
         if any(submission.lab == lab for submission in submissions):
+            for file in same_files(course, lab):
+                console.print(Text(file.sentence))
             console.print(f"report: {write_reports(course, lab)}")
 
 
@@ -155,6 +164,7 @@ def leaderboard(
     ] = Isolated.bubblewrap,
     minutes: Annotated[float, typer.Option(help="The longest that one entry may run.")] = 30,
     workers: Annotated[int | None, typer.Option(help="How many at a time; all cores if not given.")] = None,
+    course: Course = COURSE,
 ) -> None:
     """Measure the challenge's entries and write the leaderboard: a page, CSV and JSON (leaderboard/<division>/).
 
@@ -171,6 +181,7 @@ def leaderboard(
             isolation=isolation.value,
             workers=workers,
             seconds=60 * minutes,
+            secret=secret_of(course),
             without=output,
             advance=lambda done, of: bar.update(task, completed=done, total=of),
         )
@@ -229,7 +240,7 @@ def main() -> None:
     except Exception as error:
         if not isinstance(error, errors_in_words()):
             raise
-        console.print(str(error), style="red")
+        console.print(Text(str(error), style="red"))
         raise SystemExit(1) from None
 
 

@@ -13,6 +13,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_notebook
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 from autograder.answers import answers
 from autograder.authoring.editions import exercise_source, exercises, reference, shorten, tags
@@ -169,7 +170,7 @@ def run(course: Path, console: Console) -> None:
         table = as_table(results(course))
     console.print(table)
     for failure in failures:
-        console.print(failure, style="red")
+        console.print(Text(failure, style="red"))
     console.print(f"gradebook:       {course / 'gradebook.db'}")
     console.print(f"feedback pages:  {course / 'feedback'} ({len(feedback_pages(course))} pages)")
     console.print(f"student release: {course / 'release'} (one folder and one zip a lab)")

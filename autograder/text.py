@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 import unicodedata
 from collections.abc import Iterable
 from typing import Any
@@ -45,9 +46,33 @@ def to_csv(rows: Iterable[Iterable[str | float]]) -> str:
     return text.getvalue()
 
 
+FORMULA = "=+-@＝＋－＠"  # what a spreadsheet may take for the beginning of a formula, wide letters included
+NEW_CELL = re.compile(
+    rf"(?s:(?<=.))([;\t\r\n]\s*\"?\s*)(?=[{FORMULA}])"
+)  # where another separator than ours is expected
+A_NAME = re.compile(r"[-+]?[A-Za-z][\w.@-]*", re.ASCII)
+
+
 def csv_cell(value: str | float) -> str:
-    """One value as the text of a CSV cell."""
+    """One value as the text of a CSV cell. A name that only begins like a formula, as -dash, stays as it is."""
     if not isinstance(value, str):
         return format_points(value)
-    value = value.replace("\0", "")
-    return "'" + value if value.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) else value
+    value = shown(value.replace("\0", ""))
+    if A_NAME.fullmatch(value):
+        return value
+    begins = value.lstrip(" ").startswith((*FORMULA, "\t", "\r", "\n"))
+    return "'" * begins + NEW_CELL.sub(r"\1'", value)
+
+
+# Control characters (but for tab and newline), halves of characters, and what turns the direction of writing around
+UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def shown(text: str) -> str:
+    """Text as it can be shown anywhere: what would act on a terminal, or was no text, is written out, as \\x1b."""
+    return UNSEEN.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+
+
+def shown_name(name: str) -> str:
+    """The name of a file or folder as it can be shown on one line."""
+    return shown(name).replace("\n", "\\n").replace("\t", "\\t")

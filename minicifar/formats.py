@@ -1,7 +1,7 @@
 """Read CIFAR images from the formats in which they are passed on.
 
 Official batches (a folder or a tar archive of Python pickles, read only after their md5 was checked) and class
-folders `train/<class>/*.png`, `test/<class>/*.jpg` (a folder or a tar archive). Archives are read in memory:
+folders `train/<class>/*.png`, `test/<class>/*.jpg` (a folder, or a tar or zip archive). Archives are read in memory:
 nothing is ever unpacked to the disk. Of JPEG files only the images that are needed are decoded.
 """
 
@@ -10,9 +10,11 @@ import hashlib
 import io
 import pickle
 import tarfile
+import zipfile
 import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -77,7 +79,7 @@ def class_folder_files(folder: Path, dataset: str) -> list[Path]:
 
 
 def read_archive(path: Path, dataset: str, choose: Choose | None = None) -> Decoded | None:
-    """The images of `dataset` in a tar archive, plain or compressed, or None when it has none.
+    """The images of `dataset` in a zip or tar archive, plain or compressed, or None when it has none.
 
     `choose` says which are needed; of JPEG files no others are decoded. Raises CutShort when the archive ends early.
     """
@@ -89,7 +91,7 @@ def read_archive(path: Path, dataset: str, choose: Choose | None = None) -> Deco
                 official[parts[-1]] = content
             else:
                 folders["/".join(parts[:-3])]["/".join(parts[-3:])] = content
-    except (EOFError, zlib.error, tarfile.TarError, gzip.BadGzipFile) as error:
+    except (EOFError, zlib.error, tarfile.TarError, gzip.BadGzipFile, zipfile.BadZipFile) as error:
         raise CutShort(
             f"{path.name} cannot be read to its end ({error}): the archive was cut short or damaged. "
             "Copy or download it again."
@@ -102,22 +104,35 @@ def read_archive(path: Path, dataset: str, choose: Choose | None = None) -> Deco
 
 
 def is_archive(path: Path) -> bool:
-    """Is this a tar archive, going by its name?"""
-    return path.name.endswith((".tar", ".tgz", ".tar.gz")) and path.is_file()
+    """Is this an archive that can be read, going by its name?"""
+    return path.name.endswith((".tar", ".tgz", ".tar.gz", ".zip")) and path.is_file()
 
 
 def _members(path: Path, dataset: str) -> Iterator[tuple[tuple[str, ...], Callable[[], bytes]]]:
     """The parts of the name, and the content, of those members of an archive that can belong to `dataset`."""
     classes = set(CLASS_NAMES[dataset])
+    for name, read in _zipped(path) if zipfile.is_zipfile(path) else _tarred(path):
+        parts = PurePosixPath(name).parts
+        official = len(parts) > 1 and parts[-2] == OFFICIAL_FOLDERS[dataset]
+        image = len(parts) > 2 and parts[-3] in SPLITS and parts[-2] in classes and _is_image(parts[-1])
+        if official or image:
+            yield parts, _returns(read())
+
+
+def _tarred(path: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
+    """The names of a tar archive's files, and what reads each before the next is asked for."""
     with tarfile.open(path, "r|*") as archive:
         for member in archive:
-            parts = PurePosixPath(member.name).parts
-            official = len(parts) > 1 and parts[-2] == OFFICIAL_FOLDERS[dataset]
-            image = len(parts) > 2 and parts[-3] in SPLITS and parts[-2] in classes and _is_image(parts[-1])
-            if member.isfile() and (official or image):
-                content = archive.extractfile(member)
-                assert content is not None
-                yield parts, _returns(content.read())
+            if content := archive.extractfile(member) if member.isfile() else None:
+                yield member.name, content.read
+
+
+def _zipped(path: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
+    """The names of a zip archive's files, and what reads each."""
+    with zipfile.ZipFile(path) as archive:
+        for member in archive.infolist():
+            if not member.is_dir():
+                yield member.filename, partial(archive.read, member)
 
 
 def _returns(content: bytes) -> Callable[[], bytes]:

@@ -57,7 +57,7 @@ def release(lab: str, course: Path = COURSE) -> Path:
     Raises LabError if anything in the zip would give an answer away.
     """
     write_source(lab, course)
-    must(nbgrader(course).generate_assignment(lab, force=True), f"nbgrader generate_assignment {lab}")
+    must(nbgrader(course).generate_assignment(lab, force=True), f"nbgrader generate_assignment {lab}", course)
     folder = course / "release" / lab
     needed = {name: folder / name for name in support_files(lab)} | {"what grades it": frozen_path(course, lab)}
     if absent := [name for name, path in needed.items() if not path.is_file()]:

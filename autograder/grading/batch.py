@@ -5,6 +5,7 @@ What was judged is kept (see `judged`); whatever is missing is done when the sam
 
 import contextlib
 import os
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -28,13 +29,15 @@ from rich.progress import (
 from rich.text import Text
 
 from autograder.authoring.frozen import FrozenRelease, frozen_release, packed
-from autograder.course import CourseError, must, nbgrader
+from autograder.course import CourseError, must, nbgrader, secret_of, write_log
 from autograder.grading import recording
 from autograder.grading.changes import Change, as_table, expected_points, recorded_points
+from autograder.grading.handed_in import chosen_students, not_found
 from autograder.grading.judged import (
     AT_ONCE,
     CHANGED,
     DONE,
+    NO_POINTS,
     Basis,
     JudgedRecord,
     Settings,
@@ -44,14 +47,16 @@ from autograder.grading.judged import (
     record_before,
     record_from,
     state_of,
+    terms,
     write_judged,
 )
 from autograder.grading.nbgrader_steps import handed_in_at
 from autograder.grading.submissions import Submission, read_submission, take_in
 from autograder.grading.worker import judge_submission, start_worker
 from autograder.sandbox import bubblewrap
-from autograder.sandbox.bubblewrap import Isolation
+from autograder.sandbox.bubblewrap import Isolation, SandboxError
 from autograder.sandbox.limits import Limits
+from autograder.text import one_line
 from minicifar import ImagesNotFound, MiniCIFAR
 
 
@@ -74,7 +79,7 @@ class Options:
     @property
     def settings(self) -> Settings:
         """What of this a verdict follows from."""
-        return Settings(self.limits, self.isolation, self.late == "zero")
+        return Settings(self.limits, self.isolation)
 
 
 class EndTime(ProgressColumn):
@@ -99,22 +104,7 @@ def progress(console: Console | None = None) -> Progress:
     return Progress(*columns, console=console)
 
 
-# --- who
-
-
-def submitted(course: Path, lab: str) -> list[str]:
-    """The students who handed in a lab."""
-    return sorted(path.parent.name for path in (course / "submitted").glob(f"*/{lab}") if path.is_dir())
-
-
-def chosen_students(course: Path, lab: str, only: Sequence[str]) -> list[str]:
-    """Those to grade. Raises CourseError for a name that handed in nothing."""
-    students = submitted(course, lab)
-    if missing := sorted(set(only) - set(students)):
-        raise CourseError(
-            f"{', '.join(missing)} handed in nothing for {lab}; there are {', '.join(students) or 'none'}."
-        )
-    return [student for student in students if not only or student in only]
+# --- when
 
 
 def seconds_late(course: Path, lab: str, student: str) -> float:
@@ -145,7 +135,7 @@ def due_date(book: Gradebook, lab: str, student: str) -> datetime | None:
 
 def write_feedback(course: Path, lab: str, student: str) -> None:
     """The student's feedback page. Raises CourseError."""
-    must(nbgrader(course).generate_feedback(lab, student, force=True), f"feedback for {student}")
+    must(nbgrader(course).generate_feedback(lab, student, force=True), f"feedback for {student}", course)
 
 
 def missing_feedback(course: Path, lab: str, student: str) -> list[str]:
@@ -206,21 +196,28 @@ class LabGrading:
     def looked_up(self, student: str) -> tuple[JudgedRecord | None, Basis, str]:
         """What is kept of a student, what a verdict would follow from now, and whether that is done or why not."""
         submission, settings = self.submission(student), self.options.settings
-        basis = basis_of(submission, settings, self.release, self.released, self.images)
+        basis = basis_of(submission, settings, self.release, self.released, self.images, secret_of(self.course))
         content = read_judged(self.course, self.lab, student)
         if "key" in content:
             record = record_before(content, basis, self.lab, submission, self.released, settings)
-            if record and not self.options.dry_run:
-                write_judged(self.course, self.lab, student, record)
+            if record:
+                record = replace(record, terms=self.terms(student))
+                if not self.options.dry_run:
+                    write_judged(self.course, self.lab, student, record)
             return record, basis, DONE if record else CHANGED
         record = record_from(content)
         return record, basis, state_of(record, basis)
 
+    def terms(self, student: str) -> str:
+        """What a student's points in the gradebook would follow from beside the verdicts."""
+        return terms(self.options.late == "zero", seconds_late(self.course, self.lab, student))
+
     def finish(self, student: str, record: JudgedRecord, why: str) -> list[str]:
         """Keep and record what was judged (with `dry_run` only note it) → sentences about what could not be done."""
         before = recorded_points(self.course, self.lab, student)
+        now = self.terms(student)
         if self.options.dry_run:
-            after = expected_points(self.course, self.lab, student, record.notebook)
+            after = 0.0 if now == NO_POINTS else expected_points(self.course, self.lab, student, record.notebook)
             self.changes.append(Change(student, before, after, why))
             return []
         write_judged(self.course, self.lab, student, record)
@@ -228,7 +225,7 @@ class LabGrading:
             recording.record(self.course, self.lab, student, record.notebook, self.options.late == "zero")
         except CourseError as error:
             return [str(error)]
-        write_judged(self.course, self.lab, student, replace(record, recorded=True))
+        write_judged(self.course, self.lab, student, replace(record, recorded=True, terms=now))
         if before is not None:
             after = recorded_points(self.course, self.lab, student) or 0.0
             self.changes.append(Change(student, before, after, why))
@@ -251,12 +248,13 @@ def grade_lab(lab: str, course: Path, options: Options | None = None, console: C
     Raises CourseError, SandboxError.
     """
     options = options or Options()
-    if options.isolation == "bubblewrap" and not options.scheduler:
-        bubblewrap.find_bubblewrap()
+    if not options.scheduler:
+        bubblewrap.require(options.isolation)
     release = frozen_release(course, lab)
     released = (course / "release" / lab / f"{lab}.ipynb").read_text(encoding="utf-8")
     students = chosen_students(course, lab, options.only)
     grading = LabGrading(course, lab, release, released, images_at_hand(), options)
+    grading.failures += not_found(course, lab)
     with progress(console) as bar:
         task = bar.add_task(f"grading {lab}", total=len(students))
         todo, stale = waiting_students(grading, students, bar, task)
@@ -293,10 +291,12 @@ def waiting_students(
             continue
         if state != DONE:
             stale[student] = state
-        if record and not options.dry_run:
-            if not record.recorded:
-                grading.failures += grading.finish(student, record, "judged, but not recorded yet")
-            grading.failures += missing_feedback(grading.course, grading.lab, student)
+        if record:
+            why = "judged, but not recorded yet" if not record.recorded else "late or not: that has changed"
+            if not record.recorded or record.terms not in ("", grading.terms(student)):
+                grading.failures += grading.finish(student, record, why)
+            if not options.dry_run:
+                grading.failures += missing_feedback(grading.course, grading.lab, student)
         bar.advance(task)
     return todo, stale
 
@@ -354,7 +354,8 @@ def judged_in(
     task: TaskID,
 ) -> Iterator[Future[None]]:
     """Judge all who are waiting → the jobs that write their feedback pages. `jobs`: who is being judged right now."""
-    release, how = packed(grading.release), (asdict(grading.options.limits), grading.options.isolation)
+    release = packed(grading.release)
+    how = (asdict(grading.options.limits), grading.options.isolation, secret_of(grading.course))
     while waiting or jobs:
         while waiting and len(jobs) < width:  # no more than are needed are read and held in memory
             student = waiting.pop(0)
@@ -377,6 +378,13 @@ def judged(job: Future[str], grading: LabGrading, student: str, todo: Todo) -> l
         notebook = job.result()
     except BrokenProcessPool:
         raise
+    except SandboxError as error:
+        log = write_log(
+            grading.course, f"{grading.lab} {student}", "\n".join([str(error), *getattr(error, "__notes__", [])])
+        )
+        return [f"{student} was not graded, through no fault of the submission: {error} The log is {log}."]
     except Exception as error:
-        return [f"{student} was not graded: {type(error).__name__}: {error}"]
+        log = write_log(grading.course, f"{grading.lab} {student}", "".join(traceback.format_exception(error)))
+        reason = one_line(str(error), 200) or type(error).__name__
+        return [f"{student} was not graded: {reason} ({type(error).__name__}). The log is {log}."]
     return grading.finish(student, JudgedRecord(todo.basis, notebook), todo.why)

@@ -23,13 +23,15 @@ class Change:
 
 
 def recorded_points(course: Path, lab: str, student: str) -> float | None:
-    """The points that a student has in the gradebook for a lab; None where nothing is recorded."""
+    """The points that count of a student in the gradebook, less what being late costs; None where there are none."""
     with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as book:
         try:
             submission = book.find_submission(lab, student)
         except MissingEntry:
             return None
-        return float(submission.score) if any(notebook.grades for notebook in submission.notebooks) else None
+        if not any(notebook.grades for notebook in submission.notebooks):
+            return None
+        return max(0.0, float(submission.score) - float(submission.late_submission_penalty or 0))
 
 
 def expected_points(course: Path, lab: str, student: str, graded: str) -> float:

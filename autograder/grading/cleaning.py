@@ -42,7 +42,7 @@ SCHEMES = re.compile(r"(javascript|vbscript|data|file)(?=[\s\\]*:)", re.IGNORECA
 MATH = re.compile(r"\\(?=(?:href|cssId|class|style|require|unicode|html\w*|data|bbox|mmlToken|def|let|newcommand)\b)")
 ENTITY = re.compile(r"&(?=#|(?!(?:amp|lt|gt|quot|nbsp);)[A-Za-z][A-Za-z0-9]*;)")
 TWOFOLD = re.compile(r"&amp;(?=#|[A-Za-z][A-Za-z0-9]*;)")  # links are decoded twice
-PICTURE = re.compile(r"!(?=\[)")  # it would be fetched from elsewhere; attachments are gone
+PICTURE = re.compile(r"!(?=\[)")  # it would be fetched from elsewhere (what was pasted: `pictures.with_pictures`)
 DIAGRAM = re.compile(r"[`~]{3}[ \t]*(?=mermaid)")  # drawn by a script
 
 

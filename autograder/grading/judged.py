@@ -21,48 +21,65 @@ from minicifar.files import atomic
 
 NEW, HANDED_IN_AGAIN, OTHER_SETTINGS = "new", "handed in again", "other settings"
 CHANGED = "changed since version 0.1.0 judged it"
+NO_REAL_IMAGES = "graded without real images"
 OTHER_RELEASE, OTHER_IMAGES, DONE = "released anew since", "graded on other images", "done"
-AT_ONCE = (NEW, HANDED_IN_AGAIN, OTHER_SETTINGS, CHANGED)  # judged without asking
+NO_PENALTY, NO_POINTS = "no penalty", "late: no points"
+AT_ONCE = (NEW, HANDED_IN_AGAIN, OTHER_SETTINGS, CHANGED, NO_REAL_IMAGES)  # judged without asking
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How a submission is graded: its limits, what holds its code, and whether a late one earns nothing."""
+    """How a submission is judged: its limits, and what holds its code."""
 
     limits: Limits
     isolation: Isolation
-    late_zero: bool
 
 
 @dataclass(frozen=True)
 class Basis:
-    """What a verdict follows from: digests of the files handed in, of the settings and of the release; the images."""
+    """What a verdict follows from: digests of the files handed in, of settings, release and secret; the images.
+
+    `secret`: "" where that was not yet a part of it.
+    """
 
     handed_in: str
     settings: str
     release: str
     images: str
+    secret: str = ""
 
 
 @dataclass(frozen=True)
 class JudgedRecord:
-    """What is kept of a student: the graded notebook (JSON), what it follows from, whether it is in the gradebook."""
+    """What is kept of a student: the graded notebook (JSON), what it follows from, whether it is in the gradebook.
+
+    `terms`: what its points in the gradebook follow from beside the verdicts ("" where that is not known).
+    """
 
     basis: Basis
     notebook: str
     recorded: bool = False
     version: str = VERSION
+    terms: str = ""
 
 
-def basis_of(submission: Submission, settings: Settings, release: FrozenRelease, released: str, images: str) -> Basis:
+def basis_of(
+    submission: Submission, settings: Settings, release: FrozenRelease, released: str, images: str, secret: str = ""
+) -> Basis:
     """`released`: the notebook that students got, as text; `images`: the fingerprint of the images at hand."""
     remarks = ("remarks", json.dumps(submission.remarks).encode())
     return Basis(
         digest([*sorted(submission.files.items()), remarks]),
-        digest([("settings", json.dumps(asdict(settings), sort_keys=True).encode())]),
+        digest([("settings", json.dumps({**asdict(settings), "late_zero": False}, sort_keys=True).encode())]),
         digest([("release", release.digest.encode()), ("notebook", released.encode())]),
         images,
+        digest([("secret", secret.encode())]),
     )
+
+
+def terms(late_zero: bool, seconds_late: float) -> str:
+    """What the points of a submission in the gradebook follow from beside its verdicts: what being late costs it."""
+    return NO_POINTS if late_zero and seconds_late else NO_PENALTY
 
 
 def digest(parts: list[tuple[str, bytes]]) -> str:
@@ -80,11 +97,18 @@ def state_of(record: JudgedRecord | None, basis: Basis) -> str:
         return NEW
     if record.basis.handed_in != basis.handed_in:
         return HANDED_IN_AGAIN
-    if record.basis.settings != basis.settings:
+    if record.basis.settings != basis.settings or record.basis.secret not in ("", basis.secret):
         return OTHER_SETTINGS
     if record.basis.release != basis.release:
         return OTHER_RELEASE
-    return DONE if record.basis.images == basis.images else OTHER_IMAGES
+    if record.basis.images == basis.images:
+        return DONE
+    return NO_REAL_IMAGES if real(basis.images) and not real(record.basis.images) else OTHER_IMAGES
+
+
+def real(images: str) -> bool:
+    """Whether a fingerprint is that of photographs, neither of synthetic images nor of none."""
+    return bool(images) and not images.startswith("synthetic")
 
 
 # --- as a file
@@ -132,7 +156,7 @@ def record_before(
 
 def key_before(lab: str, submission: Submission, released: str, settings: Settings) -> str:
     """Version 0.1.0's digest of the lab as released, the way of grading, the tests, and the files handed in."""
-    how = repr((settings.limits, settings.isolation, settings.late_zero, submission.remarks))
+    how = repr((settings.limits, settings.isolation, False, submission.remarks))
     _, files = version_0_1_0()
     names = [f"{kind}_{lab}.py" for kind in ("test", "hidden")]
     checks = [(name, files[f"autograder/checks/{name}"]) for name in names if f"autograder/checks/{name}" in files]

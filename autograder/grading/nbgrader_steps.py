@@ -6,7 +6,7 @@ Only public names of nbgrader 0.9 are used: its course directory, exporter and p
 import atexit
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import nbformat
 from nbconvert.exporters import NotebookExporter
@@ -18,9 +18,10 @@ from nbgrader.preprocessors import NbGraderPreprocessor, SaveAutoGrades
 from traitlets import Dict, Enum
 
 from autograder.authoring.frozen import frozen_release
+from autograder.course import secret_of
 from autograder.grading.engine import Grader
 from autograder.grading.notebooks import NOTES, restored
-from autograder.grading.submissions import read_file, read_submission
+from autograder.grading.submissions import counted, read_file, read_submission
 from autograder.grading.times import time_in
 from autograder.grading.verdicts import verdict_of
 from autograder.sandbox.bubblewrap import Isolation
@@ -29,13 +30,13 @@ from autograder.sandbox.limits import limits_from
 _graders: list[Grader] = []
 
 
-def grader(settings: dict[str, Any], isolation: Isolation) -> Grader:
+def grader(settings: dict[str, Any], isolation: Isolation, course: Path) -> Grader:
     """The one grader of this process, made when it is first needed."""
-    limits = limits_from(settings)
-    if not _graders or (_graders[0].limits, _graders[0].isolation) != (limits, isolation):
+    how = limits_from(settings), isolation, secret_of(course)
+    if not _graders or (_graders[0].limits, _graders[0].isolation, _graders[0].secret) != how:
         while _graders:
             _graders.pop().close()
-        _graders.append(Grader(limits, isolation))
+        _graders.append(Grader(*how))
         atexit.register(_graders[0].close)
     return _graders[0]
 
@@ -87,15 +88,17 @@ class SubmissionExporter(NotebookExporter):
             raise FileNotFoundError(
                 f"{lab} has not been released from this course folder: `autograder release {lab}` first."
             )
+        as_released = nbformat.read(released, as_version=4)
         try:
             if path.parent.is_symlink() or path.parent.parent.is_symlink():
                 raise OSError("The folder handed in is a link, and links are not followed.")
-            text, problem = read_file(path), ""
+            files = {**read_submission(path.parent).files, f"{lab}.ipynb": read_file(path)}
+            text, about = counted(files, lab, as_released)
+            notebook = restored(as_released, text)
+            notebook.metadata[NOTES]["remarks"] += about
         except OSError as error:
-            text, problem = None, str(error)
-        notebook = restored(nbformat.read(released, as_version=4), text)
-        if problem:
-            notebook.metadata[NOTES]["remarks"] = [problem]
+            notebook = restored(as_released, None)
+            notebook.metadata[NOTES]["remarks"] = [str(error)]
         resources["metadata"] = {
             "name": path.stem,
             "path": str(path.parent),
@@ -120,9 +123,9 @@ class GradeExercises(NbGraderPreprocessor):
         exporter: Any = self.parent
         coursedir: CourseDirectory = exporter.parent.coursedir
         folder = Path(coursedir.format_path(coursedir.submitted_directory, student, lab))
-        release = frozen_release(Path(coursedir.root), lab)
-        isolation: Any = self.isolation
-        return grader(self.limits, isolation).grade(release, nb, read_submission(folder)), resources
+        course, isolation = Path(coursedir.root), cast(Isolation, self.isolation)
+        release = frozen_release(course, lab)
+        return grader(self.limits, isolation, course).grade(release, nb, read_submission(folder)), resources
 
 
 class SaveGrades(SaveAutoGrades):

@@ -19,6 +19,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from autograder.authoring.editions import tags
 from autograder.grading.cleaning import clean_markdown, readable
+from autograder.grading.pictures import Attachments, kept_pictures, with_pictures
 
 NOTES = "pruning_labs"  # in a graded notebook's metadata: remarks on the submission, and how it was isolated
 
@@ -28,6 +29,8 @@ LONGEST_CELL = 50_000  # characters; colouring code can take the square of its l
 MOST_CELLS = 1_000
 MOST_NOTES = 5  # remarks that a notebook may bring in its metadata
 LONGEST_NOTE = 300  # characters
+
+PICTURE_ELSEWHERE = re.compile(r"!\[[^\]]*\]\((?!attachment:)|<img\b", re.IGNORECASE)  # a file's, or an address
 
 SIMILAR = 0.6  # difflib's ratio from which on a cell is taken for one of the lab's, changed
 
@@ -47,6 +50,7 @@ class Cell:
     source: str
     id: str = ""
     grade_id: str = ""
+    attachments: Any = None
 
 
 def read_cells(text: bytes | None) -> tuple[list[Cell], list[str]]:
@@ -107,6 +111,7 @@ def read_cell(data: dict[str, Any]) -> Cell:
         source=readable(source) if isinstance(source, str) else "",
         id=data["id"] if isinstance(data.get("id"), str) else "",
         grade_id=name if isinstance(name, str) else "",
+        attachments=data.get("attachments"),
     )
 
 
@@ -206,6 +211,19 @@ def doubled(lab: Sequence[NotebookNode], cells: Sequence[Cell]) -> list[str]:
     return [grade_id(original) for original in lab if grade_id(original) and counts[grade_id(original)] > 1]
 
 
+def worked_on(released: NotebookNode, text: bytes) -> bool:
+    """Whether a notebook file is one of this lab's in which a student has changed a cell that is to be filled in."""
+    try:
+        cells = without_copies(released.cells, read_cells(text)[0])
+    except NoNotebook:
+        return False
+    lab = released.cells
+    return any(
+        grading(lab[place]).get("solution") and cells[position].source.strip() != lab[place].source.strip()
+        for place, position in matched(lab, cells).items()
+    )
+
+
 def defines(source: str, name: str) -> bool:
     """Whether a cell's code defines or assigns a name at its top level."""
     return bool(re.search(rf"^(def\s+{re.escape(name)}\s*\(|{re.escape(name)}\s*=)", source, re.M))
@@ -234,16 +252,41 @@ def restored(released: NotebookNode, text: bytes | None) -> NotebookNode:
         names = [grade_id(original) for original in missing]
         remarks.append(f"Cells that were missing and have been put back as they were released: {', '.join(names)}.")
 
+    originals = {position: lab[place] for place, position in positions.items()}
+    pictures = pasted(cells, originals, remarks)
+
     notebook: NotebookNode = new_notebook(
         metadata={"kernelspec": released.metadata.kernelspec, "language_info": {"name": "python"}}
     )
     notebook.metadata[NOTES] = {"remarks": remarks}
-    originals = {position: lab[place] for place, position in positions.items()}
-    notebook.cells = [rebuilt(cell, originals.get(number), f"added-{number}") for number, cell in enumerate(cells)]
+    notebook.cells = [
+        rebuilt(cell, originals.get(number), f"added-{number}", pictures.get(number))
+        for number, cell in enumerate(cells)
+    ]
     for original in missing:
         place = place_for(original, lab, notebook.cells)
         notebook.cells.insert(place, rebuilt(untouched(original), original))
     return notebook
+
+
+def pasted(cells: Sequence[Cell], originals: Mapping[int, NotebookNode], remarks: list[str]) -> dict[int, Attachments]:
+    """The pictures that were pasted into answers, by position; those that are left out are told in `remarks`."""
+    pictures = {}
+    for position, cell in enumerate(cells):
+        original = originals.get(position)
+        name = grade_id(original) if original is not None and is_answer(original) else ""
+        elsewhere = name and PICTURE_ELSEWHERE.search(cell.source)
+        kept, left_out = kept_pictures(cell.attachments)
+        if name:
+            pictures[position] = kept
+        elif kept and cell.kind == "markdown":
+            remarks.append(f"Pictures in cell {position + 1}, which is no answer, were left out.")
+        if name and (left_out or elsewhere):
+            remarks.append(
+                f"{name} has pictures that cannot be shown (only PNG and JPEG pasted into the answer are): "
+                "they were left out. Look into the notebook that was handed in."
+            )
+    return pictures
 
 
 def grading(cell: NotebookNode) -> Mapping[str, Any]:
@@ -268,10 +311,12 @@ def untouched(original: NotebookNode) -> Cell:
     return Cell(original.cell_type, original.source, original.id, grade_id(original))
 
 
-def rebuilt(cell: Cell, original: NotebookNode | None, name: str = "") -> NotebookNode:
+def rebuilt(
+    cell: Cell, original: NotebookNode | None, name: str = "", pictures: Attachments | None = None
+) -> NotebookNode:
     """A clean cell: the source from the student (of a locked cell: as released), everything else from the lab.
 
-    `name` is the id of a cell that has no original.
+    `name` is the id of a cell that has no original; `pictures` those that were pasted into an answer.
     """
     source, kind = cell.source, cell.kind
     if original is None:
@@ -281,8 +326,10 @@ def rebuilt(cell: Cell, original: NotebookNode | None, name: str = "") -> Notebo
     if grading(original).get("locked"):
         source = original.source
     if kind != "code" and source != original.source:
-        source = clean_markdown(source)
+        source = with_pictures(clean_markdown(source), pictures or {})
     clean = clean_cell(kind, source, original.id)
+    if pictures and kind != "code":
+        clean.attachments = pictures
     if grading(original):
         clean.metadata["nbgrader"] = grading(original)
     if tags(original):

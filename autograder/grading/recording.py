@@ -24,7 +24,7 @@ def record(course: Path, lab: str, student: str, notebook: str, late_zero: bool 
         (place / f"{lab}.ipynb").write_text(notebook, encoding="utf-8")
         if handed_in := handed_in_at(course / "submitted" / student / lab):
             (place / "timestamp.txt").write_text(f"{handed_in:%Y-%m-%d %H:%M:%S.%f} UTC", encoding="utf-8")
-        must(recorder(course, late_zero).autograde(lab, student, force=True), f"recording {student}")
+        must(recorder(course, late_zero).autograde(lab, student, force=True), f"recording {student}", course)
     finally:
         shutil.rmtree(course / FOLDER, ignore_errors=True)
 

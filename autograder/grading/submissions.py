@@ -1,20 +1,28 @@
 """What a student handed in, read with care."""
 
+import bz2
 import contextlib
+import gzip
+import itertools
 import json
+import lzma
 import os
 import re
 import stat
+import tarfile
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+from nbformat import NotebookNode
+
 from autograder.course import SHIPPED
 from autograder.grading.cleaning import readable
-from autograder.grading.notebooks import LARGEST_NOTEBOOK, NOTES
+from autograder.grading.notebooks import LARGEST_NOTEBOOK, NOTES, worked_on
 from autograder.grading.times import time_in
 from minicifar.files import atomic
 
@@ -26,6 +34,8 @@ MOST_REMARKS = 20  # on files that were left out
 MOST_NAMES = 5  # of notebooks, in a remark
 
 NOTEBOOK_ENDINGS = (".ipynb", ".ipynb.json", ".ipynb.txt")  # browsers add the last part
+ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+UNREAD = (".7z", ".rar", ".gz", ".bz2", ".xz")  # other archives, which are not opened
 SEPARATOR = r"[/\\]"  # of folders in names, also in those of archives from Windows
 HIDDEN = re.compile(rf"(^|{SEPARATOR})(\.[^./\\]|__)")  # .ipynb_checkpoints, __MACOSX and the like
 
@@ -131,18 +141,22 @@ def take_in(folder: Path, lab: str) -> None:
 
 
 def find_notebook(files: Mapping[str, bytes], lab: str) -> Finding:
-    """The one notebook that can be meant: among the files, or in the only zip if there is no notebook beside it.
+    """The one notebook that can be meant: among the files, or in the only archive if there is no notebook beside it.
 
     A notebook whose name begins with the lab's goes before others. An empty one where none, or more than one, is left.
     """
-    zips = [name for name in files if name.lower().endswith(".zip")]
+    archives = [name for name in files if name.lower().endswith(ARCHIVES)]
+    unread = [name for name in files if name.lower().endswith(UNREAD) and name not in archives]
     where = ""
-    if len(zips) == 1 and not notebook_names(files):
-        files, where = unzipped(files[zips[0]]), f" in {zips[0]}"
+    if len(archives) == 1 and not notebook_names(files):
+        files, where = unpacked(archives[0], files[archives[0]]), f" in {archives[0]}"
     names = notebook_names(files)
     likely = [name for name in names if bare(name).startswith(lab)] or names
     if not likely:
-        return Finding(b"{}", f"There is no notebook{where}." if where else "No notebook was handed in.")
+        remark = f"There is no notebook{where}." if where else "No notebook was handed in."
+        if unread:
+            remark += f" {', '.join(unread[:MOST_NAMES])} was not opened: hand in the notebook itself, or a zip."
+        return Finding(b"{}", remark)
     if len(likely) > 1:
         candidates = ", ".join(sorted(likely)[:MOST_NAMES])
         return Finding(b"{}", f"There is no {lab}.ipynb, and it is not clear which notebook counts: {candidates}.")
@@ -151,6 +165,26 @@ def find_notebook(files: Mapping[str, bytes], lab: str) -> Finding:
         if name.endswith(".onnx"):
             networks.setdefault(bare(name), data)
     return Finding(files[likely[0]], f"The notebook was handed in as {likely[0]}{where}.", networks)
+
+
+def counted(files: Mapping[str, bytes], lab: str, released: NotebookNode) -> tuple[bytes | None, list[str]]:
+    """The notebook that counts of a submission, and sentences about others that lie beside it.
+
+    That is `<lab>.ipynb`; but where it is as it was released, and one other was worked on, the other.
+    """
+    name = f"{lab}.ipynb"
+    own = files.get(name)
+    if own is None:
+        return None, []
+    others = [other for other in notebook_names(files) if files[other] != own and worked_on(released, files[other])]
+    if not others:
+        return own, []
+    if worked_on(released, own):
+        return own, [f"{name} counts; there is also {', '.join(others[:MOST_NAMES])}."]
+    if len(others) == 1:
+        return files[others[0]], [f"{name} is as it was released, so {others[0]} counts."]
+    several = ", ".join(others[:MOST_NAMES])
+    return own, [f"{name} is as it was released, and it is not clear which of these counts: {several}."]
 
 
 def notebook_names(files: Mapping[str, bytes]) -> list[str]:
@@ -173,20 +207,47 @@ def bare(name: str) -> str:
     return re.split(SEPARATOR, name)[-1]
 
 
-def unzipped(data: bytes) -> dict[str, bytes]:
+def unpacked(name: str, data: bytes) -> dict[str, bytes]:
     """The notebooks and ONNX files in an archive, by the names that they have in it; empty if it cannot be read."""
+    members = zipped if name.lower().endswith(".zip") else tarred
     files: dict[str, bytes] = {}
     room = LARGEST_IN_ALL
     try:
-        with zipfile.ZipFile(BytesIO(data)) as archive:
-            for entry in archive.infolist()[:MOST_FILES]:
-                name = readable(entry.filename)
-                if not name.endswith((*NOTEBOOK_ENDINGS, ".onnx")) or HIDDEN.search(name):
-                    continue
-                if entry.file_size <= min(room, LARGEST_FILE):
-                    with archive.open(entry) as file:
-                        files.setdefault(name, file.read(entry.file_size))
-                    room -= entry.file_size
+        for name, size, read in itertools.islice(members(data), MOST_FILES):
+            name = readable(name)
+            wanted = name.endswith((*NOTEBOOK_ENDINGS, ".onnx")) and not HIDDEN.search(name)
+            if wanted and size <= min(room, LARGEST_FILE):
+                files.setdefault(name, read())
+                room -= size
     except Exception:  # whatever a broken archive makes its readers raise
         return {}
     return files
+
+
+Member = tuple[str, int, Callable[[], bytes]]  # a file's name, its size, and what reads no more than that
+
+
+def zipped(data: bytes) -> Iterator[Member]:
+    """The files in a zip."""
+    with zipfile.ZipFile(BytesIO(data)) as archive:
+        for entry in archive.infolist():
+            yield entry.filename, entry.file_size, partial(member_of, archive, entry)
+
+
+def member_of(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
+    """A zip's file, no more of it than the zip says there is."""
+    with archive.open(entry) as file:
+        return file.read(entry.file_size)
+
+
+def tarred(data: bytes) -> Iterator[Member]:
+    """The files in a tar archive, compressed or not, of its first bytes; none of its links and devices."""
+    for module in (gzip, bz2, lzma):
+        with contextlib.suppress(OSError, lzma.LZMAError), module.open(BytesIO(data)) as file:
+            data = file.read(LARGEST_IN_ALL)
+            break
+    with tarfile.open(fileobj=BytesIO(data), mode="r:") as archive:
+        for entry in archive:
+            file = archive.extractfile(entry) if entry.isreg() else None
+            if file:
+                yield entry.name, entry.size, partial(file.read, entry.size)

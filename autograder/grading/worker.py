@@ -14,7 +14,7 @@ import nbformat
 from autograder.authoring.frozen import FrozenRelease, read_frozen
 from autograder.grading.engine import Grader
 from autograder.grading.notebooks import restored
-from autograder.grading.submissions import Submission
+from autograder.grading.submissions import Submission, counted
 from autograder.sandbox import confinement
 from autograder.sandbox.bubblewrap import Isolation
 from autograder.sandbox.limits import Limits
@@ -44,19 +44,22 @@ def judge_submission(
     remarks: list[str],
     limits: dict[str, Any],
     isolation: Isolation,
+    secret: str = "",
 ) -> str:
     """Judge a submission in this worker's sandbox → the graded notebook as JSON. Depends on its arguments only.
 
-    `release`: the lab's frozen release, as `packed` makes it; `released`: the notebook that students got.
+    `release`: the lab's frozen release, as `packed` makes it; `released`: the notebook that students got;
+    `secret`: the course's.
     """
     frozen = frozen_of(release)
     grader = getattr(_here, "grader", None)
-    if grader is None or (asdict(grader.limits), grader.isolation) != (limits, isolation):
+    if grader is None or (asdict(grader.limits), grader.isolation, grader.secret) != (limits, isolation, secret):
         close_grader()
-        grader = _here.grader = Grader(Limits(**limits), isolation)
-    submission = Submission(files, remarks)
-    notebook = restored(nbformat.reads(released, as_version=4), files.get(f"{frozen.lab}.ipynb"))
-    return str(nbformat.writes(grader.grade(frozen, notebook, submission)))
+        grader = _here.grader = Grader(Limits(**limits), isolation, secret)
+    as_released = nbformat.reads(released, as_version=4)
+    handed_in, more = counted(files, frozen.lab, as_released)
+    notebook = restored(as_released, handed_in)
+    return str(nbformat.writes(grader.grade(frozen, notebook, Submission(files, [*remarks, *more]))))
 
 
 @functools.lru_cache(maxsize=1)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from autograder.reports.gradebook import GradedSubmission, Mark
+from autograder.reports.same_files import SameFile
 from autograder.text import clipped, format_points, to_csv
 from minicifar.files import write_text
 
@@ -20,14 +21,15 @@ LINE = 300  # characters of a message where one line is shown
 Row = list[str | float]
 
 
-def write_grades(path: Path, everybody: Sequence[GradedSubmission]) -> Path:
+def write_grades(path: Path, everybody: Sequence[GradedSubmission], same: Sequence[SameFile] = ()) -> Path:
     """One row a student, one column an exercise or question; UTF-8 with a byte order mark, so that Excel reads it.
 
-    `points` are those that count, less `late_penalty`. Who is not graded has a remark and no points.
+    `points` are those that count, less `late_penalty`. Who is not graded has a remark and no points. `same_files`: the
+    files that others handed in too, with how many have each.
     """
     names = mark_names(everybody)
     head = ["student", "lab", "points", "possible", "percent", "by_hand", "seconds_late", "late_penalty"]
-    rows: list[Row] = [[*head, *names, "remarks"]]
+    rows: list[Row] = [[*head, *names, "remarks", "same_files"]]
     for submission in everybody:
         row: Row = [submission.student, submission.lab]
         if submission.graded:
@@ -44,7 +46,8 @@ def write_grades(path: Path, everybody: Sequence[GradedSubmission]) -> Path:
             row += [""] * (len(head) - len(row))
         marks = [submission.mark(name) if submission.graded else None for name in names]
         row += ["" if mark is None or mark.waiting else mark.points for mark in marks]
-        rows.append([*row, " ".join(remarks(submission))])
+        shared = [f"{file.name} ({len(file.students)})" for file in same if submission.student in file.students]
+        rows.append([*row, " ".join(remarks(submission)), " ".join(shared)])
     return write_text(path, "\ufeff" + to_csv(rows))
 
 

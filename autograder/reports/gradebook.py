@@ -15,11 +15,13 @@ from rich.table import Table
 from rich.text import Text
 
 from autograder.course import COURSE
+from autograder.grading.handed_in import students
 from autograder.grading.verdicts import checked_exercise, verdict_of
-from autograder.text import clipped, first_line
+from autograder.text import clipped, first_line, shown, shown_name
 from course_utils.checking import Outcome, Verdict
 
 GRADED, NOT_GRADED, NO_NOTEBOOK = "graded", "not graded yet", "no notebook was handed in"
+HANDED_IN_NOTHING = "handed in nothing"
 QUESTION, CHECK = "answer-", "check-"  # how the names of graded cells begin
 NO_VERDICT = "no verdict"
 
@@ -119,17 +121,27 @@ class GradedSubmission:
 
 
 def results(course: Path = COURSE, lab: str | None = None) -> list[GradedSubmission]:
-    """Everything that is in the gradebook, of one lab or of all, by lab and student."""
+    """Everything that is in the gradebook, of one lab or of all, by lab and student; the whole class for each lab."""
     if not (course / "gradebook.db").exists():
         return []
     with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as book:
         labs = sorted(assignment.name for assignment in book.assignments if lab in (None, assignment.name))
-    return [submission for name in labs for submission in submissions(course, name) if submission.recorded]
+    everybody = {name: submissions(course, name) for name in labs}
+    return [
+        submission
+        for rows in everybody.values()
+        for submission in rows
+        if submission.recorded or (submission.state == HANDED_IN_NOTHING and any(row.recorded for row in rows))
+    ]
 
 
 def submissions(course: Path, lab: str) -> list[GradedSubmission]:
-    """Everybody who handed in a lab or is in its gradebook, graded or not, by student."""
-    by_student = {}
+    """Everybody who handed in a lab or stands in the gradebook, graded or not, by student.
+
+    Who is in nbgrader's list of students (`nbgrader db student import`) and handed in nothing is told so.
+    """
+    by_student: dict[str, GradedSubmission] = {}
+    roster: dict[str, GradedSubmission] = {}
     if (course / "gradebook.db").exists():
         with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as book:
             try:
@@ -138,10 +150,19 @@ def submissions(course: Path, lab: str) -> list[GradedSubmission]:
                 assignment = None
             for entry in assignment.submissions if assignment else ():
                 by_student[entry.student.id] = recorded_submission(course, lab, entry)
-    for folder in (course / "submitted").glob("*"):
-        if folder.name not in by_student and (folder / lab).is_dir():
-            by_student[folder.name] = GradedSubmission(folder.name, lab, state_of(course, lab, folder.name))
+            for person in book.students:
+                absent = GradedSubmission(person.id, lab, HANDED_IN_NOTHING)
+                roster[person.id] = replace(absent, full_name=full_name(person), lms_id=person.lms_user_id or "")
+    for student in students(course):
+        if student not in by_student and (course / "submitted" / student / lab).is_dir():
+            by_student[student] = GradedSubmission(student, lab, state_of(course, lab, student))
+    by_student = {**roster, **by_student}
     return [by_student[student] for student in sorted(by_student)]
+
+
+def full_name(person: Any) -> str:
+    """Last name, first name: what the gradebook holds of them."""
+    return ", ".join(filter(None, (person.last_name, person.first_name)))
 
 
 def recorded_submission(course: Path, lab: str, entry: SubmittedAssignment) -> GradedSubmission:
@@ -166,7 +187,7 @@ def recorded_submission(course: Path, lab: str, entry: SubmittedAssignment) -> G
         remarks=lines_of(notes.get("remarks")),
         isolation=str(notes.get("isolation") or ""),
         feedback=page.as_posix() if (course / page).is_file() else "",
-        full_name=", ".join(filter(None, (entry.student.last_name, entry.student.first_name))),
+        full_name=full_name(entry.student),
         lms_id=entry.student.lms_user_id or "",
     )
 
@@ -255,11 +276,11 @@ def as_table(rows: Iterable[GradedSubmission]) -> Table:
             no_wrap=header == "student",
         )
     for row in rows:
-        missed = "\n".join(f"• {line}" for line in row.missed) or "—"
+        missed = shown("\n".join(f"• {line}" for line in row.missed)) or "—"
         table.add_row(
-            Text(row.student),
+            Text(shown_name(row.student)),
             row.lab.split("_")[0],
-            f"{row.points:g} / {row.possible:g}",
+            f"{row.points:g} / {row.possible:g}" if row.recorded else "–",
             f"{row.by_hand:g}",
             Text(missed),
         )

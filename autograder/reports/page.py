@@ -29,6 +29,7 @@ from autograder.reports.exports import (
     write_moodle,
 )
 from autograder.reports.gradebook import GradedSubmission, submissions
+from autograder.reports.same_files import SameFile, same_files
 from autograder.text import clipped, format_points
 from course_utils.pictures.inline import csp_hash, inline
 from minicifar.files import write_text
@@ -42,16 +43,19 @@ COMMONEST = 5  # mistakes shown for an exercise
 def write_reports(course: Path, lab: str) -> Path:
     """Write all reports of a lab into `course/reports/<lab>/` → the page, index.html."""
     folder = course / "reports" / lab
-    everybody = submissions(course, lab)
-    write_grades(folder / "grades.csv", everybody)
+    everybody, same = submissions(course, lab), same_files(course, lab)
+    write_grades(folder / "grades.csv", everybody, same)
     write_gradescope(folder / "gradescope", everybody)
     write_moodle(folder / "moodle.csv", lab, everybody)
     write_canvas(folder / "canvas.csv", lab, everybody)
-    return write_text(folder / "index.html", page(lab, everybody))
+    return write_text(folder / "index.html", page(lab, everybody, same))
 
 
-def page(lab: str, everybody: Sequence[GradedSubmission]) -> str:
-    """One self-contained page about a lab: the exercises and their commonest mistakes, and every student."""
+def page(lab: str, everybody: Sequence[GradedSubmission], same: Sequence[SameFile] = ()) -> str:
+    """One self-contained page about a lab: the exercises and their commonest mistakes, and every student.
+
+    `same`: the files that several of them handed in.
+    """
     template = TEMPLATE.read_text(encoding="utf-8")
     graded = [submission for submission in everybody if submission.graded]
     totals = [submission.points for submission in graded]
@@ -75,6 +79,7 @@ def page(lab: str, everybody: Sequence[GradedSubmission]) -> str:
         not_graded=[submission for submission in everybody if not submission.graded],
         unprotected=[submission for submission in graded if submission.unprotected],
         isolation_unknown=[submission for submission in graded if not submission.isolation],
+        same_files=same,
         statuses=STATUSES,
         policy=POLICY.format(**{tag: csp_hash(inline(template, tag)) for tag in ("style", "script")}),
         forgeable=FORGEABLE,

@@ -1,5 +1,6 @@
 """The batch: stopped and started again, a part of the class, what comes late, a cluster that loses a worker."""
 
+import io
 import os
 import shutil
 import signal
@@ -8,23 +9,29 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import pytest
+import typer
 from nbgrader.api import Gradebook
+from rich.console import Console
 
+from autograder.__main__ import limits_of
 from autograder.authoring.editions import points
 from autograder.authoring.release import release
-from autograder.course import ROOT, CourseError
+from autograder.course import ROOT, CourseError, must
 from autograder.demo import filled_in
 from autograder.grading import batch
 from autograder.grading.batch import LabGrading, Options, Todo, grade_lab, seconds_late
-from autograder.grading.judged import read_judged
+from autograder.grading.judged import AT_ONCE, DONE, Basis, JudgedRecord, read_judged, state_of
 from autograder.reports.gradebook import results
+from autograder.sandbox import account
 from autograder.sandbox.bubblewrap import SandboxError
+from autograder.sandbox.limits import Limits, limits_from
 
 pytestmark = pytest.mark.slow
 LAB = "lab3_l1_filters"
@@ -170,6 +177,102 @@ def test_late_ones_can_be_given_nothing(late: Path) -> None:
     assert grades(late)[STUDENTS[1]] > 0
 
 
+def test_a_new_due_date_or_penalty_is_recorded_without_judging_again(
+    late: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    student, full = STUDENTS[0], expected(STUDENTS)[STUDENTS[0]]
+    assert grade_lab(LAB, late, Options(only=[student], late="zero")) == []
+    monkeypatch.setattr(batch, "judge_submission", lambda *_: pytest.fail("judged again"))
+    shown = Console(file=io.StringIO(), width=200)
+
+    def again(options: Options, points: float) -> str:
+        assert grade_lab(LAB, late, options, shown) == []
+        assert grades(late)[student] == points
+        return str(shown.file.getvalue())  # type: ignore[attr-defined]
+
+    with Gradebook(f"sqlite:///{late / 'gradebook.db'}") as book:
+        book.find_submission(LAB, student).extension = timedelta(days=2)
+        book.db.commit()
+    text = again(Options(only=[student], late="zero", dry_run=True), 0)
+    assert "nothing was recorded" in text and f"{full:g}" in text
+    assert "late or not: that has changed" in again(Options(only=[student], late="zero"), full)
+    with Gradebook(f"sqlite:///{late / 'gradebook.db'}") as book:
+        book.find_submission(LAB, student).extension = timedelta(hours=1)
+        book.db.commit()
+    again(Options(only=[student], late="zero"), 0)
+    again(Options(only=[student]), full)
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "judged"),
+    [("synthetic-v1/4 classes", "cifar10-abc/4 classes", True), ("", "cifar10-abc/4 classes", True),
+     ("cifar10-abc/4 classes", "synthetic-v1/4 classes", False), ("cifar10-abc/4 classes", "", False),
+     ("cifar10-abc/4 classes", "cifar10-def/4 classes", False), ("synthetic-v1/4 classes", "", False)],
+)  # fmt: skip
+def test_what_was_graded_without_real_images_is_judged_again_as_soon_as_there_are_some(
+    before: str, now: str, judged: bool
+) -> None:
+    basis = Basis("files", "settings", "release", now)
+    record = JudgedRecord(replace(basis, images=before), "{}", recorded=True)
+    assert (state_of(record, basis) in AT_ONCE) == judged and state_of(record, basis) != DONE
+
+
+def test_who_was_not_judged_because_the_sandbox_failed_is_not_blamed(
+    course: Path, judged_here: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any) -> str:
+        error = SandboxError("The judge did not start: no room")
+        error.add_note("Traceback\n  of many lines")
+        raise error
+
+    monkeypatch.setattr(batch, "judge_submission", fails)
+    (failure,) = grade_lab(LAB, course, Options(only=STUDENTS[:1]))
+    assert "through no fault of the submission: The judge did not start: no room" in failure and "\n" not in failure
+    assert "of many lines" in (course / "logs" / f"{LAB}-{STUDENTS[0]}.log").read_text(encoding="utf-8")
+
+
+def test_a_step_of_nbgrader_that_fails_is_a_sentence_with_its_log_beside_it(tmp_path: Path) -> None:
+    log = "[INFO] begin\nTraceback (most recent call last):\n  File x\nsqlite3.OperationalError: database is locked\n"
+    log += "nbgrader.converters.base.NbGraderException: Please see the the above traceback\n"
+    with pytest.raises(CourseError, match=r"^recording ann failed: sqlite3.OperationalError: database is locked\. The"):
+        must({"success": False, "log": log, "error": ""}, "recording ann", tmp_path)
+    assert "File x" in (tmp_path / "logs" / "recording-ann.log").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("disk_megabytes", "200"), ("memory_megabytes", "1000"), ("restarts", "0")]
+)
+def test_a_limit_of_the_command_line_is_a_number_of_its_kind(name: str, value: str) -> None:
+    limit = getattr(limits_of([f"{name}={value}"]), name)
+    assert limit == int(value) and type(limit) is int
+    assert limits_from({name: int(value)}) == limits_of([f"{name}={value}"]) == limits_from({name: float(value)})
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["disk_megabytes=1.5", "disk_megabytes=0", "cell_seconds=-1", "cell_seconds=nan", "processes=inf", "restarts=x",
+     "cell_seconds=", "cell_seconds", "memory_megabytes=1e300", "wheels=4"],
+)  # fmt: skip
+def test_a_limit_that_makes_no_sense_is_refused_with_what_it_may_be(text: str) -> None:
+    with pytest.raises(typer.BadParameter, match=r"it is a (whole )?number from .* to|there are call_seconds"):
+        limits_of([text])
+
+
+@pytest.mark.parametrize("value", [True, None, [], "many", {}])
+def test_limits_of_a_configuration_are_checked_too(value: Any) -> None:
+    with pytest.raises(ValueError, match="it is a whole number from 1 to 1,000,000"):
+        limits_from({"disk_megabytes": value})
+
+
+def test_each_limit_can_be_set_and_holds(course: Path, judged_here: None) -> None:
+    given = limits_of([f"{name}={number}" for name, number in asdict(Limits()).items()])
+    assert given == Limits()
+    assert (
+        grade_lab(LAB, course, Options(only=STUDENTS[:1], limits=limits_of(["disk_megabytes=200", "processes=20"])))
+        == []
+    )
+
+
 def test_a_cluster_that_loses_a_worker_grades_everybody(course: Path, bubblewrap: str) -> None:
     """Two workers in processes of their own; one is killed as soon as the first result is there."""
     from distributed import LocalCluster
@@ -195,7 +298,9 @@ def test_without_a_sandbox_only_on_request_and_with_a_warning(course: Path, judg
         patch.setenv("PATH", "/nowhere")
         with pytest.raises(SandboxError, match="apt install bubblewrap"):
             grade_lab(LAB, course)
-    assert grade_lab(LAB, course, Options(only=STUDENTS[:1], isolation="process")) == []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(account, "is_root", lambda: False)  # root is refused: test_sandbox.py
+        assert grade_lab(LAB, course, Options(only=STUDENTS[:1], isolation="process")) == []
     assert grades(course)[STUDENTS[0]] == expected(STUDENTS)[STUDENTS[0]]
     notebook = nbformat.reads(read_judged(course, LAB, STUDENTS[0])["notebook"], as_version=4)
     assert notebook.metadata["pruning_labs"]["isolation"] == "process"

@@ -561,6 +561,7 @@ def graded_class(
     """An honest student between others with every kind of fault → entries, what could not be done, the course."""
     course = tmp_path_factory.mktemp("course")
     release(LAB, course)
+    (course / "secret.txt").write_text("")  # that of `grader`
     nbformat.write(released_lab(), course / "release" / LAB / NOTEBOOK)
     submitted = course / "submitted"
     for fault in FATAL:

@@ -23,6 +23,8 @@ from autograder.course import put_tools_on_path
 from autograder.reports.exports import file_name
 from autograder.reports.gradebook import as_table, results, submissions
 from autograder.reports.page import histogram, write_reports
+from autograder.reports.same_files import same_files
+from autograder.text import to_csv
 from course_utils.checking import Outcome, Verdict
 
 LAB = "lab3_l1_filters"
@@ -211,7 +213,7 @@ def test_the_page_forbids_everything_but_its_own_style_and_script(course: Course
     assert "http://" not in html and "https://" not in html
 
 
-@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)"])
+@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)", "＝1+1", "-2+3|cmd"])
 def test_a_name_is_never_a_formula(course: Course, name: str) -> None:
     course.grade(name, [Outcome("test_sign", 3, 0, "=cmd|' /C calc'!A0")], remarks=["\t=1+1"])
     report = course.report()
@@ -219,6 +221,18 @@ def test_a_name_is_never_a_formula(course: Course, name: str) -> None:
         assert report.rows(table)[0][column] == "'" + name
     assert report.rows("canvas.csv")[1]["SIS Login ID"] == "'" + name
     assert report.rows("grades.csv")[0]["remarks"].startswith("'\t=")
+
+
+def test_a_name_that_only_begins_like_a_formula_still_matches_its_user(course: Course) -> None:
+    course.grade("-dash", [Outcome("test_sign", 3, 0, "")])
+    report = course.report()
+    assert report.rows("moodle.csv")[0]["username"] == "-dash"
+    assert report.rows("canvas.csv")[1]["SIS Login ID"] == "-dash"
+
+
+@pytest.mark.parametrize("text", ["a;=1+1", "a\t@SUM(A1)", "a\n-1", 'a;"=1+1"', "a; +1", "a;＝1"])
+def test_where_another_separator_is_expected_no_formula_begins_either(text: str) -> None:
+    assert not re.search(r'[;\t\n]\s*"?\s*[=+@＝-]', to_csv([[text]]).strip())
 
 
 def test_who_is_not_graded_is_listed_without_points(course: Course) -> None:
@@ -345,7 +359,7 @@ def test_endless_messages_are_cut(course: Course) -> None:
 def test_the_columns_stand_in_the_notebooks_order_and_add_up(course: Course) -> None:
     course.grade("ann", [RIGHT, HIDDEN], [Outcome("test_ramp", 3, 1.5, "0.71")])
     row = course.report().rows("grades.csv")[0]
-    assert list(row)[-4:] == ["norms", "why", "pruned_onnx", "remarks"]
+    assert list(row)[-5:] == ["norms", "why", "pruned_onnx", "remarks", "same_files"]
     assert [row[name] for name in ("norms", "why", "pruned_onnx", "points", "percent")] == [
         "2",
         "4",
@@ -439,3 +453,70 @@ def test_the_table_shows_brackets_as_they_are(course: Course) -> None:
     console = Console(width=120, record=True, file=io.StringIO())
     console.print(as_table(results(course.folder, LAB)))
     assert "expected [1, 2], got [/red] :smile:" in console.export_text()
+
+
+# --- the same file
+
+
+def networks(course: Course, **files: bytes) -> None:
+    """Students with a network each, all graded; those of the release as it was."""
+    for student, content in files.items():
+        course.grade(student, [RIGHT])
+        (course.folder / "submitted" / student / LAB / "net.onnx").write_bytes(content)
+
+
+def test_the_same_file_of_several_students_is_told_everywhere_and_accuses_nobody(course: Course) -> None:
+    networks(course, ann=b"one", ben=b"one", cem=b"other")
+    report = course.report()
+    rows = {row["student"]: row["same_files"] for row in report.rows("grades.csv")}
+    assert rows == {"ann": "net.onnx (2)", "ben": "net.onnx (2)", "cem": ""}
+    (same,) = same_files(course.folder, LAB)
+    assert same.sentence.startswith("ann, ben have the same net.onnx. Whoever runs the given cells unchanged")
+    assert same.sentence in re.sub(r"\s+", " ", report.text)
+    assert not re.search("cheat|copied|plagiar|fraud", same.sentence)
+
+
+def test_it_is_told_how_many_ran_the_training_cells_as_they_were_given(course: Course) -> None:
+    networks(course, ann=b"one", ben=b"one", cem=b"one")
+    train = new_code_cell("train(network, epochs=12)", metadata={"tags": ["train"]})
+    changed = new_code_cell("train(network, epochs=99)", metadata={"tags": ["train"]})
+    release = course.folder / "release" / LAB
+    release.mkdir(parents=True)
+    nbformat.write(new_notebook(cells=[train]), release / f"{LAB}.ipynb")
+    for student, cell in (("ann", train), ("ben", train), ("cem", changed)):
+        nbformat.write(new_notebook(cells=[cell]), course.folder / "autograded" / student / LAB / f"{LAB}.ipynb")
+    (same,) = same_files(course.folder, LAB)
+    assert same.as_given == 2 and "2 of 3 left the training cells as they were released" in same.sentence
+
+
+def test_what_came_with_the_lab_is_no_file_of_a_students(course: Course) -> None:
+    networks(course, ann=b"one", ben=b"one")
+    (course.folder / "release" / LAB).mkdir(parents=True)
+    (course.folder / "release" / LAB / "given.onnx").write_bytes(b"one")
+    assert same_files(course.folder, LAB) == []
+
+
+# --- the whole class
+
+
+def test_who_handed_in_nothing_stands_in_every_table(course: Course) -> None:
+    course.grade("ann", [RIGHT])
+    course.book.add_student("cara", first_name="Cara", last_name="O")
+    report = course.report()
+    row = next(row for row in report.rows("grades.csv") if row["student"] == "cara")
+    assert (row["points"], row["remarks"]) == ("", "handed in nothing")
+    assert "cara" in report.text and "handed in nothing" in report.text
+    assert [row["username"] for row in report.rows("moodle.csv")] == ["ann"]
+    rows = {row.student: row for row in results(course.folder)}
+    assert rows["cara"].state == "handed in nothing" and not rows["cara"].recorded
+    screen = io.StringIO()
+    Console(file=screen, width=100).print(as_table(results(course.folder)))
+    assert "handed in nothing" in screen.getvalue()
+
+
+def test_what_acts_on_a_terminal_is_written_out(course: Course) -> None:
+    course.grade("ann", [RIGHT], remarks=["\x1b[31mred\x07"])
+    screen = io.StringIO()
+    Console(file=screen, width=200).print(as_table(results(course.folder)))
+    assert "\x1b" not in screen.getvalue() and "\\x1b[31mred" in screen.getvalue()
+    assert course.report().rows("grades.csv")[0]["remarks"] == "\\x1b[31mred\\x07"

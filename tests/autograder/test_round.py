@@ -39,8 +39,8 @@ def course(tmp_path_factory: pytest.TempPathFactory, images_at_hand: str) -> Pat
             notebook.cells[first].source = "check = lambda name: 'all is well'  # a locked cell that was changed"
         nbformat.write(notebook, target / f"{LAB}.ipynb")
     for student in MISTAKES:
-        must(nbgrader(folder).autograde(LAB, student), student)
-        must(nbgrader(folder).generate_feedback(LAB, student), student)
+        must(nbgrader(folder).autograde(LAB, student), student, folder)
+        must(nbgrader(folder).generate_feedback(LAB, student), student, folder)
     return folder
 
 

@@ -2,6 +2,7 @@
 
 import io
 import random
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from helpers.small_lab import as_bytes, in_form, released, remarks, right, solve
 from nbformat import NotebookNode
 
 from autograder.grading import submissions
-from autograder.grading.submissions import read_submission, take_in, unzipped
+from autograder.grading.submissions import read_submission, take_in, unpacked
 
 
 def taken_in(folder: Path) -> NotebookNode:
@@ -152,20 +153,58 @@ def test_a_zip_bomb_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(submissions, "LARGEST_FILE", 1_000)
     monkeypatch.setattr(submissions, "LARGEST_IN_ALL", 3_000)
     files = {f"net{number}.onnx": bytes(1_000) for number in range(100)} | {"huge.onnx": bytes(10_000_000)}
-    unpacked = unzipped(archive_of({"lab.ipynb": b"{}", **files}))
-    assert "huge.onnx" not in unpacked and sum(map(len, unpacked.values())) <= 3_000
+    found = unpacked("a.zip", archive_of({"lab.ipynb": b"{}", **files}))
+    assert "huge.onnx" not in found and sum(map(len, found.values())) <= 3_000
 
 
 def test_a_zip_that_lies_about_its_sizes_is_not_unpacked() -> None:
     data = bytearray(archive_of({"lab.ipynb": bytes(100_000)}))
     for start in (data.index(b"PK\x03\x04") + 22, data.index(b"PK\x01\x02") + 24):
         data[start : start + 4] = (10).to_bytes(4, "little")
-    assert sum(map(len, unzipped(bytes(data)).values())) <= 10
+    assert sum(map(len, unpacked("a.zip", bytes(data)).values())) <= 10
 
 
 def test_a_zip_in_a_zip_is_left_alone(tmp_path: Path) -> None:
     inside = archive(lab__zip=archive(lab__ipynb=as_bytes(right())))
     assert not solved(taken_in(written(tmp_path / "s", lab__zip=inside)))
+
+
+@pytest.mark.parametrize("ending", ["tar", "tar.gz", "tgz", "tar.bz2", "tar.xz"])
+def test_a_tar_archive_is_opened_too(tmp_path: Path, ending: str) -> None:
+    file = io.BytesIO()
+    with tarfile.open(
+        fileobj=file, mode="w" + {"gz": ":gz", "tgz": ":gz", "bz2": ":bz2", "xz": ":xz"}.get(ending.split(".")[-1], "")
+    ) as tar:
+        for name, data in {"a/lab.ipynb": as_bytes(right()), "a/net.onnx": b"net"}.items():
+            about = tarfile.TarInfo(name)
+            about.size = len(data)
+            tar.addfile(about, io.BytesIO(data))
+        link = tarfile.TarInfo("a/evil.onnx")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        tar.addfile(link)
+    folder = written(tmp_path / "s")
+    folder.mkdir(exist_ok=True)
+    (folder / f"work.{ending}").write_bytes(file.getvalue())
+    assert solved(taken_in(folder))
+    assert (folder / "net.onnx").read_bytes() == b"net" and not (folder / "evil.onnx").exists()
+
+
+def test_a_compressed_tar_of_endless_zeros_is_read_so_far_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(submissions, "LARGEST_IN_ALL", 100_000)
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w:gz") as tar:
+        about = tarfile.TarInfo("lab.ipynb")
+        about.size = 10_000_000
+        tar.addfile(about, io.BytesIO(bytes(10_000_000)))
+    assert unpacked("a.tgz", file.getvalue()) == {}
+
+
+@pytest.mark.parametrize("name", ["work.rar", "work.7z"])
+def test_an_archive_that_is_not_opened_is_named(tmp_path: Path, name: str) -> None:
+    folder = written(tmp_path / "s")
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_bytes(b"Rar!")
+    assert any(f"{name} was not opened" in remark for remark in taken_in(folder).metadata["pruning_labs"]["remarks"])
 
 
 @pytest.mark.parametrize("seed", range(30))
@@ -174,4 +213,4 @@ def test_a_zip_with_errors_in_it_does_no_harm(seed: int) -> None:
     data = bytearray(archive(lab__ipynb=as_bytes(right()), net__onnx=dice.randbytes(1_000)))
     for _ in range(dice.randint(1, 20)):
         data[dice.randrange(len(data))] = dice.randrange(256)
-    assert isinstance(unzipped(bytes(data[: dice.randrange(len(data) // 2, 2 * len(data))])), dict)
+    assert isinstance(unpacked("a.zip", bytes(data[: dice.randrange(len(data) // 2, 2 * len(data))])), dict)

@@ -82,7 +82,8 @@ def in_form(handed_in: Any) -> NotebookNode:
         assert cell.source == original.source or not original.metadata.nbgrader["locked"]
     assert len({cell.id for cell in notebook.cells}) == len(notebook.cells)
     assert all(set(cell.metadata) <= {"nbgrader", "tags"} for cell in notebook.cells)
-    assert not any(cell.get("outputs") or cell.get("attachments") for cell in notebook.cells)
+    assert not any(cell.get("outputs") for cell in notebook.cells)
+    assert {grade_id(cell) for cell in notebook.cells if cell.get("attachments")} <= {"answer-why"}
     assert all(isinstance(line, str) for line in notebook.metadata[NOTES]["remarks"])
     return notebook
 

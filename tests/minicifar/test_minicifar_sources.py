@@ -6,6 +6,7 @@ import io
 import multiprocessing
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -58,7 +59,10 @@ def write_class_folders(root: Path, pixels: np.ndarray, suffix: str = "png", cla
     return root
 
 
-def write_tar(path: Path, folder: Path) -> Path:
+def write_archive(path: Path, folder: Path) -> Path:
+    if path.name.endswith(".zip"):
+        shutil.make_archive(str(path.with_suffix("")), "zip", folder.parent, folder.name)
+        return path
     with tarfile.open(path, "w:gz" if path.name.endswith("gz") else "w") as archive:
         archive.add(folder, arcname=folder.name)
     return path
@@ -112,11 +116,11 @@ def test_class_folders_are_read_in_order(tmp_path, pixels):
     assert data.source.kind == "folders"
 
 
-@pytest.mark.parametrize("name", ["images.tar", "images.tar.gz", "images.tgz"])
+@pytest.mark.parametrize("name", ["images.tar", "images.tar.gz", "images.tgz", "images.zip"])
 def test_an_archive_holds_the_same_as_its_folder(tmp_path, pixels, name):
     folder = write_class_folders(tmp_path / "images", pixels)
     (tmp_path / "archives").mkdir()
-    archive = write_tar(tmp_path / "archives" / name, folder)
+    archive = write_archive(tmp_path / "archives" / name, folder)
     by_itself, by_its_folder = CIFAR10("trainval", root=archive), CIFAR10("trainval", root=archive.parent)
     assert torch.equal(by_itself.images, expected(pixels))
     assert by_itself.source == by_its_folder.source
@@ -135,7 +139,7 @@ def test_official_batches_hold_the_same_as_class_folders(tmp_path, pixels, monke
 def test_the_official_archive_is_read_without_unpacking(tmp_path, pixels, monkeypatch):
     root = write_official(tmp_path / "official", pixels, monkeypatch)
     (tmp_path / "download").mkdir()
-    write_tar(tmp_path / "download" / "cifar-10-python.tar.gz", root / "cifar-10-batches-py")
+    write_archive(tmp_path / "download" / "cifar-10-python.tar.gz", root / "cifar-10-batches-py")
     data = CIFAR10("trainval", root=tmp_path / "download")
     assert torch.equal(data.images, expected(pixels))
     assert [path.name for path in (tmp_path / "download").iterdir()] == ["cifar-10-python.tar.gz"]
@@ -163,7 +167,7 @@ SMALL = {"n_classes": 2, "R": 10}  # 1 training image a class; validation takes 
 @pytest.mark.parametrize("packed", [False, True])
 def test_of_jpeg_files_only_the_images_needed_are_decoded(tmp_path, pixels, decoded, packed):
     root = write_class_folders(tmp_path / "images", pixels, "jpg")
-    root = write_tar(tmp_path / "images.tgz", root) if packed else root
+    root = write_archive(tmp_path / "images.tgz", root) if packed else root
     splits = [MiniCIFAR(split, root=root, **SMALL) for split in SPLITS]
     assert len(decoded) == len(set(decoded)) == sum(map(len, splits)) == 2 * (TRAIN + TEST)
     assert {name.split("/")[-2] for name in decoded} == {"airplane", "automobile"}
@@ -312,7 +316,7 @@ def test_a_download_is_kept(tmp_path, pixels, monkeypatch):
     root = write_official(tmp_path / "official", pixels, monkeypatch)
 
     def download(_url, folder, filename, _md5):
-        write_tar(Path(folder) / filename, root / "cifar-10-batches-py")
+        write_archive(Path(folder) / filename, root / "cifar-10-batches-py")
 
     monkeypatch.setattr(utils, "download_url", download)
     first = CIFAR10("trainval")
@@ -351,10 +355,10 @@ def test_a_class_cut_short_is_named(tmp_path, pixels):
         CIFAR10("train", root=root)
 
 
-@pytest.mark.parametrize("name", ["images.tar", "images.tgz"])
+@pytest.mark.parametrize("name", ["images.tar", "images.tgz", "images.zip"])
 @pytest.mark.parametrize("share", [0.3, 0.7, 0.98])
 def test_an_archive_cut_short_is_never_read_as_whole(tmp_path, pixels, name, share):
-    archive = write_tar(tmp_path / name, write_class_folders(tmp_path / "images", pixels))
+    archive = write_archive(tmp_path / name, write_class_folders(tmp_path / "images", pixels))
     content = archive.read_bytes().rstrip(b"\0")
     archive.write_bytes(content[: int(len(content) * share)])
     with pytest.raises((CutShort, ClassMissing), match="download it again"):
@@ -402,7 +406,7 @@ def test_a_missing_official_file_is_named(tmp_path, pixels, monkeypatch):
 
 
 def test_an_archive_with_hostile_names_writes_nothing(tmp_path, pixels):
-    archive = write_tar(tmp_path / "images.tar", write_class_folders(tmp_path / "images", pixels))
+    archive = write_archive(tmp_path / "images.tar", write_class_folders(tmp_path / "images", pixels))
     with tarfile.open(archive, "a") as tar:
         member = tarfile.TarInfo("../../escaped.png")
         member.size = 3
