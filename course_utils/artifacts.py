@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import json
+import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -10,12 +11,13 @@ from course_utils.baseline import baseline, cache_folder, image_kind
 from course_utils.checking import NotComparable
 from course_utils.onnx_files.export import export_onnx
 from course_utils.onnx_files.measuring import Measured, measure_onnx
-from course_utils.onnx_files.running import MEMORISED, moved_accuracy
+from course_utils.onnx_files.running import MEMORISED, UNSEEN, moved_accuracy, run_onnx
 from course_utils.recorded import RECORDED
 from minicifar import MiniCIFAR
 from minicifar.files import atomic
 
 THRESHOLDS = RECORDED / "thresholds.json"
+SECRET = "PRUNING_LABS_SECRET"  # the environment variable with the secret of who grades; students have none
 RAMP = 0.15  # from full marks down to none, as a share of the test images
 
 
@@ -33,8 +35,14 @@ def measured_at(path: Path, _changed: float) -> Measured:
 
 @functools.cache
 def accuracy_when_moved(path: Path, _changed: float) -> float:
-    """A file's accuracy on moved images, measured once for each time that it was written."""
-    return moved_accuracy(path, test_images())
+    """A file's accuracy on images changed by the secret of who grades, measured once for each time it was written."""
+    return moved_accuracy(path, test_images(), os.environ.get(SECRET, ""))
+
+
+@functools.cache
+def accuracy_unseen(path: Path, _changed: float) -> float:
+    """A file's accuracy on the validation images, measured once for each time that it was written."""
+    return run_onnx(path, MiniCIFAR("val"))[0]
 
 
 def measured(path: Path | str) -> Measured:
@@ -59,6 +67,12 @@ def measured(path: Path | str) -> Measured:
             f"{path.name} classifies {result.accuracy:.1%} of the test images, and {moved:.1%} when they are moved by "
             "a few pixels: it seems to know these images by heart. It is "
             "graded by hand. (Trained without augment=True?)"
+        )
+    unseen = accuracy_unseen(*which)
+    if unseen < result.accuracy - UNSEEN:
+        raise NotComparable(
+            f"{path.name} classifies {result.accuracy:.1%} of the test images, and {unseen:.1%} of the validation "
+            "images: it seems to know the test images. It is graded by hand. (Trained on the test images?)"
         )
     return result
 

@@ -51,22 +51,29 @@ def same_shape(answer: Any, shape: Sequence[int], hint: str) -> Tensor:
 def same(answer: Any, expected: Any, hint: str, tolerance: float | None = None) -> None:
     """Equal shape, and values equal within `tolerance` of the largest expected value.
 
-    Without a tolerance it follows from the coarser dtype of the two: 0 for whole numbers, 1e-5 for float32,
-    1e-10 for float64, 1e-2 for half precision.
+    Without a tolerance it follows from what is expected: 0 for whole numbers, 1e-10 for float64, 1e-5 for float32, 1e-2
+    for half precision. An answer may be float32 where float64 is expected (1e-5 then), but nothing coarser: who answers
+    in half precision is not judged more mildly for it.
     """
     target = torch.as_tensor(expected).detach()
     came = same_shape(answer, target.shape, hint)
     if tolerance is None:
         exact = not (came.is_floating_point() or target.is_floating_point())
-        tolerance = 0.0 if exact else max(rounding(came), rounding(target))
+        tolerance = 0.0 if exact else max(rounding(target), min(rounding(came), ROUNDING[torch.float32]))
     scale = max(1.0, target.abs().max().item()) if target.numel() and target.is_floating_point() else 1.0
-    difference = (came.to(torch.float64) - target.to(torch.float64)).abs()
-    assert bool((difference <= tolerance * scale).all()), say(hint, target, came)
+    coarse = rounding(came) > max(rounding(target), ROUNDING[torch.float32]) or came.is_complex()
+    kind = f"\n  yours is of type {str(came.dtype).removeprefix('torch.')}" if coarse else ""
+    values = came.to(torch.complex128 if came.is_complex() else torch.float64)
+    difference = (values - target.to(torch.float64)).abs()
+    assert bool((difference <= tolerance * scale).all()), say(hint, target, came) + kind
+
+
+ROUNDING = {torch.float64: 1e-10, torch.float32: 1e-5, torch.float16: 1e-2, torch.bfloat16: 2e-2}
 
 
 def rounding(values: Tensor) -> float:
     """How far apart numbers of this dtype may lie, as a share of the largest; 0 for whole numbers."""
-    return {torch.float64: 1e-10, torch.float32: 1e-5, torch.float16: 1e-2, torch.bfloat16: 2e-2}.get(values.dtype, 0.0)
+    return ROUNDING.get(values.dtype, 0.0)
 
 
 def equal(answer: Any, expected: Any, hint: str) -> None:

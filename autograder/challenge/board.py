@@ -20,12 +20,15 @@ from autograder.challenge.entries import find_entries, title
 from autograder.challenge.measuring import Measurers, line
 from autograder.challenge.page import page
 from autograder.sandbox.bubblewrap import Isolation
-from autograder.text import to_csv
+from autograder.text import shown_name, to_csv
 from course_utils import VERSION
 from course_utils.challenge.ranking import MEASURED, order, ranked
 from course_utils.challenge.score import RULES
 from minicifar import load
 from minicifar.files import write_text
+
+UNSEEN = ("parts", "owner")  # of a line: what it is compared with others by
+NEARLY = 0.5  # of an entry's parts that another one has too
 
 
 def make_boards(
@@ -35,12 +38,13 @@ def make_boards(
     isolation: Isolation = "bubblewrap",
     workers: int | None = None,
     seconds: float = 1800.0,
+    secret: str = "",
     without: Path | None = None,
     advance: Callable[[int, int], Any] = lambda done, of: None,
 ) -> list[dict[str, Any]]:
     """The boards of these data sets, or of all that entries name. Raises LeaderboardError, SandboxError.
 
-    `without`: a folder that is not looked into. `advance(done, of)` is called after each entry.
+    `without`: a folder that is not looked into. `secret`: the course's. `advance(done, of)` is called after each entry.
     """
     handed_in = list(find_entries(folder, without))
     chosen = list(datasets) or [name for name in RULES if any(handed.dataset == name for handed in handed_in)]
@@ -51,12 +55,13 @@ def make_boards(
         images = load(dataset, "test")
         load(dataset, "val")  # decoded here, where the cache can be written to
         lines = []
-        measure = Measurers(dataset, images.fingerprint, isolation, seconds)
+        measure = Measurers(dataset, images.fingerprint, isolation, seconds, secret)
         with measure, ThreadPoolExecutor(workers or os.cpu_count()) as pool:
-            jobs = [pool.submit(line, handed, dataset, images.fingerprint, measure) for handed in entries]
+            jobs = [pool.submit(line, handed, dataset, images.fingerprint, measure, secret) for handed in entries]
+            owners = [owner(handed.folder, folder) for handed in entries]
             try:
-                for job in jobs:
-                    lines.append(job.result())
+                for job, name in zip(jobs, owners, strict=True):
+                    lines.append({**job.result(), "owner": name})
                     done += 1
                     advance(done, total)
             except BaseException:
@@ -65,6 +70,12 @@ def make_boards(
                 raise
         boards.append(board(lines, dataset, images.source.description))
     return boards
+
+
+def owner(entry: Path, folder: Path) -> str:
+    """The folder of a team or student in which an entry lies; "" where it lies in none."""
+    around = entry.relative_to(folder).parts[:-1]
+    return shown_name(around[0]) if around else ""
 
 
 def board(entries: Sequence[dict[str, Any]], dataset: str, images: str) -> dict[str, Any]:
@@ -76,13 +87,41 @@ def board(entries: Sequence[dict[str, Any]], dataset: str, images: str) -> dict[
     for entry in entries:
         others = [other for other in same[entry["hash"]] if other is not entry] if entry["hash"] else []
         entry["same_as"] = sorted(title(other) for other in others)
+        entry["remarks"] = [*nearly_the_same(entry, entries), *names_twice(entry, entries)]
     return {
         "dataset": dataset,
         "threshold": RULES[dataset].threshold,
         "images": images,
         "version": VERSION,
-        "entries": sorted(entries, key=order),
+        "entries": [
+            {key: value for key, value in entry.items() if key not in UNSEEN} for entry in sorted(entries, key=order)
+        ],
     }
+
+
+def nearly_the_same(entry: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A sentence if most of an entry's weights are those of other teams' entries, but for a few bits."""
+    parts = set(entry.get("parts", ()))
+    like = [
+        other
+        for other in entries
+        if other["team"] != entry["team"] and other["hash"] != entry["hash"] and parts
+        if len(parts.intersection(other.get("parts", ()))) > NEARLY * len(parts)
+    ]
+    names = ", ".join(sorted(title(other) for other in like))
+    return [f"Its weights are nearly those of {names}: they have a common beginning, at least."] if like else []
+
+
+def names_twice(entry: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A sentence if a team of this name has handed in from several folders."""
+    owners = {
+        other["owner"]
+        for other in entries
+        if other.get("owner") and other["team"].casefold() == entry["team"].casefold()
+    }
+    if len(owners) < 2:
+        return []
+    return [f"Entries of a team of this name lie in {', '.join(sorted(owners))}: whose are they?"]
 
 
 # what comes out
@@ -99,7 +138,7 @@ def write_board(leaderboard: Mapping[str, Any], folder: Path) -> Path:
 def as_rows(entries: Iterable[Mapping[str, Any]]) -> Iterator[list[str]]:
     """The entries as rows of a table: numbers as text with all their digits, lists in one cell."""
     yield ["place", "team", "name", "dataset", "status", "reason", *MEASURED, "method", "seeds", "date", "claims",
-           "hash", "same_as"]  # fmt: skip
+           "hash", "same_as", "remarks"]  # fmt: skip
     for place, entry in ranked(entries):
         claims = [
             f"{claim['what']}: claimed {claim['claimed']}, measured {claim['measured']}" for claim in entry["claims"]
@@ -114,6 +153,7 @@ def as_rows(entries: Iterable[Mapping[str, Any]]) -> Iterator[list[str]]:
             "; ".join(claims),
             entry["hash"],
             "; ".join(entry["same_as"]),
+            " ".join(entry["remarks"]),
         ]
 
 
@@ -128,6 +168,7 @@ def as_table(leaderboard: Mapping[str, Any]) -> Table:
         remarks = [entry["reason"]] if entry["reason"] else []
         remarks += [f"claims {claim['what']} {claim['claimed']}" for claim in entry["claims"]]
         remarks += [f"the same file as {other}" for other in entry["same_as"]]
+        remarks += entry["remarks"]
         forms = {"score": "{:.4f}", "accuracy": "{:.1%}", "val_accuracy": "{:.1%}"}
         numbers = ["–" if entry[what] is None else form.format(entry[what]) for what, form in forms.items()]
         for what in ("parameters", "macs"):

@@ -20,12 +20,12 @@ from course_utils.onnx_files.reading import OnnxFileError
 from minicifar import ImageSet, load
 
 
-def measured(data: bytes, folder: Path, test: ImageSet, validation: ImageSet) -> dict[str, Any]:
+def measured(data: bytes, folder: Path, test: ImageSet, validation: ImageSet, secret: str) -> dict[str, Any]:
     """{"measured": what `challenge.measure` found}, or {"refused": why not}."""
     path = folder / "network.onnx"
     path.write_bytes(data)
     try:
-        return {"measured": measure(path, test, validation)}
+        return {"measured": measure(path, test, validation, secret)}
     except OnnxFileError as error:
         return {"refused": str(error)}
     except MemoryError:
@@ -42,6 +42,8 @@ def main() -> None:
     limits = confinement.Confinement.from_data(settings["confinement"])
     torch.set_num_threads(1)
     test, validation = (load(settings["dataset"], split, download=False) for split in ("test", "val"))
+    confinement.keep_only(channel.fileno())
+    confinement.become_nobody()
     confinement.set_limits(limits, confinement.address_space())
     send(channel, frame_of({"ready": test.fingerprint}))
     while True:
@@ -52,7 +54,7 @@ def main() -> None:
         child = os.fork()
         if not child:
             try:
-                send(channel, frame_of(measured(data, Path(limits.folder), test, validation)))
+                send(channel, frame_of(measured(data, Path(limits.folder), test, validation, settings["secret"])))
                 os._exit(0)
             finally:
                 os._exit(1)

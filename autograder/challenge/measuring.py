@@ -15,7 +15,7 @@ from autograder.challenge.entries import LONGEST, Handed, date_on, seeds_on
 from autograder.course import ROOT
 from autograder.grading.submissions import read_file
 from autograder.sandbox import bubblewrap, channels
-from autograder.sandbox.bubblewrap import Isolation, SandboxError
+from autograder.sandbox.bubblewrap import Isolation, Sandbox, SandboxError
 from autograder.sandbox.child import START_SECONDS, Child
 from autograder.sandbox.confinement import Confinement
 from autograder.text import one_line
@@ -36,6 +36,8 @@ MEASURING = (  # the code that an entry's numbers come from
     "course_utils/challenge/graph.py",
     "course_utils/challenge/storage.py",
     "course_utils/challenge/computation.py",
+    "course_utils/challenge/likeness.py",
+    "course_utils/onnx_files/operators.py",
     "course_utils/onnx_files/reading.py",
     "course_utils/onnx_files/running.py",
     "minicifar/loader.py",
@@ -44,8 +46,11 @@ MEASURING = (  # the code that an entry's numbers come from
 Measure = Callable[[bytes], dict[str, Any]]  # a file's content → {"measured": …} or {"refused": why}
 
 
-def line(handed: Handed, dataset: str, fingerprint: str, measure: Measure) -> dict[str, Any]:
-    """An entry's line: who it is, as the card says, and what was measured; the same file gives the same line."""
+def line(handed: Handed, dataset: str, fingerprint: str, measure: Measure, secret: str = "") -> dict[str, Any]:
+    """An entry's line: who it is, as the card says, and what was measured; the same file gives the same line.
+
+    `secret`: the course's, by which `measure` changes images.
+    """
     card = handed.card
     entry: dict[str, Any] = {
         "team": one_line(card.get("team"), LONGEST["team"]) or one_line(handed.folder.name, LONGEST["team"]),
@@ -60,6 +65,8 @@ def line(handed: Handed, dataset: str, fingerprint: str, measure: Measure) -> di
         "claims": [],
         "hash": "",
         "same_as": [],
+        "remarks": [],
+        "parts": [],
     }
     if not entry["reason"] and not handed.dataset:
         entry["reason"] = f"Its card.json names no data set of the challenge ({', '.join(RULES)})."
@@ -75,13 +82,15 @@ def line(handed: Handed, dataset: str, fingerprint: str, measure: Measure) -> di
     if len(data) > LARGEST_MEGABYTES * 1_000_000:
         entry["reason"] = f"network.onnx has {len(data) / 1e6:.0f} MB; at most {LARGEST_MEGABYTES} MB are measured."
         return entry
-    result = cached(entry["hash"], dataset, fingerprint, lambda: measure(data))
+    result = cached(entry["hash"] + secret, dataset, fingerprint, lambda: measure(data))
     if "measured" in result and any(finite_number(result["measured"].get(what)) is None for what in MEASURED):
         result = {"refused": "What was measured is not a finite number."}
     if "refused" in result:
         entry["reason"] = one_line(result["refused"], LONGEST["reason"])
         return entry
     entry |= {what: result["measured"][what] for what in MEASURED}
+    parts = result["measured"].get("parts")
+    entry["parts"] = [part for part in parts if isinstance(part, str)] if isinstance(parts, list) else []
     asked = RULES[dataset].threshold
     entry["status"] = status_of(entry["accuracy"], asked)
     if entry["status"] == NOT_QUALIFIED:
@@ -146,20 +155,20 @@ def measurer_binds() -> list[str]:
 class Measurer:
     """A process in a sandbox that holds the images and measures one file after the other."""
 
-    def __init__(self, dataset: str, fingerprint: str, isolation: Isolation, seconds: float) -> None:
+    def __init__(self, dataset: str, fingerprint: str, isolation: Isolation, seconds: float, secret: str = "") -> None:
         self.dataset, self.fingerprint, self.isolation, self.seconds = dataset, fingerprint, isolation, seconds
+        self.secret = secret
         self.child: Child | None = None
 
     def start(self) -> Child:
         """Start the process and wait until it has the images. Raises SandboxError."""
+        bubblewrap.require(self.isolation)
         self.child = child = Child("What measures entries")
         inside = self.isolation == "bubblewrap"
         command, variables = child.module("autograder.challenge.measure_entry"), bubblewrap.environment(inside, ROOT)
-        if inside:
-            command = bubblewrap.sandboxed(command, measurer_binds(), variables, DISK)
-        child.start(command, variables)
+        child.start(command, variables, Sandbox(measurer_binds(), DISK) if inside else None)
         limits = Confinement(memory=MEMORY, disk=DISK, folder="/tmp" if inside else str(child.folder))
-        child.tell({"confinement": limits.as_data(), "dataset": self.dataset})
+        child.tell({"confinement": limits.as_data(), "dataset": self.dataset, "secret": self.secret})
         images = child.ready()["ready"]
         if images != self.fingerprint:
             self.close()
@@ -192,8 +201,8 @@ class Measurer:
 class Measurers:
     """A measurer for each thread that asks, started when it is needed."""
 
-    def __init__(self, dataset: str, fingerprint: str, isolation: Isolation, seconds: float) -> None:
-        self.new = partial(Measurer, dataset, fingerprint, isolation, seconds)
+    def __init__(self, dataset: str, fingerprint: str, isolation: Isolation, seconds: float, secret: str = "") -> None:
+        self.new = partial(Measurer, dataset, fingerprint, isolation, seconds, secret)
         self.by_thread: dict[int, Measurer] = {}
 
     def __call__(self, data: bytes) -> dict[str, Any]:

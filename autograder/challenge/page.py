@@ -67,6 +67,7 @@ def entry_data(entry: Mapping[str, Any]) -> dict[str, Any]:
         "time": None if time is None else round(time.timestamp() * 1000),
         "claims": [claim for claim in claims if claim["claimed"] != claim["measured"]],
         "same_as": [text(name) for name in entry.get("same_as") or []],
+        "remarks": [text(line) for line in entry.get("remarks") or []],
     }
 
 

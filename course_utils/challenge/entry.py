@@ -21,12 +21,13 @@ from torch import nn
 
 from course_utils import VERSION, artifacts
 from course_utils.challenge.errors import ChallengeError
+from course_utils.challenge.likeness import parts_of
 from course_utils.challenge.ranking import NOT_QUALIFIED, standing, status_of
 from course_utils.challenge.score import MACS_UNIT, RULES, WEIGHTS_UNIT, Rules, score_onnx
 from course_utils.networks import vgg_mini
 from course_utils.onnx_files.export import export_onnx
-from course_utils.onnx_files.reading import OnnxFileError
-from course_utils.onnx_files.running import MEMORISED, moved_accuracy, run_onnx
+from course_utils.onnx_files.reading import OnnxFileError, read_onnx
+from course_utils.onnx_files.running import MEMORISED, UNSEEN, moved_accuracy, run_onnx
 from course_utils.pictures.tables import Table
 from minicifar import ImageSet, load
 
@@ -89,27 +90,35 @@ def submit(  # noqa: PLR0913
     return table
 
 
-def measure(path: str | Path, test: ImageSet, validation: ImageSet) -> dict[str, Any]:
+def measure(path: str | Path, test: ImageSet, validation: ImageSet, secret: str = "") -> dict[str, Any]:
     """What the leaderboard knows of an ONNX file: accuracy on both sets of images, score, and what is in it.
 
-    The same file and images give the same numbers. Raises FileNotFoundError and OnnxFileError.
+    The same file and images give the same numbers; a `secret` only decides how images are changed for the question
+    whether the file knows them by heart. Raises FileNotFoundError and OnnxFileError.
     """
     scored = score_onnx(path)
-    accuracy, moved = run_onnx(path, test)[0], moved_accuracy(path, test)
+    accuracy, moved = run_onnx(path, test)[0], moved_accuracy(path, test, secret)
+    unseen = run_onnx(path, validation)[0]
     if moved < accuracy - MEMORISED:
         raise OnnxFileError(
             f"{Path(path).name} classifies {accuracy:.1%} of the test images, and {moved:.1%} when they are moved by a "
             "few pixels: it seems to know these images by heart. (Trained without augment=True?)"
         )
+    if unseen < accuracy - UNSEEN:
+        raise OnnxFileError(
+            f"{Path(path).name} classifies {accuracy:.1%} of the test images, and {unseen:.1%} of the validation "
+            "images: it seems to know the test images, which must not be trained on."
+        )
     return {
         "accuracy": accuracy,
-        "val_accuracy": run_onnx(path, validation)[0],
+        "val_accuracy": unseen,
         "score": scored.score,
         "parameters": scored.weights,
         "nonzero": scored.nonzero,
         "weight_bits": scored.weight_bits,
         "macs": scored.macs,
         "megabytes": Path(path).stat().st_size / 1e6,
+        "parts": parts_of(read_onnx(path, whole_numbers=True)),
     }
 
 

@@ -11,7 +11,8 @@ its type. Bits are those of the type, or ceil(log2(distinct non-zero values)), a
 there are at most 256 distinct values. Then the values themselves must be known too: their magnitudes are a tensor of
 their own (BinaryConnect: 1 bit a weight, and one value a tensor). So are the scales and zero points of quantised
 weights. A tensor that would not get smaller keeps the bits of its type, so that it never helps to cut one to pieces.
-A zero costs nothing; in a quantised tensor that is what equals the zero point.
+A zero costs nothing; in a quantised tensor that is what equals the zero point. Single numbers that are computed with
+(scales of activations, limits of Clip) count too, but for 0, 1 and -1; those that only give shapes do not.
 
 Operators: those of `counted_operators`, with the bits of their weights and of the activations that reach them. These
 are the bits of a quantised tensor where its DequantizeLinear has a constant scale, or one scale for all; else

@@ -45,6 +45,9 @@ class Storage:
             for name in operator.weights:
                 self.add(name, zero_point_of(operator.node, name) if whole_numbers else "")
 
+        counted = {row.name for row in self.rows}
+        self.rows += [setting_row(graph, name) for name in graph.settings if name not in counted]
+
     def add(self, arriving: str, zero: str = "", kind: str = "weight") -> None:
         """The rows of a constant: of the scales on its way, of what is stored at its beginning, of its zero point."""
         route = route_to(self.graph, arriving, zero)
@@ -60,6 +63,17 @@ class Storage:
         self.rows += rows
         if route.zero and not any(source == route.zero for source, _ in self.counted):
             self.add(route.zero, kind="scale")
+
+
+def setting_row(graph: Graph, name: str) -> StoredTensor:
+    """The row of a constant that is no weight: 0, 1 and -1 cost nothing, whole numbers the bits of the largest."""
+    elements, bits = math.prod(graph.shapes[name]), type_bits(graph.types[name])
+    if name not in graph.stored:
+        return StoredTensor(name, elements, elements, bits, 0, "setting")
+    values = array_of(graph.stored[name], name)
+    if values.dtype == np.int64 and values.size:
+        bits = min(bits, max(int(value).bit_length() + 1 for value in values.flat))
+    return StoredTensor(name, elements, int((~np.isin(values, (-1, 0, 1))).sum()), bits, 0, "setting")
 
 
 class Route(NamedTuple):

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import onnx.numpy_helper
 
-from course_utils.onnx_files.reading import counted_operators, read_onnx, tensor_shapes
+from course_utils.onnx_files.reading import LAYERS, counted_operators, read_onnx, tensor_shapes
 from course_utils.onnx_files.running import run_onnx
 
 
@@ -22,6 +22,7 @@ class Measured(NamedTuple):
     accuracy, loss: share of images classified correctly (0 to 1) and mean cross-entropy; None without images.
     fingerprint: of the images that it was trained on, as the file tells ("" when it does not).
     megabytes: size of the file, in units of 10^6 bytes.
+    layer_parameters: those of the parameters at convolutions, linear layers and normalisations.
     """
 
     parameters: int
@@ -31,6 +32,7 @@ class Measured(NamedTuple):
     loss: float | None
     fingerprint: str
     megabytes: float
+    layer_parameters: int = 0
 
 
 def measure_onnx(path: str | Path, images: Any = None) -> Measured:
@@ -43,6 +45,7 @@ def measure_onnx(path: str | Path, images: Any = None) -> Measured:
     operators = counted_operators(model)
     shapes, _ = tensor_shapes(model)
     weights = {name for operator in operators for name in operator.weights}
+    in_layers = {name for operator in operators if operator.node.op_type in LAYERS for name in operator.weights}
     accuracy, loss = run_onnx(path, images) if images is not None else (None, None)
     stored = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
     sizes = {name: math.prod(shapes[name]) for name in weights}
@@ -54,6 +57,7 @@ def measure_onnx(path: str | Path, images: Any = None) -> Measured:
         loss=loss,
         fingerprint={entry.key: entry.value for entry in model.metadata_props}.get("fingerprint", ""),
         megabytes=Path(path).stat().st_size / 1e6,
+        layer_parameters=sum(sizes[name] for name in in_layers),
     )
 
 

@@ -11,14 +11,16 @@ import onnx.numpy_helper
 from onnx import TensorProto
 
 from course_utils.onnx_files.export import INPUT_SHAPE
+from course_utils.onnx_files.operators import refused_because, shaping
 
 LARGEST_MEGABYTES = 50
 LARGEST_TENSOR = 20_000_000
 LARGEST_SETTING = 16  # whole numbers in one constant, such as a shape, axes or padding: no weight
-MOST_SETTINGS = 2_000  # of those and single numbers in a whole file; with more of them all count as weights
+MOST_SETTINGS = 300  # of those and single numbers that are computed with; with more of them all count as weights
+MOST_SHAPES = 2_000  # numbers that only say where and of what size
 
 # Operators whose multiply-adds and weights are counted, and which of their inputs are weights.
-_COUNTED = {
+LAYERS = {
     "Conv": (1, 2),
     "ConvTranspose": (1, 2),
     "Gemm": (1, 2),
@@ -31,11 +33,6 @@ _COUNTED = {
     "GroupNormalization": (1, 2),
 }
 _FLOATING = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE}
-# Operators that multiply by weights, or could hide some, and are not counted: a file with them is refused.
-_REFUSED = {
-    *("If", "Loop", "Scan", "SequenceMap", "Einsum", "RNN", "GRU", "LSTM", "DeformConv", "Attention"),
-    *("QLinearConv", "QLinearMatMul"),
-}
 _WHOLE_NUMBERS = {"ConvInteger", "MatMulInteger"}  # counted in the challenge, where bit widths are; refused in labs
 
 
@@ -74,11 +71,13 @@ def read_onnx(path: str | Path, whole_numbers: bool = False) -> onnx.ModelProto:
         )
     if model.functions:
         raise OnnxFileError(f"{path.name} defines functions of its own: export it with the operators written out.")
+    if why := refused_because(model.graph.node):
+        raise OnnxFileError(f"{path.name} {why}: build it from layers, normalisations, pooling and activations.")
     for node in model.graph.node:
-        refused = node.op_type in _REFUSED or (node.op_type in _WHOLE_NUMBERS and not whole_numbers)
-        if node.domain not in ("", "ai.onnx") or refused:
-            name = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
-            raise OnnxFileError(f"{path.name} uses the operator {name}, which the course does not count.")
+        if node.op_type in _WHOLE_NUMBERS and not whole_numbers:
+            raise OnnxFileError(f"{path.name} uses the operator {node.op_type}, which the course does not count.")
+    if any(tensor.data_type == TensorProto.STRING for tensor in model.graph.initializer):
+        raise OnnxFileError(f"{path.name} holds text among its weights.")
     check_ends(model, path.name)
     return model
 
@@ -98,43 +97,66 @@ def check_ends(model: onnx.ModelProto, file: str) -> None:
         raise OnnxFileError(f"{file} must have one output, the logits; it has {len(model.graph.output)}.")
 
 
+class Met(NamedTuple):
+    """Where constants meet the images: at operators that are counted, in settings, and in what only gives shapes."""
+
+    counted: list[Operator]
+    settings: list[Operator]
+    shapes: list[Operator]
+
+
 def counted_operators(model: onnx.ModelProto, batch: int = 1) -> list[Operator]:
     """Every operator at which weights meet the images, with its weights and its multiply-adds for a batch of images.
 
     A weight is a constant tensor as it arrives, also where it comes through Transpose, Cast or
     DequantizeLinear. At other operators than convolutions, linear layers and normalisations a constant is a
     weight if it has more than one floating-point number, or more than 16 whole ones (PRelu's slopes, say, but no
-    axes and no clipping limits); a file with thousands of smaller ones hides weights in them, so they count too.
+    axes and no clipping limits); a file with hundreds of smaller ones hides weights in them, so they count too.
     Raises OnnxFileError where sizes are not known or weights depend on the images.
     """
+    met = meetings(model, batch)
+    shapes, _ = tensor_shapes(model, batch)
+
+    def numbers(operators: list[Operator]) -> int:
+        return sum(math.prod(shapes[name]) for name in {name for operator in operators for name in operator.weights})
+
+    many = numbers(met.settings) > MOST_SETTINGS or numbers(met.shapes) > MOST_SHAPES
+    return [*met.counted, *(met.settings + met.shapes if many else [])]
+
+
+def meetings(model: onnx.ModelProto, batch: int = 1) -> Met:
+    """Where the constants of a graph meet the images. Raises OnnxFileError; see `counted_operators`."""
     shapes, types = tensor_shapes(model, batch)
     constants = {tensor.name for tensor in model.graph.initializer}
-    operators: list[Operator] = []
-    settings: list[Operator] = []
+    met = Met([], [], [])
     for node in model.graph.node:
         if all(not name or name in constants for name in node.input):
             constants |= set(node.output)
             continue
-        arriving = [name for name in node.input if name in constants]
         try:
-            if node.op_type not in _COUNTED:
-                for name in arriving:
-                    most = 1 if types.get(name) in _FLOATING else LARGEST_SETTING
-                    place = operators if math.prod(shapes[name]) > most else settings
-                    place.append(Operator(node, 0, (name,)))
+            if node.op_type in LAYERS:
+                met.counted.append(_layer(node, constants, shapes))
                 continue
-            weights = [node.input[p] for p in _COUNTED[node.op_type] if p < len(node.input) and node.input[p]]
-            if node.op_type in ("MatMul", "MatMulInteger"):
-                weights = [name for name in weights if name in constants]
-            elif not set(weights) <= constants:
-                raise OnnxFileError(f"The weights of {node.name or node.op_type} depend on the images.")
-            for name in weights:
-                math.prod(shapes[name])
-            operators.append(Operator(node, _macs(node, shapes), tuple(weights)))
+            for name in (name for name in node.input if name in constants):
+                most = 1 if types.get(name) in _FLOATING else LARGEST_SETTING
+                small = met.shapes if name in shaping(node) else met.settings
+                place = met.counted if math.prod(shapes[name]) > most else small
+                place.append(Operator(node, 0, (name,)))
         except KeyError as error:
             raise OnnxFileError(f"The shape of {error} cannot be worked out from the file.") from None
-    small = {name for operator in settings for name in operator.weights}
-    return operators + (settings if sum(math.prod(shapes[name]) for name in small) > MOST_SETTINGS else [])
+    return met
+
+
+def _layer(node: Any, constants: set[str], shapes: dict[str, tuple[int, ...]]) -> Operator:
+    """A convolution, linear layer or normalisation with its weights. Raises OnnxFileError, and KeyError."""
+    weights = [node.input[p] for p in LAYERS[node.op_type] if p < len(node.input) and node.input[p]]
+    if node.op_type in ("MatMul", "MatMulInteger"):
+        weights = [name for name in weights if name in constants]
+    elif not set(weights) <= constants:
+        raise OnnxFileError(f"The weights of {node.name or node.op_type} depend on the images.")
+    for name in weights:
+        math.prod(shapes[name])
+    return Operator(node, _macs(node, shapes), tuple(weights))
 
 
 def tensor_shapes(model: onnx.ModelProto, batch: int = 1) -> tuple[dict[str, tuple[int, ...]], dict[str, int]]:

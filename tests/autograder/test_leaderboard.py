@@ -15,7 +15,7 @@ import numpy as np
 import onnx
 import pytest
 from helpers.challenge_files import entry, few_images, linear_file, weights
-from onnx import helper
+from onnx import helper, numpy_helper
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -46,12 +46,12 @@ class Here:
 
     calls = 0
 
-    def __init__(self, dataset, fingerprint, isolation, seconds):
+    def __init__(self, dataset, fingerprint, isolation, seconds, secret=""):
         self.images = few_images(dataset, "test"), few_images(dataset, "val")
 
     def __call__(self, data):
         Here.calls += 1
-        return measure_entry.measured(data, self.folder, *self.images)
+        return measure_entry.measured(data, self.folder, *self.images, "")
 
     def __enter__(self):
         return self
@@ -163,6 +163,50 @@ def test_the_same_file_of_two_teams_is_said_on_both_lines(here):
     assert ranked["a"]["same_as"] == ["b: linear"] and ranked["b"]["same_as"] == ["a: linear"]
     assert ranked["c"]["same_as"] == []
     assert ranked["a"]["score"] == ranked["b"]["score"]
+
+
+def random_weights(seed):
+    """Weights of random signs where the usual ones are zero: 3072 of them decide."""
+    return weights() + np.random.RandomState(seed).randn(3072, 4).astype(np.float32) / 1000
+
+
+def changed_in_a_bit(folder):
+    path = folder / "network.onnx"
+    model = onnx.load(path)
+    raw = bytearray(numpy_helper.to_array(model.graph.initializer[0]).tobytes())
+    raw[5] ^= 1
+    array = np.frombuffer(bytes(raw), np.float32).reshape(tuple(model.graph.initializer[0].dims))
+    model.graph.initializer[0].CopyFrom(numpy_helper.from_array(array, model.graph.initializer[0].name))
+    onnx.save(model, path)
+
+
+def test_another_teams_file_in_which_a_bit_was_changed_is_named_without_a_reproach(here):
+    entry(here / "a", random_weights(0))
+    changed_in_a_bit(entry(here / "b", random_weights(0)))
+    entry(here / "c", random_weights(1))
+    ranked = lines(here)
+    assert ranked["a"]["same_as"] == ranked["b"]["same_as"] == []
+    (remark,) = ranked["b"]["remarks"]
+    assert remark == "Its weights are nearly those of a: linear: they have a common beginning, at least."
+    assert ranked["c"]["remarks"] == [] and "parts" not in ranked["a"] and "owner" not in ranked["a"]
+
+
+def test_a_teams_name_that_comes_from_two_folders_is_named(here):
+    entry(here / "ants" / "us")
+    entry(here / "bees" / "us", random_weights(1))
+    entry(here / "ants" / "us again", random_weights(2))
+    (board,) = make_boards(here, ["minicifar"], workers=1)
+    about = [line["remarks"] for line in board["entries"] if line["team"] == "us"]
+    assert about == [["Entries of a team of this name lie in ants, bees: whose are they?"]] * 2
+    assert [line["remarks"] for line in board["entries"] if line["team"] != "us"] == [[]]
+
+
+def test_a_network_that_knows_the_test_images_only_is_refused(here, monkeypatch):
+    entry(here / "a")
+    accuracies = iter([0.86, 0.85, 0.28])
+    monkeypatch.setattr("course_utils.challenge.entry.run_onnx", lambda *_, **__: (next(accuracies), 1.0))
+    monkeypatch.setattr("course_utils.challenge.entry.moved_accuracy", lambda *_: next(accuracies))
+    assert "28.0% of the validation images: it seems to know the test images" in refusal(here)
 
 
 def test_a_second_run_measures_nothing(here):

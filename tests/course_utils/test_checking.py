@@ -85,6 +85,7 @@ def test_what_earns_all_points_has_passed_with_or_without_words(tests_of, messag
     [
         (Outcome("test_a_third", 1 / 3, 0.33), True),
         (Outcome("test_worth_nothing", 0, 0), True),
+        (Outcome("test_sign", 3, 0.0, ""), False),
         (Outcome("test_worth_nothing", 0, 0, "twice, not squared"), False),
     ],
 )

@@ -355,6 +355,68 @@ def test_operators_that_are_not_counted_are_refused(tmp_path):
     assert "Einsum" in refused(graph_file(tmp_path / "x.onnx", nodes, {"weight": WEIGHT}))
 
 
+STRINGS = np.array(["a b c"], dtype=object)
+
+
+@pytest.mark.parametrize(
+    ("node", "said"),
+    [
+        (helper.make_node("TfIdfVectorizer", ["flat"], ["logits"], mode="TF", weights=[0.5] * 6144), "TfIdfVectorizer"),
+        (helper.make_node("StringSplit", ["words"], ["logits", "n"], delimiter=" "), "StringSplit"),
+        (helper.make_node("LabelEncoder", ["flat"], ["logits"], domain="ai.onnx.ml"), "ai.onnx.ml.LabelEncoder"),
+        (helper.make_node("Constant", [], ["w"], value_floats=[0.5] * 17), "more in the setting value_floats"),
+        (helper.make_node("Constant", [], ["w"], value_string="0.5 " * 100), "more in the setting value_string"),
+        (helper.make_node("Constant", [], ["w"], value_strings=["0.5"]), "more in the setting value_strings"),
+        (helper.make_node("Conv", ["images", "weight"], ["m"], pads=[1] * 17), "more in the setting pads"),
+        (helper.make_node("Resize", ["images"], ["m"], mode="x" * 33), "more in the setting mode"),
+        (helper.make_node("Relu", ["images"], ["m"], note=numpy_helper.from_array(WEIGHT)), "more in the setting note"),
+        (
+            helper.make_node("ConstantOfShape", ["n"], ["m"], value=numpy_helper.from_array(WEIGHT)),
+            "more in the setting value of ConstantOfShape",
+        ),
+        (helper.make_node("Constant", [], ["m"], value=numpy_helper.from_array(STRINGS)), "more in the setting value"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value.op_type,
+)
+def test_what_could_hold_weights_elsewhere_is_refused(node, said, tmp_path):
+    assert said in refused(graph_file(tmp_path / "x.onnx", [node, *linear_nodes()], {"weight": WEIGHT}))
+
+
+def test_text_among_the_weights_is_refused(tmp_path):
+    path = graph_file(tmp_path / "x.onnx", linear_nodes(), {"weight": WEIGHT, "words": STRINGS})
+    assert "holds text among its weights" in refused(path)
+
+
+def test_hundreds_of_numbers_in_settings_are_refused(tmp_path):
+    slopes = [helper.make_node("LeakyRelu", [f"r{n}"], [f"r{n + 1}"], alpha=0.1 + n / 1000) for n in range(301)]
+    slopes[0].input[0] = "images"
+    nodes = [*slopes, helper.make_node("Flatten", ["r301"], ["flat"]), linear_nodes()[1]]
+    assert "301 numbers in its operators' settings" in refused(
+        graph_file(tmp_path / "x.onnx", nodes, {"weight": WEIGHT})
+    )
+
+
+@pytest.mark.parametrize(("count", "counted"), [(300, 0), (301, 301)])
+def test_hundreds_of_single_numbers_count_as_weights(count, counted, tmp_path):
+    nodes = [helper.make_node("Add", [f"s{n}", f"c{n}"], [f"s{n + 1}"]) for n in range(count)]
+    nodes[0].input[0] = "images"
+    nodes += [helper.make_node("Flatten", [f"s{count}"], ["flat"]), linear_nodes()[1]]
+    numbers = {f"c{n}": np.array(0.1 + n, np.float32) for n in range(count)}
+    measured = measure_onnx(graph_file(tmp_path / "x.onnx", nodes, {"weight": WEIGHT, **numbers}))
+    assert (measured.parameters, measured.layer_parameters) == (6144 + counted, 6144)
+
+
+def test_zeros_that_are_added_are_no_parameters_of_a_layer(tmp_path):
+    nodes = [
+        helper.make_node("Add", ["images", "zeros"], ["same"]),
+        helper.make_node("Flatten", ["same"], ["flat"]),
+        linear_nodes()[1],
+    ]
+    zeros = np.zeros((1, 3, 32, 32), np.float32)
+    measured = measure_onnx(graph_file(tmp_path / "x.onnx", nodes, {"weight": WEIGHT, "zeros": zeros}))
+    assert (measured.parameters, measured.layer_parameters) == (6144 + 3072, 6144)
+
+
 def test_operators_of_other_makers_are_refused(tmp_path):
     nodes = [
         helper.make_node("Flatten", ["images"], ["flat"]),

@@ -28,6 +28,7 @@ def entry(team: str, score: Any = 0.1, accuracy: Any = 0.85, **fields: Any) -> d
         "claims": [],
         "hash": "0" * 64,
         "same_as": [],
+        "remarks": [],
     } | fields
 
 

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from course_utils.checkpoints import load_network, save_network
 from course_utils.networks import resnet20, vgg_mini
+from course_utils.onnx_files.operators import refused_because
 from solutions.graph.export import export_graph, unreached
 from solutions.graph.groups import Group, channel_groups
 from solutions.graph.storage import load_groups, save_groups
@@ -81,6 +82,11 @@ def test_removing_equals_silencing(family: Family) -> None:
         assert result["difference"] < 1e-10
         assert result["left"] == result["foretold"]
     assert difference_of_one_wrong(family.network, family.groups, example) > 1e-3
+
+
+@families(*(name for name in SMALLEST if not name.startswith(("swin", "maxvit"))))  # they use ScatterND, Einsum
+def test_what_the_exporter_makes_of_torchvisions_networks_is_measured(family: Family) -> None:
+    assert refused_because(family.model.graph.node) == ""
 
 
 @families(*SMALLEST)
