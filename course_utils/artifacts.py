@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 
 from course_utils.baseline import baseline, cache_folder, image_kind
 from course_utils.checking import NotComparable
+from course_utils.expect import SECRET
 from course_utils.onnx_files.export import export_onnx
 from course_utils.onnx_files.measuring import Measured, measure_onnx
 from course_utils.onnx_files.running import MEMORISED, UNSEEN, moved_accuracy, run_onnx
@@ -17,7 +18,6 @@ from minicifar import MiniCIFAR
 from minicifar.files import atomic
 
 THRESHOLDS = RECORDED / "thresholds.json"
-SECRET = "PRUNING_LABS_SECRET"  # the environment variable with the secret of who grades; students have none
 RAMP = 0.15  # from full marks down to none, as a share of the test images
 
 

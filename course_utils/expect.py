@@ -1,11 +1,24 @@
 """Comparisons for tests, with messages for people: what was expected, what came, and the likely mistake."""
 
 import copy
+import hashlib
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
+
+SECRET = "PRUNING_LABS_SECRET"  # the environment variable with the secret of a course; only its judge has it
+
+
+def drawn(seed: int) -> int:
+    """A seed for a hidden test: another one in each course, so that no answer can be written for the numbers.
+
+    It follows from `seed` and the course's secret; without a secret it is `seed` itself.
+    """
+    secret = os.environ.get(SECRET, "")
+    return int(hashlib.sha256(f"{secret} {seed}".encode()).hexdigest()[:8], 16) if secret else seed
 
 
 def copies(*arguments: Any) -> tuple[Any, ...]:

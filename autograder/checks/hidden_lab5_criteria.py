@@ -6,9 +6,15 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from autograder.checks.test_lab5_criteria import Losses, layers, numbers
+from autograder.checks.test_lab5_criteria import Losses, layers
+from autograder.checks.test_lab5_criteria import numbers as fixed_numbers
 from course_utils import expect
 from course_utils.networks import vgg_mini
+
+
+def numbers(*shape, seed=0, **options):
+    """Random numbers that are drawn for the course."""
+    return fixed_numbers(*shape, seed=expect.drawn(seed), **options)
 
 
 @pytest.mark.points(1)

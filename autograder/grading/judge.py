@@ -15,7 +15,7 @@ from autograder.sandbox.confinement import Confinement
 from autograder.sandbox.limits import Limits
 from course_utils.checking import Verdict
 
-SECRET = "PRUNING_LABS_SECRET"  # the environment variable for the course's secret (`course_utils.artifacts`)
+SECRET = "PRUNING_LABS_SECRET"  # the environment variable for the course's secret (`course_utils.expect`)
 DISK = 1_000_000_000  # bytes of memory to write files to
 LARGEST_FILE = 4_000_000_000  # bytes
 INSIDE = "/release"  # where the frozen release lies in the sandbox

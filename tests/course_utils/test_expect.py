@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from course_utils.expect import same
+from course_utils.expect import SECRET, drawn, same
 
 EXPECTED = torch.linspace(0.1, 1, 50, dtype=torch.float64)
 DTYPES = [torch.float64, torch.float32, torch.float16, torch.bfloat16]
@@ -38,6 +38,17 @@ def test_where_half_precision_is_expected_it_sets_the_tolerance(dtype: torch.dty
 def test_an_imaginary_part_is_not_overlooked() -> None:
     with pytest.raises(AssertionError, match="yours is of type complex64"):
         same(EXPECTED.float() + 1j, EXPECTED, "the norms")
+
+
+def test_hidden_numbers_are_others_in_each_course(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(SECRET, raising=False)
+    assert drawn(3) == 3
+    seeds = set()
+    for secret in "abc":
+        monkeypatch.setenv(SECRET, secret)
+        seeds |= {drawn(3), drawn(4)}
+        assert drawn(3) == drawn(3)
+    assert len(seeds) == 6
 
 
 def test_whole_numbers_are_exact() -> None:
