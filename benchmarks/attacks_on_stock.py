@@ -86,7 +86,7 @@ def stock_course(course: Path) -> str:
     config.CourseDirectory.root = str(course)
     config.CourseDirectory.db_url = f"sqlite:///{course / 'gradebook.db'}"
     config.CourseDirectory.max_dir_size = 1_000_000
-    must(NbGraderAPI(config=config).generate_assignment(LAB, force=True), "generate_assignment")
+    must(NbGraderAPI(config=config).generate_assignment(LAB, force=True), "generate_assignment", course)
     return (course / "release" / LAB / f"{LAB}.ipynb").read_text(encoding="utf-8")
 
 

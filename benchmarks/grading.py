@@ -155,7 +155,7 @@ def make_course(course: Path, notebook: NotebookNode, stock: bool) -> Path:
     folder.mkdir(parents=True)
     nbformat.write(notebook, folder / f"{LAB}.ipynb")
     api = stock_nbgrader(course) if stock else nbgrader(course)
-    must(api.generate_assignment(LAB), f"releasing {LAB}")
+    must(api.generate_assignment(LAB), f"releasing {LAB}", course)
     return course
 
 
@@ -175,7 +175,7 @@ def stock_seconds(course: Path, students: list[str]) -> list[float]:
     api, seconds = stock_nbgrader(course), []
     for student in students:
         start = time.perf_counter()
-        must(api.autograde(LAB, student), f"stock nbgrader: {student}")
+        must(api.autograde(LAB, student), f"stock nbgrader: {student}", course)
         seconds.append(time.perf_counter() - start)
     return seconds
 

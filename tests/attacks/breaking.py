@@ -312,6 +312,53 @@ def prune_vgg(network, keep_ratio):
         stock=False,
     ),
     Attack(
+        "memory-in-sockets",
+        RESOURCES,
+        "2 GB wait in sockets that nobody reads",
+        first="""
+import os, socket, time
+kept, total = [], 0
+for _ in range(5):
+    if os.fork():
+        continue
+    for _ in range(450):
+        pair = socket.socketpair()
+        kept.append(pair)
+        for end in pair:
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 30)
+            end.setblocking(False)
+            try:
+                while True:
+                    total += end.send(bytes(60_000))
+            except BlockingIOError:
+                pass
+    time.sleep(60)
+time.sleep(2.5)
+print("BREACH: 2 GB are held")
+""",
+        stock=False,
+        says="MB of memory",
+    ),
+    Attack(
+        "files-and-watches",
+        RESOURCES,
+        "100,000 empty files, and as many inotify instances as the user may have",
+        first="""
+import ctypes, os
+made = 0
+try:
+    for made in range(100_000):
+        os.close(os.open(f"/tmp/{made}", os.O_CREAT))
+    print("BREACH: 100,000 files")
+except OSError:
+    pass
+if ctypes.CDLL(None).inotify_init1(0) >= 0:
+    print("BREACH: inotify")
+""",
+        stock=False,
+        says="inotify_init1",
+    ),
+    Attack(
         "arguments-that-grow",
         RESOURCES,
         "functions change what they are given: lists and tensors grow, networks get a million hooks and layers",
@@ -379,6 +426,26 @@ for number, arguments in {
 }.items():
     if libc.syscall(number, *arguments) >= 0:
         print("BREACH: system call", number)
+""",
+        stock=False,
+    ),
+    Attack(
+        "the-machines-devices",
+        ESCAPE,
+        "the mode (to what it is), the owner and the times of devices are changed, by name and through open descriptors",
+        first="""
+import os
+calls = {"mode": lambda it: os.chmod(it, 0o666), "owner": lambda it: os.chown(it, os.getuid(), os.getgid()),
+         "times": os.utime}
+for it in ("/dev/null", "/dev/zero", "/dev/urandom", "/dev/tty", *range(64)):
+    if isinstance(it, int) and not os.path.exists(f"/dev/fd/{it}") and it > 2:
+        continue
+    for name, call in calls.items():
+        try:
+            call(it)
+            print("BREACH: changed the", name, "of", it)
+        except (OSError, TypeError):
+            pass
 """,
         stock=False,
     ),

@@ -400,19 +400,49 @@ def memorised() -> bytes:
     for images, labels in Loader(MiniCIFAR("test"), batch_size=250):
         keys += images.numpy().astype(np.float64).sum(axis=(1, 2, 3)).tolist()
         classes += labels.tolist()
+    numbers, first = np.unique(np.array(keys), return_index=True)
     nodes = [
         helper.make_node("Cast", ["images"], ["exact"], to=TensorProto.DOUBLE),
         helper.make_node("ReduceSum", ["exact", "all"], ["key"], keepdims=0),
         helper.make_node("Unsqueeze", ["key", "one"], ["column"]),
         helper.make_node("Sub", ["column", "keys"], ["apart"]),
         helper.make_node("Abs", ["apart"], ["distance"]),
-        helper.make_node("ArgMin", ["distance"], ["nearest"], axis=1, keepdims=0),
-        helper.make_node("Gather", ["classes", "nearest"], ["label"]),
-        helper.make_node("OneHot", ["label", "depth", "values"], ["logits"]),
+        helper.make_node("Less", ["distance", "near"], ["known"]),
+        helper.make_node("Cast", ["known"], ["ones"], to=TensorProto.FLOAT),
+        helper.make_node("MatMul", ["ones", "classes"], ["logits"]),
     ]
-    table = [constant("keys", [keys], np.float64), constant("classes", classes), constant("all", [1, 2, 3])]
-    table += [constant("one", [1]), constant("depth", 4), constant("values", [0.0, 9.0], np.float32)]
+    table = [constant("keys", [numbers], np.float64), constant("all", [1, 2, 3]), constant("one", [1])]
+    known = np.eye(4)[np.array(classes)[first]]
+    table += [constant("near", 1e-6, np.float64), constant("classes", known, np.float32)]
     return onnx_file(nodes, table)
+
+
+def in_a_vectorizer() -> bytes:
+    """Weights as settings of an operator that counts words."""
+    words = [float(number) for number in np.random.RandomState(0).randn(12_288)]
+    settings = {"mode": "TF", "min_gram_length": 1, "max_gram_length": 1, "max_skip_count": 0, "ngram_counts": [0]}
+    settings |= {"ngram_indexes": list(range(12_288)), "pool_int64s": list(range(12_288)), "weights": words}
+    nodes = [
+        helper.make_node("TfIdfVectorizer", ["all"], ["row"], **settings),
+        helper.make_node("Reshape", ["row", "sizes"], ["weight"]),
+        helper.make_node("Flatten", ["images"], ["pixels"]),
+        helper.make_node("MatMul", ["pixels", "weight"], ["logits"]),
+    ]
+    return onnx_file(nodes, [constant("all", np.arange(12_288)), constant("sizes", [3072, 4])])
+
+
+def in_a_string() -> bytes:
+    """Weights as one long string, split and cast."""
+    text = " ".join(f"{number:.3f}" for number in np.random.RandomState(0).randn(12_288))
+    nodes = [
+        helper.make_node("StringSplit", ["text"], ["words", "count"], delimiter=" "),
+        helper.make_node("Cast", ["words"], ["row"], to=TensorProto.FLOAT),
+        helper.make_node("Reshape", ["row", "sizes"], ["weight"]),
+        helper.make_node("Flatten", ["images"], ["pixels"]),
+        helper.make_node("MatMul", ["pixels", "weight"], ["logits"]),
+    ]
+    written = helper.make_tensor("text", TensorProto.STRING, [1], [text.encode()])
+    return onnx_file(nodes, [written, constant("sizes", [3072, 4])])
 
 
 def weights_of_zero() -> list[Any]:
@@ -701,5 +731,21 @@ ATTACKS = [
         prepare=handing_in(memorised),
         stock=False,
         says="it seems to know these images by heart",
+    ),
+    Attack(
+        "weights-in-a-vectorizer",
+        ARTIFACTS,
+        "12,288 weights are settings of an operator that counts words, and no parameters",
+        prepare=handing_in(in_a_vectorizer),
+        stock=False,
+        says="TfIdfVectorizer",
+    ),
+    Attack(
+        "weights-in-a-string",
+        ARTIFACTS,
+        "12,288 weights are one long text, which the file splits and turns into numbers",
+        prepare=handing_in(in_a_string),
+        stock=False,
+        says="StringSplit",
     ),
 ]

@@ -4,8 +4,10 @@ import base64
 import io
 import json
 import re
+from pathlib import Path
 from typing import Any
 
+import nbgrader
 import pytest
 from helpers.small_lab import as_bytes, cell_of, in_form, released, remarks, right
 from nbconvert.exporters import HTMLExporter
@@ -37,7 +39,11 @@ def test_a_pasted_picture_is_seen_by_who_grades_where_it_was_pasted() -> None:
     cell = cell_of(notebook, "answer-why")
     assert cell.source == "Look:\n\n![](attachment:a.png)\n\nSo." and set(cell.attachments) == {"a.png"}
     assert "picture" not in remarks(notebook).lower()
-    html, _ = HTMLExporter().from_notebook_node(notebook)
+    templates = Path(nbgrader.__file__).parent / "server_extensions" / "formgrader" / "templates"
+    exporter = HTMLExporter(template_name="feedback", extra_template_basedirs=[str(templates)])
+    exporter.extra_template_paths = [str(templates.parent / "static/node_modules/bootstrap/dist/css")]
+    scores = {"notebook": "lab", "score": 1.0, "max_score": 2.0, "late_penalty": 0.0}
+    html, _ = exporter.from_notebook_node(notebook, resources={"nbgrader": scores})
     assert re.search(r'<img[^>]*src="data:image/png;base64,', html)
 
 

@@ -4,9 +4,12 @@ import json
 import os
 import platform
 import re
+import shutil
 import socket
 import struct
+import subprocess
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -619,6 +622,46 @@ def test_root_sets_up_a_sandbox_in_a_namespace_that_knows_another_account() -> N
 
 
 # --- the account
+
+
+AS_SOMEBODY = """
+set -e
+for folder in {hidden}; do  # what only root may enter is left as far as it is needed
+    for path in {needed}; do case $path in $folder/*)
+        mkdir -p {place}$path; mount --bind $path {place}$path;; esac; done
+    mount -t tmpfs -o mode=755 none $folder
+    for path in {needed}; do case $path in $folder/*) mkdir -p $path; mount --bind {place}$path $path;; esac; done
+done
+exec setpriv --reuid 54321 --regid 54321 --clear-groups env HOME={place} XDG_CACHE_HOME={place}/caches {python} -m pytest \\
+    -p no:cacheprovider --basetemp={place}/tests {tests} -k "one and (visible or privileges or account or machines or wrote)"
+"""
+
+
+def test_an_ordinary_users_sandbox_is_as_tight(tmp_path_factory: pytest.TempPathFactory, bubblewrap: str) -> None:
+    """The tests of what is visible and may be changed, by somebody who is not root, in mounts of their own."""
+    if not account.is_root():
+        pytest.skip("This is an ordinary user: all of these tests were run by one.")
+    place = Path(tempfile.mkdtemp(prefix="pruning-labs-somebody-"))
+    place.chmod(0o777)
+    needed = [Path(sys.base_prefix), Path(sys.prefix), ROOT]
+    needed += [Path(root)] if (root := os.environ.get("MINICIFAR_ROOT")) else []
+    parents = {parent for path in needed for parent in path.parents}
+    hidden = sorted(parent for parent in parents if not parent.stat().st_mode & 0o001)
+    uppermost = [folder for folder in hidden if not any(other in folder.parents for other in hidden)]
+    script = AS_SOMEBODY.format(
+        hidden=" ".join(map(str, uppermost)),
+        needed=" ".join(map(str, needed)),
+        place=place,
+        python=sys.executable,
+        tests=Path(__file__),
+    )
+    command = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script]
+    try:
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env={**os.environ, "CI": "1"})
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
+        assert re.search(r"[1-9]\d passed", done.stdout), done.stdout
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
 
 
 @pytest.mark.parametrize(
