@@ -28,8 +28,8 @@
 # - An entry is one ONNX file: images (N, 3, 32, 32), float32, normalised as the course's loaders do, → logits.
 # - Everything is *measured*, by running the file and by reading what is in it. What you say of it is not believed, and
 #   what disagrees is shown.
-# - Every image is classified by itself; a network that has the *test* images by heart (it fails once they are mirrored
-#   or moved by a few pixels) is refused. Train with `augment=True`, as below.
+# - Every image is classified by itself; a network that has the *test* images by heart is refused: it fails once they
+#   are mirrored or moved by a few pixels, or on the validation images. Train with `augment=True`, as below.
 # - Train on the training images only, of MiniCIFAR on its own 4000 and without weights that saw others (CIFAR: also
 #   on the validation images, if you say so). Choose on the *validation* images.
 # - Any network, any method; say which one, and from which seeds.

@@ -48,6 +48,22 @@ def exports() -> None:
     quick_exports()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def compiled_once(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Templates of feedback pages are compiled once, which is a third of a page's time, and not for each page."""
+    import jinja2
+
+    cache, begin = (
+        jinja2.FileSystemBytecodeCache(str(tmp_path_factory.mktemp("templates"))),
+        jinja2.Environment.__init__,
+    )
+
+    def begin_with_cache(self: jinja2.Environment, *arguments: Any, **options: Any) -> None:
+        begin(self, *arguments, **{"bytecode_cache": cache, **options})
+
+    jinja2.Environment.__init__ = begin_with_cache  # type: ignore[method-assign]
+
+
 @pytest.fixture(scope="session")
 def bubblewrap() -> str:
     """The sandbox's program. Where it is missing, its tests are skipped, but never in CI."""

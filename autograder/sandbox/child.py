@@ -15,10 +15,14 @@ from typing import Any
 
 import psutil
 
-from autograder.sandbox import bubblewrap, channels
+from autograder.sandbox import account, bubblewrap, channels
 from autograder.sandbox.bubblewrap import Sandbox, SandboxError
 from autograder.sandbox.limits import processes_below
 
+READABLE = (
+    " (Started as root, grading works under an account without rights: make Python, this project and the images "
+    "readable for all, `chmod -R a+rX …`, or start it as an ordinary user.)"
+)
 START_SECONDS = 300.0  # for a warm process to import everything, on a crowded machine with a cold disk
 
 
@@ -97,7 +101,8 @@ class Child:
             log = self.log.read_text(errors="replace")[-20_000:].strip()
             self.close()
             last = log.splitlines()[-1][:300] if log else "it ended without a word"
-            error = SandboxError(f"{self.name} did not start: {last}")
+            hint = READABLE if account.is_root() and "ermission" in last else ""
+            error = SandboxError(f"{self.name} did not start: {last}{hint}")
             error.add_note(log)
             raise error from None
         return answer

@@ -169,7 +169,9 @@ def enter(confinement: Confinement, channel: socket.socket) -> Entered:
     no end of `channel`. Without them it only gets its limits: bubblewrap is all around it, or nothing is.
     """
     os.nice(5)  # what grades must not wait for what is graded
-    before = address_space()  # later there is no /proc to read it from
+    if confinement.filtered:
+        first_to_die()  # later there is no /proc to say so in
+    before = address_space()
     folder = confinement.folder
     if confinement.namespaces:
         must(libc().unshare(NEW_NAMESPACES), "namespaces")
@@ -178,8 +180,6 @@ def enter(confinement: Confinement, channel: socket.socket) -> Entered:
         drop_privileges()
         go_on_in_a_child(channel)
     quieten()
-    if confinement.filtered:
-        first_to_die()
     set_limits(confinement, before)
     return Entered(folder, filter_calls(told=True) if confinement.filtered else None)
 

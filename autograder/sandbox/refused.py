@@ -17,17 +17,18 @@ ANSWER = struct.Struct("<QqiI")  # struct seccomp_notif_resp: id, value, error, 
 MOST_NAMES = 20
 
 
-def refuse(listener: int) -> str:
-    """Refuse the call that waits at a descriptor → its name; empty where whoever called is gone by now."""
+def refuse(listener: int, noted: Counter[str]) -> bool:
+    """Note the call that waits at a descriptor, and refuse it; False where whoever called is gone by now."""
     call = bytearray(CALL.size)
     try:
         fcntl.ioctl(listener, RECEIVE, call)
         identity, _, _, number, *_ = CALL.unpack(call)
+        known = {number: name for name, number in numbers(platform.machine()).items()}
+        noted[known.get(number, f"number {number}")] += 1
         fcntl.ioctl(listener, SEND, ANSWER.pack(identity, 0, -errno.EPERM, 0))
     except OSError:
-        return ""
-    known = {number: name for name, number in numbers(platform.machine()).items()}
-    return known.get(number, f"number {number}")
+        return False
+    return True
 
 
 def in_words(refused: Counter[str]) -> list[str]:

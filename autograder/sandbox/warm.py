@@ -183,8 +183,8 @@ class Warm:
         listeners = [self.listener] if self.listener is not None else []
         while (left := end - time.monotonic()) > 0:
             for listener in select.select(listeners, [], [], left)[0]:
-                if name := refused.refuse(listener):
-                    self.refused[name] += 1
+                if not refused.refuse(listener, self.refused):  # nobody is there any more, who could make a call
+                    time.sleep(min(WATCH_SECONDS, max(0.0, end - time.monotonic())))
 
     def processes(self) -> list[psutil.Process]:
         """The processes of the submission that runs now."""

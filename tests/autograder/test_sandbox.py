@@ -167,6 +167,14 @@ def test_nothing_runs_under_the_account_of_who_grades(warm: Warm, look: Run) -> 
     assert accounts == expected and 0 not in accounts
 
 
+def test_when_memory_runs_out_the_submission_is_ended_before_what_it_came_from(warm: Warm, look: Run) -> None:
+    def score(process: psutil.Process) -> int:
+        return int(Path(f"/proc/{process.pid}/oom_score_adj").read_text())
+
+    assert warm.root is not None
+    assert score(warm.processes()[-1]) == 1000 > score(warm.root)
+
+
 def test_what_is_the_machines_cannot_be_changed(look: Run) -> None:
     changed = look(
         "import os\n"
@@ -368,6 +376,7 @@ time.sleep(60)
 """
 
 
+@one_for_all
 def test_memory_held_in_sockets_counts(run: Run) -> None:
     assert "1,000 MB of memory" in ended(run, FILL, 30)
 
@@ -633,7 +642,7 @@ for folder in {hidden}; do  # what only root may enter is left as far as it is n
     for path in {needed}; do case $path in $folder/*) mkdir -p $path; mount --bind {place}$path $path;; esac; done
 done
 exec setpriv --reuid 54321 --regid 54321 --clear-groups env HOME={place} XDG_CACHE_HOME={place}/caches {python} -m pytest \\
-    -p no:cacheprovider --basetemp={place}/tests {tests} -k "one and (visible or privileges or account or machines or wrote)"
+    -p no:cacheprovider --basetemp={place}/tests {tests} -k "for and (visible or privileges or account or machines or mounted or dangerous)"
 """
 
 
@@ -727,6 +736,14 @@ def test_a_child_that_does_not_start_says_why() -> None:
     with pytest.raises(SandboxError, match="The test did not start: no luck"):
         child.ready()
     assert not child.running and not child.folder.exists()
+
+
+def test_a_child_that_may_not_read_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(account, "is_root", lambda: True)
+    child = Child("The test")
+    child.start([sys.executable, "-c", "raise PermissionError(13, 'Permission denied', '/here')"], {})
+    with pytest.raises(SandboxError, match="readable for all"):
+        child.ready()
 
 
 def test_all_that_a_child_has_started_ends_with_it() -> None:
