@@ -12,7 +12,7 @@ from typing import Any
 
 from autograder.reports.gradebook import GradedSubmission, Mark
 from autograder.reports.same_files import SameFile
-from autograder.text import clipped, format_points, to_csv
+from autograder.text import clipped, format_points, shown_name, to_csv
 from minicifar.files import write_text
 
 FORGEABLE = "Graded without a sandbox: the student's code could have forged these points."
@@ -31,7 +31,7 @@ def write_grades(path: Path, everybody: Sequence[GradedSubmission], same: Sequen
     head = ["student", "lab", "points", "possible", "percent", "by_hand", "seconds_late", "late_penalty"]
     rows: list[Row] = [[*head, *names, "remarks", "same_files"]]
     for submission in everybody:
-        row: Row = [submission.student, submission.lab]
+        row: Row = [shown_name(submission.student), submission.lab]
         if submission.graded:
             share = 100 * submission.points / submission.possible if submission.possible else 0.0
             row += [

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from autograder.course import COURSE
-from autograder.grading.handed_in import students
+from autograder.grading.handed_in import students, unusable
 from autograder.grading.verdicts import checked_exercise, verdict_of
 from autograder.text import clipped, first_line, shown, shown_name
 from course_utils.checking import Outcome, Verdict
@@ -209,6 +209,8 @@ def state_of(course: Path, lab: str, student: str) -> str:
     """How far a submission is: graded, not graded yet, or without the notebook that could be graded."""
     if (course / "autograded" / student / lab / f"{lab}.ipynb").is_file():
         return GRADED
+    if why := unusable(student):
+        return f"not graded: {why}; rename the folder"
     folder = course / "submitted" / student / lab
     return NO_NOTEBOOK if folder.is_dir() and not (folder / f"{lab}.ipynb").is_file() else NOT_GRADED
 

@@ -103,6 +103,7 @@ def control_groups(process: int, tasks: int, megabytes: float | None = None) -> 
             places[CGROUPS / "memory"] = {"memory.limit_in_bytes": limit}
     groups = []
     for parent, values in places.items():
+        remove_stale(parent)
         group = parent / f"pruning-labs-{process}"
         with contextlib.suppress(OSError):
             group.mkdir()
@@ -112,6 +113,15 @@ def control_groups(process: int, tasks: int, megabytes: float | None = None) -> 
                     (group / file).write_text(str(value))
             (group / "cgroup.procs").write_text(str(process))
     return groups
+
+
+def remove_stale(parent: Path) -> None:
+    """Remove the control groups of graders that were killed."""
+    for group in parent.glob("pruning-labs-*"):
+        process = group.name.rpartition("-")[2]
+        if process.isdigit() and not psutil.pid_exists(int(process)):
+            with contextlib.suppress(OSError):
+                group.rmdir()
 
 
 def remove_groups(groups: Iterable[Path]) -> None:

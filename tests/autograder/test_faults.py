@@ -15,6 +15,7 @@ from pathlib import Path
 
 import nbformat
 import numpy as np
+import psutil
 import pytest
 from helpers.inline import Inline
 from nbformat import NotebookNode
@@ -139,6 +140,15 @@ def test_right_answers_earn_everything(grader: Grader) -> None:
     assert set(result.remarks.splitlines()) == {
         f"There is no file {FILE}: run the cell that makes it, and hand the file in too."
     }
+
+
+def test_neither_the_judge_nor_a_submission_runs_under_the_account_of_root(grader: Grader) -> None:
+    graded(grader, right().submission())
+    assert grader.judge and grader.judge.child and grader.judge.child.process and grader.warm and grader.warm.root
+    judge = psutil.Process(grader.judge.child.process.pid).children()[0]
+    accounts = [set(process.uids()) | set(process.gids()) for process in (judge, grader.warm.root)]
+    assert all(len(found) == 1 and 0 not in found for found in accounts)
+    assert accounts[0] != accounts[1] or psutil.Process().uids().real
 
 
 # --- a cell of the student's own, in the middle of the lab: it costs nothing

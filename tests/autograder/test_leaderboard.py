@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import psutil
 import pytest
 from helpers.challenge_files import entry, few_images, linear_file, weights
 from onnx import helper, numpy_helper
@@ -509,6 +510,8 @@ def test_the_sandbox_measures_the_same_as_a_process_outside(in_sandbox, tmp_path
     path = linear_file(tmp_path / "x.onnx")
     outside = challenge.measure(path, *(board.load("minicifar", split) for split in ("test", "val")))
     assert in_sandbox(path.read_bytes()) == {"measured": outside}
+    (measurer,) = in_sandbox.by_thread.values()
+    assert 0 not in psutil.Process(measurer.child.process.pid).children()[0].uids()
 
 
 @pytest.mark.slow

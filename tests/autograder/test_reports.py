@@ -520,3 +520,10 @@ def test_what_acts_on_a_terminal_is_written_out(course: Course) -> None:
     Console(file=screen, width=200).print(as_table(results(course.folder)))
     assert "\x1b" not in screen.getvalue() and "\\x1b[31mred" in screen.getvalue()
     assert course.report().rows("grades.csv")[0]["remarks"] == "\\x1b[31mred\\x07"
+
+
+def test_a_folder_whose_name_cannot_be_used_is_in_the_table_with_the_reason(course: Course) -> None:
+    course.grade("ann", [RIGHT])
+    course.hand_in("a\nb")
+    row = next(row for row in course.report().rows("grades.csv") if row["student"] == "a\\nb")
+    assert row["remarks"].startswith("not graded: its name holds characters") and row["points"] == ""

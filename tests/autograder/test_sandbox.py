@@ -381,6 +381,19 @@ def test_memory_held_in_sockets_counts(run: Run) -> None:
     assert "1,000 MB of memory" in ended(run, FILL, 30)
 
 
+def test_control_groups_of_graders_that_were_killed_are_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "CGROUPS", tmp_path)
+    (tmp_path / "cgroup.controllers").touch()
+    for process in (os.getpid(), 2**22 + 1):
+        (tmp_path / f"pruning-labs-{process}").mkdir()
+    limits.control_groups(1, 5)
+    assert sorted(path.name for path in tmp_path.glob("pruning-labs-*")) == sorted(
+        ["pruning-labs-1", f"pruning-labs-{os.getpid()}"]
+    )
+
+
 def test_memory_held_in_sockets_counts_where_there_are_no_control_groups() -> None:
     here = [psutil.Process()]
     before = limits.memory_of(here)

@@ -21,7 +21,8 @@ def student(channel: socket.socket, names: Mapping[str, Any]) -> None:
             frame = receive(channel)
             wall.answer(*wall.unpack(frame))
         except WallError as error:
-            send(channel, wall.pack({"error": error_as_data(error)}))
+            with contextlib.suppress(OSError):  # who asked may have left with the beginning of the answer
+                send(channel, wall.pack({"error": error_as_data(error)}))
         except (EOFError, OSError):
             return
 
