@@ -21,7 +21,8 @@ from course_utils.onnx_files.reading import LARGEST_MEGABYTES
 from minicifar import load
 
 HOLDS = 0.01  # of accuracy: what may be lost
-MEMORY = 16_000_000  # kB of address space of one process
+MEGABYTES = 16_000  # of memory, of all processes together where there are control groups
+MEMORY = 1_000 * MEGABYTES  # kB of address space of one process
 DISK = 2_000_000_000  # bytes of files, which lie in memory
 PROCESSES = 64
 LARGEST = LARGEST_MEGABYTES * 1_000_000
@@ -134,7 +135,7 @@ def train_again(
         command = [sys.executable, "-m", confinement.__name__, "/bin/sh", "-c", SCRIPT, sys.executable, str(seed)]
         sandbox = bubblewrap.Sandbox(training_binds(child.folder), DISK)
         process = child.start(command, variables, sandbox, piped=True)
-        groups = limits.control_groups(process.pid, PROCESSES + 4 * threads)
+        groups = limits.control_groups(process.pid, PROCESSES + 4 * threads, MEGABYTES)
         try:
             data, errors = process.communicate(timeout=hours * 3600)
         except subprocess.TimeoutExpired:

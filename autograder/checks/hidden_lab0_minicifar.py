@@ -77,7 +77,7 @@ def cut(images, offsets, flips, padding):
 )
 def test_images_that_are_not_square(crop_and_flip, channels, height, width, padding):
     images = pictures(6, channels=channels, height=height, width=width)
-    generator = torch.Generator().manual_seed(padding)
+    generator = torch.Generator().manual_seed(expect.drawn(padding))
     offsets = torch.randint(0, 2 * padding + 1, (6, 2), generator=generator)
     offsets[0], offsets[1] = 2 * padding, torch.tensor([0, 2 * padding])
     flips = torch.tensor([False, True, True, False, True, False])
@@ -113,7 +113,7 @@ def test_no_padding_only_flips(crop_and_flip):
 
 @pytest.mark.points(1)
 def test_the_optimizer_decides_how_to_step(training_step):
-    network, images, labels, _ = lesson(seed=4)
+    network, images, labels, _ = lesson(seed=expect.drawn(4))
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9, weight_decay=0.1)
     velocity = {name: torch.zeros_like(parameter) for name, parameter in network.named_parameters()}
     hint = "use the optimizer that comes in, as it is: this one has momentum and weight decay, kept from step to step"
@@ -128,7 +128,7 @@ def test_the_optimizer_decides_how_to_step(training_step):
 
 @pytest.mark.points(1)
 def test_frozen_layers_stay(training_step):
-    network, images, labels, _ = lesson(seed=5)
+    network, images, labels, _ = lesson(seed=expect.drawn(5))
     network.features[0].weight.requires_grad = False
     frozen = network.features[0].weight.clone()
     classifier = network.classifier.weight.detach().clone()
@@ -141,7 +141,7 @@ def test_frozen_layers_stay(training_step):
 @pytest.mark.points(1)
 @pytest.mark.parametrize(("count", "classes"), [(3, 7), (16, 2)], ids=["3 images", "16 images"])
 def test_other_batches_and_classes(training_step, count, classes):
-    network, images, labels, optimizer = lesson(seed=6, count=count, classes=classes)
+    network, images, labels, optimizer = lesson(seed=expect.drawn(6), count=count, classes=classes)
     before, expected = by_hand(network, images, labels)
     hint = f"{count} images, {classes} classes: the MEAN cross-entropy of the raw logits, whatever the sizes"
     came = number(training_step(network, images, labels, optimizer), hint)

@@ -97,9 +97,9 @@ def test_masks_of_some_layers_only(apply_masks):
 
 @pytest.mark.points(1)
 def test_weight_decay_and_adam(masked_step):
-    network, masks = small_network(), some_masks(small_network(), seed=3)
+    network, masks = small_network(), some_masks(small_network(), seed=expect.drawn(3))
     optimizer = torch.optim.Adam(network.parameters(), lr=0.01, weight_decay=0.1)
-    training_step(network, *batch(seed=5), optimizer)
+    training_step(network, *batch(seed=expect.drawn(5)), optimizer)
     before = copy.deepcopy(network.state_dict())
     masked_step(network, *batch(), optimizer, masks)
     assert zeros_in(network, masks), "the masks hold whatever the optimizer does: apply them after its step"
@@ -121,7 +121,7 @@ def test_masks_are_not_changed(masked_step):
 @pytest.mark.points(1)
 def test_zeros_do_not_come_back(rewind):
     network, early = small_network(seed=0), small_network(seed=1)
-    masks = some_masks(network, seed=2, share=0.9)
+    masks = some_masks(network, seed=expect.drawn(2), share=0.9)
     rewind(network, copy.deepcopy(early.state_dict()), masks)
     assert zeros_in(network, masks), "`start` holds values for pruned weights too: apply the masks after going back"
     kept = next(iter(masks))

@@ -147,7 +147,7 @@ def kernel_of(options):
 def test_many_convolutions_before_a_1x1(merge_conv_1x1):
     for said, options in SETTINGS.items():
         for bias in (False, True):
-            pair = conv(4, 4, bias=bias, seed=3, **options), pointwise(4, 4, bias=bias)
+            pair = conv(4, 4, bias=bias, seed=expect.drawn(3), **options), pointwise(4, 4, bias=bias)
             why = "the 1×1 convolution sees only results, so no bias and no padding is in the way"
             layer = merged(merge_conv_1x1, nn.Conv2d, pair, (4, 4, *kernel_of(options)), MIX, why)
             hint = f"{said}{' and both biases' if bias else ''}: {MIX}; b = A b1 + bA; all settings are those of `conv`"
@@ -216,7 +216,7 @@ def test_many_convolutions_behind_a_1x1(merge_1x1_conv):
     for said, options in SETTINGS.items():
         zeros = options.get("padding_mode", "zeros") == "zeros" and options.get("padding", 0) not in (0, "valid")
         for front, behind in ((False, False), (False, True), (not zeros, True)):
-            pair = pointwise(4, 4, bias=front), conv(4, 4, bias=behind, seed=3, **options)
+            pair = pointwise(4, 4, bias=front), conv(4, 4, bias=behind, seed=expect.drawn(3), **options)
             why = 'only a bias IN FRONT of a padding of zeros is in the way; "valid" pads nothing, as `pads` knows'
             layer = merged(merge_1x1_conv, nn.Conv2d, pair, (4, 4, *kernel_of(options)), FAN, why)
             biases = f"{' and a bias in front' * front}{' and the bias b2 of `conv`' * behind}"
@@ -264,7 +264,7 @@ def test_many_transposed_convolutions(merge_1x1_transposed):
     }
     for said, options in cases.items():
         for bias in (False, True):
-            pair = pointwise(4, 4), transposed(4, 4, bias=bias, seed=3, **options)
+            pair = pointwise(4, 4), transposed(4, 4, bias=bias, seed=expect.drawn(3), **options)
             layer = merged(merge_1x1_transposed, nn.ConvTranspose2d, pair, (4, 4, *kernel_of(options)), TURNED)
             hint = f"{said}: {TURNED}; stride, padding, output_padding, dilation and bias are those of `conv`"
             check_outputs(layer, pair, numbers(2, 4, 6, 5, seed=20), hint)
