@@ -34,7 +34,6 @@ class SubmissionRun:
         self.remarks: list[str] = []
         self.deaths = 0
         self.stopped = ""  # why nothing more is run
-        self.too_much: set[str] = set()  # exercises whose answers took the judge more than it has
         self.running = False
         self.end = time.monotonic() + self.limits.notebook_seconds
 
@@ -68,7 +67,7 @@ class SubmissionRun:
         for exercise in [name for name in judged if name in composite]:
             cell, _ = judged[exercise]
             before = verdict_of(cell)
-            if before and not before.passed and exercise not in self.too_much and exercise in self.known(exercise):
+            if before and not before.passed and exercise in self.known(exercise):
                 self.write_better(cell, self.verdict(exercise, helped=True))
 
     # the student's process
@@ -178,7 +177,6 @@ class SubmissionRun:
             task = {EXERCISE: exercise, "names": names, "helped": helped}
             return self.judge.judge(task, relay, seconds)
         except JudgeEnded as ended:
-            self.too_much.add(exercise)
             what = "The file handed in" if exercise.endswith("_onnx") else f"What {exercise} gave back"
             return not_judged(exercise, self.worth[exercise], f"{what} {ended}.")
 

@@ -29,7 +29,7 @@ from autograder.demo import filled_in
 from autograder.grading import batch, worker
 from autograder.grading.batch import Options, grade_lab
 from autograder.grading.engine import Grader
-from autograder.grading.judge import Judge
+from autograder.grading.judge import Judge, JudgeEnded
 from autograder.grading.notebooks import NOTES, grade_id, restored
 from autograder.grading.submissions import Submission, read_submission, take_in
 from autograder.grading.verdicts import verdict_of
@@ -336,6 +336,19 @@ def test_an_exercise_that_ended_its_process_is_judged_once(grader: Grader, monke
     work.cell("narrow_linear").source = "import os\n" + HEAD.format("narrow_linear") + "os._exit(0)"
     graded(grader, work.submission())
     assert sorted(judged) == sorted([*WORTH, "prune_vgg"])
+
+
+def test_what_takes_the_judge_too_long_is_judged_with_help_too(grader: Grader, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fault may lie in a function that it calls, and a mistake costs once."""
+    judge = Judge.judge
+
+    def too_long_alone(self: Judge, task: Any, *rest: Any) -> Any:
+        if task[EXERCISE] == "prune_vgg" and not task["helped"]:
+            raise JudgeEnded("takes more than 5 s to run")
+        return judge(self, task, *rest)
+
+    monkeypatch.setattr(Judge, "judge", too_long_alone)
+    assert graded(grader, right().submission()).earned == with_file(ANSWERS)
 
 
 # --- a notebook that is none, or nearly none
