@@ -107,11 +107,14 @@ def control_groups(process: int, tasks: int, megabytes: float | None = None) -> 
         group = parent / f"pruning-labs-{process}"
         with contextlib.suppress(OSError):
             group.mkdir()
-            groups.append(group)
             for file, value in values.items():
                 with contextlib.suppress(OSError):  # what is not counted here
                     (group / file).write_text(str(value))
-            (group / "cgroup.procs").write_text(str(process))
+            try:
+                (group / "cgroup.procs").write_text(str(process))
+                groups.append(group)
+            except OSError:  # it would count nothing, as if nothing were used
+                group.rmdir()
     return groups
 
 

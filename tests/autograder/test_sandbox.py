@@ -394,6 +394,23 @@ def test_control_groups_of_graders_that_were_killed_are_removed(
     )
 
 
+def test_a_control_group_that_a_process_cannot_join_counts_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or its memory would be 0 for ever, and nobody would look at the processes."""
+    monkeypatch.setattr(limits, "CGROUPS", tmp_path)
+    (tmp_path / "cgroup.controllers").touch()
+    write = Path.write_text
+
+    def refuse(path: Path, *arguments: Any, **options: Any) -> int:
+        if path.parent.parent == tmp_path:
+            raise PermissionError
+        return write(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "write_text", refuse)
+    assert limits.control_groups(1, 5, 100) == [] and not list(tmp_path.glob("pruning-labs-*"))
+
+
 def test_memory_held_in_sockets_counts_where_there_are_no_control_groups() -> None:
     here = [psutil.Process()]
     before = limits.memory_of(here)
