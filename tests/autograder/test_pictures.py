@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import random
 import re
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,18 @@ def test_what_is_no_such_picture_is_left_out_and_that_is_said(data: Any) -> None
     notebook = in_form(answered("![x](attachment:a)", a=data))
     assert not cell_of(notebook, "answer-why").get("attachments")
     assert "answer-why has pictures that cannot be shown" in remarks(notebook)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+def test_a_picture_with_errors_in_it_does_no_harm(kind: str) -> None:
+    dice, whole = random.Random(0), base64.b64decode(picture(kind))
+    for _ in range(300):
+        data = bytearray(whole)
+        for _ in range(dice.randint(1, 8)):
+            data[dice.randrange(len(data))] = dice.randrange(256)
+        broken = base64.b64encode(data[: dice.randint(len(data) // 2, len(data))]).decode()
+        kept, left_out = kept_pictures({"a": {f"image/{kind.lower()}": broken}})
+        assert len(kept) + left_out == 1
 
 
 @pytest.mark.parametrize("source", ["![s](sketch.png)", "![s](https://example.org/s.png)", "<img src='data:x'>"])
