@@ -22,10 +22,8 @@ from course_utils import expect
 
 @pytest.mark.points(1)
 def test_a_scan_of_another_network(sensitivity_scan):
-    network, names = (
-        network_with_statistics(widths=(5, 7, 4, 9), seed=expect.drawn(4)),
-        [f"features.{n}" for n in (0, 3, 7, 10)],
-    )
+    network = network_with_statistics(widths=(5, 7, 4, 9), seed=expect.drawn(4))
+    names = [f"features.{n}" for n in (0, 3, 7, 10)]
     answer = scanned(sensitivity_scan(network, [0.9, 0.0], outputs), names, [0.9, 0.0])
     for name, position in zip(names, (0, 3, 7, 10), strict=True):
         whole = network_with_statistics(widths=(5, 7, 4, 9), seed=expect.drawn(4))

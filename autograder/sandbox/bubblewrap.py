@@ -21,7 +21,7 @@ from autograder.sandbox import account, confinement
 Isolation = Literal["bubblewrap", "process"]
 
 CACHES = ("minicifar", "pruning-labs")  # of images, and of the baselines that were measured with them
-PASSWD = "student:x:65534:65534::/tmp:/bin/sh\n"  # for /etc, so that the user inside has a name
+PASSWD = f"student:x:{confinement.NOBODY}:{confinement.NOBODY}::/tmp:/bin/sh\n"  # the user's name inside
 
 NO_BUBBLEWRAP = """Grading runs code that strangers wrote, so it needs a sandbox, and there is none: {reason}
 Install bubblewrap (Debian, Ubuntu: `sudo apt install bubblewrap`; Fedora: `sudo dnf install bubblewrap`).
@@ -91,7 +91,8 @@ def descriptors(namespace: int | None) -> list[int]:
 def namespaces(namespace: int | None) -> list[str]:
     """Arguments for namespaces that are the sandbox's own, of all kinds, with none of users below them."""
     if namespace is None:
-        return ["--unshare-all", "--unshare-user", "--disable-userns", "--uid", "65534", "--gid", "65534"]
+        nobody = str(confinement.NOBODY)
+        return ["--unshare-all", "--unshare-user", "--disable-userns", "--uid", nobody, "--gid", nobody]
     return [*(f"--unshare-{kind}" for kind in ("ipc", "pid", "net", "uts", "cgroup-try")), "--userns", str(namespace)]
 
 

@@ -5,7 +5,8 @@ Every frame is told from others on its socket by one key of its JSON:
     grader → warm process       modules, then confinement (not a frame, but JSON beside a socket's descriptor)
     warm process → grader       threads when it is ready, `ENDED` (a wait status) after each submission
     grader → submission         files, then do: `RUN` or `KNOW`, or what comes from the wall
-    submission → grader         `CONFINED` or `NOT_CONFINED`, then an answer to each
+    submission → grader         `CONFINED` (if true, a descriptor follows: `refused`) or `NOT_CONFINED`, then an answer
+                                to each
     grader → judge              confinement, then for each submission files, `EXERCISE` (any number of them), nothing
     judge → grader              ready, then `VERDICT` or what goes to the wall
     leaderboard → measurer      confinement, then the bytes of one ONNX file after the other

@@ -14,8 +14,7 @@ from torch import nn
 from autograder.answers import Answer, answers
 from autograder.authoring.editions import check_files, exercises, graded_labs, references
 from autograder.grading.judging import Answers
-from course_utils.checking import Verdict, run_cases
-from course_utils.expect import SECRET
+from course_utils.checking import SECRET, Verdict, run_cases
 
 BANK = [(lab, answer) for lab in graded_labs() for answer in answers(lab)]
 

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from course_utils.expect import SECRET, drawn, same
+from course_utils.checking import SECRET
+from course_utils.expect import drawn, same
 
 EXPECTED = torch.linspace(0.1, 1, 50, dtype=torch.float64)
 DTYPES = [torch.float64, torch.float32, torch.float16, torch.bfloat16]
