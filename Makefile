@@ -1,11 +1,11 @@
-# make demo | test | test-fast | lint | lab | labs | results: each builds on `make setup`, which makes .venv and is
+# make demo | test | test-fast | lint | lab | labs | mutants | results: each builds on `make setup`, which makes .venv and is
 # skipped when up to date.
 PYTHON ?= python3
 BIN := .venv/bin
 RESULTS ?= docs/results/minicifar-vgg_mini.jsonl
 PYTEST := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses 2
 
-.PHONY: setup demo test test-fast lint lab labs results format clean
+.PHONY: setup demo test test-fast lint lab labs mutants results format clean
 
 setup: .venv/.up-to-date
 
@@ -31,6 +31,9 @@ test-fast: setup  # for every day, under two minutes; `make test` and CI leave n
 
 labs: setup
 	$(BIN)/python -m pytest tests/labs/test_editions.py --full-training
+
+mutants: setup  # of the answers whose code or checks have changed; some minutes
+	OMP_NUM_THREADS=1 $(BIN)/python -m autograder.authoring.mutants
 
 results: setup
 	$(BIN)/python -m studies.results $(RESULTS)

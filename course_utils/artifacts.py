@@ -8,7 +8,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from course_utils.baseline import baseline, cache_folder, image_kind
-from course_utils.checking import SECRET, NotComparable
+from course_utils.expect import SECRET
+from course_utils.explaining import NotComparable
 from course_utils.onnx_files.export import export_onnx
 from course_utils.onnx_files.measuring import Measured, measure_onnx
 from course_utils.onnx_files.running import MEMORISED, UNSEEN, moved_accuracy, run_onnx

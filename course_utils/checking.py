@@ -9,17 +9,22 @@ import ast
 import functools
 import html
 import inspect
-import linecache
+import json
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 import pytest
 
-SECRET = "PRUNING_LABS_SECRET"  # the environment variable with the secret of a course; only its judge has it
+from course_utils.expect import drawn
+from course_utils.explaining import MissingAnswer, NotComparable, explain
+from course_utils.surroundings import seeded
+
+LATER = "points_later.json"  # beside the visible tests: exercise → points that only graded tests give
+NOT_ALONE = "This counts once another check of {exercise} passes too."
 
 
 @dataclass(frozen=True)
@@ -51,10 +56,15 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The outcomes of one exercise; shows itself as rich text in a notebook and as plain text elsewhere."""
+    """The outcomes of one exercise; shows itself as rich text in a notebook and as plain text elsewhere.
+
+    `later`: points of tests that are not here and run when the exercise is graded. `note`: what else is to be said.
+    """
 
     exercise: str
     outcomes: tuple[Outcome, ...]
+    later: float = 0.0
+    note: str = ""
 
     @property
     def points(self) -> float:
@@ -72,16 +82,15 @@ class Verdict:
         return all(outcome.passed for outcome in self.outcomes)
 
     def headline(self) -> str:
-        """How many checks pass and how many points there are, in a sentence."""
-        if self.passed:
-            return f"{self.exercise}: all {len(self.outcomes)} checks pass, {self.earned:g} points."
-        good = sum(outcome.passed for outcome in self.outcomes)
-        return (
-            f"{self.exercise}: {good} of {len(self.outcomes)} checks pass, {self.earned:g} of {self.points:g} points."
-        )
+        """How many checks pass and how many points there are, in a sentence or two."""
+        good, count = sum(outcome.passed for outcome in self.outcomes), len(self.outcomes)
+        checks = f"all {count} checks pass" if self.passed else f"{good} of {count} checks pass"
+        points = f"{self.earned:g} of {self.points + self.later:g} points"
+        later = f"; {self.later:g} more {'is' if self.later == 1 else 'are'} tested when graded" if self.later else ""
+        return f"{self.exercise}: {checks}, {points}{later}."
 
     def __repr__(self) -> str:
-        lines = [self.headline()]
+        lines = [self.headline(), *self.note.splitlines()]
         for outcome in self.outcomes:
             lines.append(f"  {'✓' if outcome.passed else '✗'} {outcome.title}")
             lines += [f"      {line}" for line in outcome.message.splitlines()]
@@ -102,17 +111,23 @@ class Verdict:
         colour = "#1b7f3b" if self.passed else "#b3261e"
         return (
             f'<div style="border:1px solid {colour}; border-radius:6px; padding:8px 12px; max-width:60em">'
-            f"<b>{html.escape(self.headline())}</b>{''.join(rows)}</div>"
+            f"<b>{html.escape(self.headline())}</b>"
+            f"{self.note and '<div>' + html.escape(self.note) + '</div>'}{''.join(rows)}</div>"
         )
 
     def as_data(self) -> dict[str, Any]:
         """As it can be written as JSON."""
-        return {"exercise": self.exercise, "outcomes": [asdict(outcome) for outcome in self.outcomes]}
+        return {
+            "exercise": self.exercise,
+            "outcomes": [asdict(outcome) for outcome in self.outcomes],
+            "note": self.note,
+        }
 
     @classmethod
     def from_data(cls, data: dict[str, Any]) -> "Verdict":
         """The verdict that `as_data` wrote."""
-        return cls(data["exercise"], tuple(Outcome(**outcome) for outcome in data["outcomes"]))
+        outcomes = tuple(Outcome(**outcome) for outcome in data["outcomes"])
+        return cls(data["exercise"], outcomes, note=data.get("note", ""))
 
 
 def graded_exercise(test: Callable[..., Any]) -> str | None:
@@ -144,6 +159,7 @@ class Collector:
         self.exercise = ""
         self.answers: Mapping[str, Any] = {}
         self.outcomes: list[Outcome] = []
+        self.beside: set[str] = set()  # tests whose points count only together with another test's
         self.problem = ""
         self.without_tests = ""  # an exercise that no test grades
 
@@ -153,7 +169,7 @@ class Collector:
 
     def pytest_configure(self, config: pytest.Config) -> None:
         """Make the marker known, and error reports cheap."""
-        config.addinivalue_line("markers", "points(n): how many points the test is worth")
+        config.addinivalue_line("markers", "points(n, alone=True): what the test is worth, by itself or beside others")
         config.option.tbstyle = "native"  # pytest's own, which nobody sees, take most of a failing check's time
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
@@ -161,15 +177,25 @@ class Collector:
         tests = [item for item in session.items if isinstance(item, pytest.Function)]
         for exercise, answers in () if self.problem else self.cases:
             self.exercise, self.answers, self.outcomes = exercise, answers, []
+            self.beside.clear()
             items = [item for item in tests if graded_exercise(item.function) == exercise]
             for item, following in zip(items, [*items[1:], None], strict=True):
                 item.user_properties.clear()
-                item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
+                with seeded(drawn(0)):  # layers that a test makes, and what the answer does to its surroundings
+                    item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
             if not self.outcomes:
                 self.without_tests = exercise
                 break
-            self.tell(Verdict(exercise, tuple(self.outcomes)))
+            self.tell(Verdict(exercise, tuple(self.counted())))
         return True
+
+    def counted(self) -> Iterator[Outcome]:
+        """The outcomes; without the points of tests that prove nothing alone, where no other test gives any."""
+        alone = not any(outcome.earned for outcome in self.outcomes if outcome.test not in self.beside)
+        for outcome in self.outcomes:
+            if alone and outcome.earned:
+                outcome = replace(outcome, earned=0.0, message=NOT_ALONE.format(exercise=self.exercise))
+            yield outcome
 
     @pytest.fixture
     def award(self, request: pytest.FixtureRequest) -> Callable[[float, str], None]:
@@ -188,7 +214,7 @@ class Collector:
             self.record(
                 item,
                 0.0,
-                explain(call.excinfo, self.exercise, item.path),
+                explain(call.excinfo, self.exercise, item.path, self.answers),
                 call.excinfo.errisinstance(NotComparable),
             )
         elif report.when == "call":
@@ -205,6 +231,8 @@ class Collector:
     def record(self, item: pytest.Function, share: float, message: str, set_aside: bool = False) -> None:
         """Note a share (0 to 1) of a test's points, and what is to be said."""
         points = points_of(item)
+        if not counts_alone(item):
+            self.beside.add(item.name)
         hidden = item.path.name.startswith("hidden_")
         self.outcomes.append(Outcome(item.name, points, round(points * share, 2), message, hidden, set_aside))
 
@@ -215,43 +243,10 @@ def points_of(item: pytest.Item) -> float:
     return float(marker.args[0]) if marker else 0.0
 
 
-def explain(excinfo: pytest.ExceptionInfo[BaseException], exercise: str, test_file: Path) -> str:
-    """What a person reads when a test fails: the test's own message, or where the answer stopped."""
-    error = excinfo.value
-    if isinstance(error, NotImplementedError):
-        return f"{exercise} is not written yet: replace `raise NotImplementedError()` by your code."
-    if isinstance(error, (AssertionError, pytest.fail.Exception)) and in_test(excinfo, test_file):
-        return str(error)
-    if isinstance(error, (MissingAnswer, NotComparable)):
-        return str(error)
-    where = answer_line(excinfo)
-    return f"{exercise} stopped with {type(error).__name__}: {error}{where}"
-
-
-def in_test(excinfo: pytest.ExceptionInfo[BaseException], test_file: Path) -> bool:
-    """Whether an assertion was raised by the tests and not by the answer's own `assert`."""
-    last = Path(str(excinfo.traceback[-1].path))
-    return last.parent == test_file.parent or last == Path(__file__).with_name("expect.py")
-
-
-def answer_line(excinfo: pytest.ExceptionInfo[BaseException]) -> str:
-    """The last line of a notebook cell on the way to the error, if there is one."""
-    if line := getattr(excinfo.value, "cell_line", ""):  # the answer lives in another process
-        return str(line)
-    for entry in reversed(excinfo.traceback):
-        name = entry.frame.raw.f_code.co_filename
-        if "ipykernel" in name or name.startswith("<"):
-            line = linecache.getline(name, entry.lineno + 1).strip()
-            return f"\nin line {entry.lineno + 1} of your cell: {line}" if line else ""
-    return ""
-
-
-class MissingAnswer(Exception):
-    """The notebook has no such name, or the folder no such file (yet)."""
-
-
-class NotComparable(Exception):
-    """A file handed in was made with other images than those at hand: neither right nor wrong."""
+def counts_alone(item: pytest.Item) -> bool:
+    """False for `@pytest.mark.points(n, alone=False)`: an answer that does nothing passes the test, too."""
+    marker = item.get_closest_marker("points")
+    return bool(marker.kwargs.get("alone", True)) if marker else True
 
 
 def find_answer(name: str, answers: Mapping[str, Any], folder: Path) -> Any:
@@ -345,6 +340,35 @@ def visible_tests() -> list[Path]:
     )
 
 
+def points_later(exercise: str) -> float:
+    """Points of an exercise that only graded tests give, as a release says it; 0 where it says nothing."""
+    file = visible_tests()[0].with_name(LATER)
+    if not file.is_file():
+        return 0.0
+    return float(json.loads(file.read_text(encoding="utf-8")).get(exercise, 0.0))
+
+
+def names_in(code: CodeType) -> set[str]:
+    """The names of globals and attributes that a function's code uses, with those of functions inside it."""
+    inner = (names_in(constant) for constant in code.co_consts if isinstance(constant, CodeType))
+    return set(code.co_names).union(*inner)
+
+
+def to_blame(files: Sequence[Path], exercise: str, answers: Mapping[str, Any]) -> str:
+    """A sentence on the student's other functions that an answer calls and that fail their own checks; or "" ."""
+    code = getattr(answers.get(exercise), "__code__", None)
+    if not isinstance(code, CodeType):
+        return ""
+    used = [name for name in names_in(code) if name != exercise and name in answers and name in exercises_of(files)]
+    failing = [v.exercise for v in run_cases(files, [(name, answers) for name in sorted(used)]) if not v.passed]
+    if not failing:
+        return ""
+    names = " and ".join(f"`{name}`" for name in failing)
+    return (
+        f"{exercise} calls your {names}, which does not pass its own check yet: begin there, this may be its mistake."
+    )
+
+
 def check(exercise: str, answers: Mapping[str, Any] | None = None) -> Verdict:
     """Try an exercise: run its visible tests against what the notebook holds now → Verdict, shown as text.
 
@@ -356,4 +380,6 @@ def check(exercise: str, answers: Mapping[str, Any] | None = None) -> Verdict:
     if not files:
         known = ", ".join(sorted(exercises_of(visible_tests())))
         raise LookupError(f"There is no exercise {exercise!r}. Exercises that can be checked: {known}")
-    return run_tests(files, exercise, answers)
+    verdict = run_tests(files, exercise, answers)
+    note = "" if verdict.passed else to_blame(files, exercise, answers)
+    return replace(verdict, later=points_later(exercise), note=note)

@@ -1,15 +1,22 @@
-"""Comparisons for tests, with messages for people: what was expected, what came, and the likely mistake."""
+"""Comparisons for tests, with messages for people: what was expected, what came, and what is true of the difference.
+
+A message claims nothing that was not tried: `hint` says what is right, `mistakes` are wrong answers that come with
+words and are compared with, and what else is said of a difference (a factor, another order) was found in the numbers.
+"""
 
 import copy
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from fractions import Fraction
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from course_utils.checking import SECRET
+SECRET = "PRUNING_LABS_SECRET"  # the environment variable with the secret of a course; only its judge has it
 
 
 def drawn(seed: int) -> int:
@@ -24,15 +31,18 @@ def drawn(seed: int) -> int:
 def in_course(numbers: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """`numbers(*shape, seed=…)` of the visible tests, with seeds that are drawn for the course."""
 
-    def drawn_numbers(*shape: int, seed: int = 0, **options: Any) -> Tensor:
+    def numbers_of_course(*shape: int, seed: int = 0, **options: Any) -> Tensor:
         return numbers(*shape, seed=drawn(seed), **options)
 
-    return drawn_numbers
+    return numbers_of_course
 
 
 def copies(*arguments: Any) -> tuple[Any, ...]:
     """Copies for a function that may change what it is given: what is expected is worked out from the originals."""
     return copy.deepcopy(arguments)
+
+
+# --- words
 
 
 def show(value: Any) -> str:
@@ -48,9 +58,13 @@ def show(value: Any) -> str:
     return f"shape {tuple(value.shape)}, first values {numbers}{' …' if flat.numel() > 8 else ''}"
 
 
-def say(hint: str, expected: Any, came: Any) -> str:
-    """A hint with what was expected and what came."""
-    return f"{hint}\n  expected: {show(expected)}\n  yours:    {show(came)}"
+def say(hint: str, expected: Any, came: Any, *facts: str) -> str:
+    """A hint with what was expected and what came, and facts about the difference."""
+    lines = [hint, f"  expected: {show(expected)}", f"  yours:    {show(came)}"]
+    return "\n".join([*lines, *(f"  {fact}" for fact in facts if fact)])
+
+
+# --- comparisons of tensors
 
 
 def tensor(answer: Any, hint: str) -> Tensor:
@@ -70,24 +84,30 @@ def same_shape(answer: Any, shape: Sequence[int], hint: str) -> Tensor:
     return came
 
 
-def same(answer: Any, expected: Any, hint: str, tolerance: float | None = None) -> None:
+Mistakes = Mapping[str, Any]  # a mistake in words → what it would give, or a function that gives it
+
+
+def same(
+    answer: Any, expected: Any, hint: str, tolerance: float | None = None, mistakes: Mistakes | None = None
+) -> None:
     """Equal shape, and values equal within `tolerance` of the largest expected value.
 
     Without a tolerance it follows from what is expected: 0 for whole numbers, 1e-10 for float64, 1e-5 for float32, 1e-2
     for half precision. An answer may be float32 where float64 is expected (1e-5 then), but nothing coarser: who answers
-    in half precision is not judged more mildly for it.
+    in half precision is not judged more mildly for it. A wrong answer that equals one of `mistakes` is told so.
     """
     target = torch.as_tensor(expected).detach()
-    came = same_shape(answer, target.shape, hint)
+    came = tensor(answer, hint)
+    if came.shape != target.shape:
+        words = mistaken(came, mistakes)
+        same_shape(came, target.shape, f"{hint}\n  {words}" if words else hint)
     if tolerance is None:
         exact = not (came.is_floating_point() or target.is_floating_point())
         tolerance = 0.0 if exact else max(rounding(target), min(rounding(came), ROUNDING[torch.float32]))
-    scale = max(1.0, target.abs().max().item()) if target.numel() and target.is_floating_point() else 1.0
-    coarse = rounding(came) > max(rounding(target), ROUNDING[torch.float32]) or came.is_complex()
-    kind = f"\n  yours is of type {str(came.dtype).removeprefix('torch.')}" if coarse else ""
-    values = came.to(torch.complex128 if came.is_complex() else torch.float64)
-    difference = (values - target.to(torch.float64)).abs()
-    assert bool((difference <= tolerance * scale).all()), say(hint, target, came) + kind
+    if not close(came, target, tolerance):
+        raise AssertionError(
+            say(hint, target, came, mistaken(came, mistakes) or difference(came, target), *kind(came, target))
+        )
 
 
 ROUNDING = {torch.float64: 1e-10, torch.float32: 1e-5, torch.float16: 1e-2, torch.bfloat16: 2e-2}
@@ -98,9 +118,172 @@ def rounding(values: Tensor) -> float:
     return ROUNDING.get(values.dtype, 0.0)
 
 
-def equal(answer: Any, expected: Any, hint: str) -> None:
-    """Equal as Python sees it (numbers, strings, lists, tuples)."""
-    assert answer == expected, say(hint, expected, answer)
+def close(came: Tensor, target: Tensor, tolerance: float) -> bool:
+    """Whether two tensors of one shape are equal within a share of the largest expected value (at least of 1)."""
+    scale = max(1.0, target.abs().max().item()) if target.numel() and target.is_floating_point() else 1.0
+    return bool(((wide(came) - wide(target)).abs() <= tolerance * scale).all())
+
+
+def wide(values: Tensor) -> Tensor:
+    """The same numbers in double precision."""
+    return values.detach().to(torch.complex128 if values.is_complex() else torch.float64)
+
+
+def kind(came: Tensor, target: Tensor) -> Iterator[str]:
+    """What is to be said of the dtype of an answer, if it is coarser than what was expected or complex."""
+    if rounding(came) > max(rounding(target), ROUNDING[torch.float32]) or came.is_complex():
+        yield f"yours is of type {str(came.dtype).removeprefix('torch.')}"
+
+
+# --- what can be said of a difference
+
+MOST_NAMED = 3
+LOOSE = 1e-4  # so near, as a share of the largest number, an answer must be to what it is said to be
+
+
+def mistaken(came: Any, mistakes: Mistakes | None) -> str:
+    """The words of those of `mistakes` that give what came; or "", also where so many give it that none says much."""
+    words = []
+    for mistake, gives in (mistakes or {}).items():
+        value = gives() if callable(gives) else gives
+        if alike(came, value):
+            words.append(mistake)
+    return f"that is what comes out with {', or '.join(words)}" if 0 < len(words) <= MOST_NAMED else ""
+
+
+def alike(came: Any, value: Any) -> bool:
+    """Whether an answer is what a mistake gives: numbers nearly, all else exactly."""
+    numeric = (Tensor, np.ndarray)
+    if not isinstance(value, (*numeric, float)) and not isinstance(came, numeric):
+        return bool(came == value)
+    try:
+        ours, theirs = torch.as_tensor(value), torch.as_tensor(came)
+    except (TypeError, ValueError, RuntimeError):
+        return False
+    if ours.shape != theirs.shape:
+        return False
+    ours, theirs = wide(ours), wide(theirs)
+    scale = ours[ours.isfinite()].abs().amax().item() if bool(ours.isfinite().any()) else 0.0
+    return bool(torch.isclose(theirs, ours, rtol=0.0, atol=LOOSE * scale, equal_nan=True).all())
+
+
+def difference(came: Tensor, target: Tensor) -> str:
+    """A true sentence on how an answer of the right shape differs: as a whole if it can be said, else where first."""
+    ours, theirs = wide(target), wide(came)
+    if not ours.numel():
+        return ""
+    broken = ~torch.isfinite(torch.view_as_real(theirs) if theirs.is_complex() else theirs)
+    if bool(broken.any()) and bool(torch.isfinite(ours).all()):
+        return f"yours holds {int(broken.sum())} of {broken.numel()} numbers that are nan or infinite"
+    if not theirs.is_complex() and ours.numel() > 1:
+        for sentence in as_a_whole(theirs, ours):
+            return sentence
+    return first_difference(theirs, ours)
+
+
+def as_a_whole(came: Tensor, target: Tensor) -> Iterator[str]:
+    """What can be said of all numbers at once."""
+    tolerance = LOOSE * target.abs().max().item()
+
+    def near(other: Tensor) -> bool:
+        return other.shape == came.shape and bool(((came - other).abs() <= tolerance).all())
+
+    if near(target):
+        yield f"yours is nearly right everywhere: off by {(came - target).abs().max().item():.2g} at most"
+        return
+    for sentence, other in (
+        ("yours is 0 everywhere", torch.zeros_like(target)),
+        ("yours has the opposite sign everywhere", -target),
+        ("yours are the absolute values of what is expected", target.abs()),
+    ):
+        if near(other):
+            yield sentence
+    yield from in_another_order(came, target, near, tolerance)
+    large = target.abs() > tolerance
+    if int(large.sum()) < 2 or float(target[large].std()) <= tolerance:
+        return  # of one number, or equal ones, all of this could be said
+    factor, added = (came[large] / target[large]).median().item(), (came - target).median().item()
+    for sentence, other in (
+        (f"yours is {times(factor)} what is expected, everywhere", factor * target),
+        ("yours is the square root of what is expected", target.abs().sqrt()),
+        ("yours is the square of what is expected", target.square()),
+        ("yours is 1 minus what is expected", 1 - target),
+        (f"yours is {abs(added):.5g} {'more' if added > 0 else 'less'} than expected, everywhere", target + added),
+    ):
+        if near(other):
+            yield sentence
+
+
+def in_another_order(came: Tensor, target: Tensor, near: Callable[[Tensor], bool], tolerance: float) -> Iterator[str]:
+    """What can be said where an answer has the right numbers in wrong places."""
+    for axis, size in enumerate(target.shape):
+        if size > 1 and near(target.flip(axis)):
+            yield f"yours has the right numbers in reversed order{f' along axis {axis}' if target.ndim > 1 else ''}"
+    if target.ndim > 1 and target.shape[0] == target.shape[1] and near(target.transpose(0, 1)):
+        yield "yours has the first two axes swapped"
+    if bool(((came.flatten().sort().values - target.flatten().sort().values).abs() <= tolerance).all()):
+        yield "yours has the right numbers in another order"
+
+
+def times(factor: float) -> str:
+    """A factor in words: "3 times", "1/27 of", "0.83 times"."""
+    exact = Fraction(factor).limit_denominator(2000)
+    if abs(float(exact) - factor) <= LOOSE * factor and 1 in (exact.numerator, exact.denominator):
+        return f"{exact.numerator} times" if exact.denominator == 1 else f"{exact} of"
+    return f"{factor:.4g} times"
+
+
+def first_difference(came: Tensor, target: Tensor) -> str:
+    """Where an answer differs first, and in how many places."""
+    off = (came - target).abs() > LOOSE * max(target.abs().max().item(), 1e-30)
+    off = off if bool(off.any()) else came != target
+    if target.ndim == 0:
+        return ""
+    place = off.nonzero()[0].tolist()
+    where, index = ", ".join(map(str, place)), tuple(place)
+    return (
+        f"first different at [{where}]: {show(target[index])[1:-1]} expected, yours is {show(came[index])[1:-1]}; "
+        f"{int(off.sum())} of {off.numel()} differ"
+    )
+
+
+# --- comparisons of all else
+
+
+def equal(answer: Any, expected: Any, hint: str, mistakes: Mistakes | None = None) -> None:
+    """Equal as Python sees it (numbers, strings, lists, tuples). A wrong answer that equals a mistake is told so."""
+    if isinstance(answer, Tensor) and not isinstance(expected, Tensor):
+        answer = answer.tolist()
+    if answer != expected:
+        raise AssertionError(say(hint, expected, answer, mistaken(answer, mistakes) or members(answer, expected)))
+
+
+def members(answer: Any, expected: Any) -> str:
+    """A true sentence on how two sequences differ in order or members, or two whole numbers by how much; or ""."""
+    if is_whole(answer) and is_whole(expected):
+        return f"yours is {abs(answer - expected)} too {'large' if answer > expected else 'small'}"
+    if not (isinstance(answer, (list, tuple)) and isinstance(expected, (list, tuple))):
+        return ""
+    try:
+        came, target = Counter(answer), Counter(expected)
+    except TypeError:
+        return ""
+    if type(answer) is not type(expected):
+        return f"yours is a {type(answer).__name__}, expected is a {type(expected).__name__}"
+    if isinstance(answer, tuple):
+        return ""
+    if came == target:
+        return "the right ones, in reversed order" if answer[::-1] == expected else "the right ones, in another order"
+    if len(target) < len(expected) == len(answer):  # where some are equal, places say more
+        place = next(place for place, pair in enumerate(zip(answer, expected, strict=True)) if pair[0] != pair[1])
+        return f"first different at place {place}: {show(expected[place])} expected, yours is {show(answer[place])}"
+    missing, more = list((target - came).elements()), list((came - target).elements())
+    return "; ".join(f"{what}: {show(some)}" for what, some in (("missing", missing), ("too many", more)) if some)
+
+
+def is_whole(value: Any) -> bool:
+    """Whether a value is an int and no bool."""
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def raises(error: type[Exception], hint: str, call: Callable[..., Any], *arguments: Any) -> None:
@@ -120,7 +303,7 @@ def raises(error: type[Exception], hint: str, call: Callable[..., Any], *argumen
 
 
 def unchanged(now: Tensor, before: Tensor, hint: str) -> None:
-    """An argument that must not have been changed in place."""
+    """An argument that must not have been changed."""
     assert now.shape == before.shape and torch.equal(now.detach(), before.detach()), (
-        f"{hint}\n  the argument was changed in place; work on a copy, or use operations that return a new tensor"
+        f"{hint}\n  it was changed in place; use operations that return a new tensor, or a copy"
     )

@@ -187,13 +187,13 @@ for handle in handles:
 # height and width of the input.
 #
 # A good instrument leaves no trace on what it measures:
-# - **hooks stay** until they are removed, and would slow down every later run;
+# - **hooks stay** until they are removed, and would slow down every later run (remove yours, leave those of others);
 # - **a batch norm in training mode learns** from whatever passes through, also from an image of zeros. The
 #   context manager `evaluating(network)` is given: inside it the network is in evaluation mode and no gradients
 #   are recorded; afterwards every module is in the mode in which it was found;
 # - **errors happen** (an image of the wrong size). What stands in `finally` runs in any case;
 # - **there are layers that it does not know.** They must not cost 0 without a word: where a layer of another kind has a
-#   weight of two axes or more (a Conv1d, an attention), raise a `ValueError`.
+#   parameter of two axes or more, whatever its name (a Conv1d, an LSTM, an attention), raise a `ValueError`.
 
 # %% [markdown]
 # **Exercise.** Write `count_macs`, with your `conv_macs`.
@@ -304,7 +304,8 @@ tables.Table(("KB", *famous), rows)
 # decides how much memory the device must have:
 # $$ \text{peak} = \max_{\text{leaf layers } \ell} \bigl( \text{bytes of } \ell\text{'s input} + \text{bytes of its
 # output} \bigr) . $$ A *leaf* is a module without modules inside. A `Sequential` is none: its input is long gone when
-# its output is ready. (In a residual network the shortcut must be kept as well; we leave that out.)
+# its output is ready. (In a residual network the shortcut must be kept as well; we leave that out. A ReLU that works in
+# place counts like any other: input plus output.)
 
 # %% [markdown]
 # **Exercise.** Write `peak_activation_bytes`. It is the twin of `count_macs`: same hooks, same care.
@@ -370,7 +371,7 @@ plots.cost_bars({"input + output, KB": activations})
 
 # %% [markdown]
 # **Exercise.** Write `median_latency`. The clock is an argument, so that it can be any clock; the check brings
-# one that always tells the same times.
+# one that always tells the same times. Each timed run has two looks at the clock of its own, the warm-up none.
 #
 # <details><summary>Hint 1: where do I start?</summary>
 # Two loops, one after the other. The first only calls <code>run()</code>.

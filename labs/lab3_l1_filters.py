@@ -121,7 +121,8 @@ plots.filter_gallery(first.weight, filter_l1_norms(first.weight))
 # ## 2. How many stay?   (15 min)
 #
 # With a keep ratio $r$, a layer of $O$ filters loses $\lfloor (1-r)\,O + 10^{-9} \rfloor$ of them; the small
-# number makes up for floating point (0.7 · 90 comes out as 62.999…, and would lose one filter too few).
+# number makes up for floating point: with $r = 0.9$ and $O = 10$, (1 − 0.9) · 10 comes out as 0.99999…, and without it
+# no filter would go.
 # **At least one filter always stays**: an empty layer would cut the network in two.
 #
 # The filters that stay keep their order. That is a matter of taste for this layer, but not for the next one:

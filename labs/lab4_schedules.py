@@ -100,7 +100,7 @@ print(f"accuracy of the unpruned network on {len(val_images)} validation images:
 # <details><summary>Hint 2: how do I put everything back?</summary>
 # Keep copies (<code>.clone()</code>!) of the batch norm's weight and bias before the first change, and put copies of
 # them back after <em>every</em> measurement. <code>try: … finally: …</code> does it even when <code>evaluate</code>
-# fails.
+# fails, and lets its error go on.
 # </details>
 # <details><summary>Hint 3: nearly there</summary>
 # For each ratio: which filters stay (<code>filters_to_keep</code> of <code>filter_l1_norms</code>)? Make a vector
@@ -189,7 +189,9 @@ print(f"of {len(list(pruned.parameters()))} tensors of the pruned network the ol
 # changed lr), and with more. <code>optimizer.defaults</code> has the names of the settings.
 # </details>
 # <details><summary>Hint 2: of the same kind?</summary>
-# <code>type(optimizer)</code> is the class: <code>type(optimizer)(pruned.parameters(), lr=…)</code> makes a new one.
+# <code>type(optimizer)</code> is the class. It takes parameters and settings as a list of one dictionary, such as
+# <code>param_groups</code> has: <code>type(optimizer)([{"params": list(pruned.parameters()), "lr": …}])</code>. (As
+# arguments, <code>lr=…</code>, they would do for SGD; AdamW has a setting that it does not take as an argument.)
 # </details>
 
 # %% tags=["exercise"]

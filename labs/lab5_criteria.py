@@ -95,7 +95,7 @@ print(f"loss of the whole network on these images: {mean_loss(network, batches):
 
 # %% [markdown]
 # **Exercise.** Write `oracle_scores`. `evaluate(removed)` is a function that takes a *list of channels* and returns the
-# loss without them. It is expensive: ask for nothing twice.
+# loss without them, a Python number. It is expensive: ask for nothing twice.
 #
 # <details><summary>Hint 1: where do I start?</summary>
 # The loss of the whole network is <code>evaluate([])</code>: nothing is removed. You need it once.
@@ -165,7 +165,8 @@ from solutions.criteria import minimum_weight_scores
 # $$ \Theta_{\text{APoZ}}(c) = 1 - \text{APoZ}(c) = \text{the share of activations that are not zero} . $$
 
 # %% [markdown]
-# **Exercise.** Write `apoz_scores`. `activation` has the shape `(N, C, H, W)`: examples, channels, positions.
+# **Exercise.** Write `apoz_scores`. `activation` has the shape `(N, C, H, W)`: examples, channels, positions. (Behind
+# something other than a ReLU there may be negative ones: they are not zero.)
 #
 # <details><summary>Hint 1: how do I count?</summary>
 # A comparison gives True and False; <code>.float()</code> makes 1 and 0 of them, and their mean is a share.

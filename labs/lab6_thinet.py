@@ -226,7 +226,8 @@ drawing
 # W$ neighbouring columns of the linear layer. The bias is no input, and stays.
 
 # %% [markdown]
-# **Exercise.** Write `rescale_inputs`. It changes the layer *in place*.
+# **Exercise.** Write `rescale_inputs`. It changes the layer *in place*: the weight stays the same `Parameter`, of the
+# same dtype, with other numbers in it (the factors may be `float64`).
 #
 # <details><summary>Hint 1: a convolution</summary>
 # Its weight has the shape (O, C, kH, kW); give <code>scale</code> the shape (C, 1, 1), and multiply.

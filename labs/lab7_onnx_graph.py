@@ -245,8 +245,10 @@ with torch.no_grad():
 #
 # Three kinds of nodes, as far as channels go:
 # - `PASSING`: batch norm, ReLU, pooling, flatten … hand each channel on (`print(PASSING)` shows them all). A
-#   *depthwise* convolution (as many groups as channels) does as well, and its own filters go with them;
-# - `JOINING`: addition, multiplication … couple the channels of all their inputs;
+#   *depthwise* convolution (as many groups as channels that it reads, and as filters) does as well, and its own
+#   filters go with them;
+# - `JOINING`: addition, multiplication … couple the channels of all their inputs, and hand them on (a constant is no
+#   input here);
 # - all others (ordinary convolutions, linear layers, concatenations) end a coupling and make new channels.
 #
 # What is coupled with an **input** of the network (three colours) or with an **output** (the classes) is

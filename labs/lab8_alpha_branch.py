@@ -108,7 +108,7 @@ for link in chain(network):
 #
 # Conv2 sees $\alpha \cdot \text{wide} + (1 - \alpha) \cdot \text{narrow}$. At $\alpha = 1$ this is the network that
 # we know. At $\alpha = 0$ the wide way has no say. In between the network trains, and has time to move house. How
-# fast should alpha fall? Four schedules, with $k = 0, 1, \dots, K$ levels:
+# fast should alpha fall? Four schedules of $K$ steps, which have $K + 1$ levels each, $k = 0, 1, \dots, K$:
 #
 # | kind | $\alpha_k$ |
 # |---|---|
@@ -118,11 +118,10 @@ for link in chain(network):
 # | `"cosine"` | $\frac12 \left(1 + \cos (\pi k / K)\right)$ |
 #
 # Two of these never get to 0, and as long as alpha is not *exactly* 0, the wide way cannot be dropped. So whatever is
-# below
-# 0.015 is set to 0, and so is the last level.
+# below 0.015 is set to 0, with every kind, and so is the last level.
 
 # %% [markdown]
-# **Exercise.** Write `alpha_schedule`. It returns `steps` + 1 numbers.
+# **Exercise.** Write `alpha_schedule`. It returns a list of `steps` + 1 floats.
 #
 # <details><summary>Hint 1: where do I start?</summary>
 # With the levels of one kind as a list, <code>[1 - k / steps for k in range(steps)]</code>: all but the last, which is
@@ -152,7 +151,8 @@ alpha_plots.schedules({kind: alpha_schedule(kind, 10) for kind in kinds})
 # **Exercise.** Write `alpha_mix`, what Conv2 sees.
 #
 # <details><summary>Hint</summary>
-# One line. Do not change the two feature maps in place: the backward pass needs them as they were.
+# One line. Do not change the two feature maps in place: the backward pass needs them as they were. (Behind a linear
+# layer they have two axes and not four.)
 # </details>
 
 # %% tags=["exercise"]
@@ -168,7 +168,7 @@ from solutions.alpha_branch import alpha_mix
 # is worse than useless, as you will see in part 3.
 
 # %% [markdown]
-# **Exercise.** Write `make_branch`.
+# **Exercise.** Write `make_branch`: four new layers in a row, in each call.
 #
 # <details><summary>Hint 1: where do I start?</summary>
 # <code>nn.Sequential(…)</code> of four layers. Walk along the lower line of the drawing.
@@ -223,7 +223,8 @@ with evaluating(intermediate), evaluating(network):
 #
 # Four small helpers are given. `check_pair` refuses what is not to be merged at all, `pads` says whether a convolution
 # adds anything around its input, `plus` adds two biases of which each may be missing, and `rebuilt` makes a
-# layer with the settings of another one and a new weight and bias.
+# layer with the settings of another one and a new weight and bias. A merge leaves its pair as it is, and the new layer
+# has the dtype of the pair.
 
 # %% tags=["given"]
 from solutions.merging import check_pair, pads, plus, rebuilt

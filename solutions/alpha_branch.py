@@ -26,11 +26,11 @@ from solutions.merging import (
 
 
 def alpha_schedule(kind: str, steps: int) -> list[float]:
-    """The levels of alpha, from 1 to exactly 0: `steps` + 1 numbers, alpha_k for k = 0 … K = `steps`.
+    """The levels of alpha, from 1 to exactly 0: a new list of `steps` + 1 floats, alpha_k for k = 0 … K = `steps`.
 
     "step": 1 - k / K. "multiplicative": 2^-k. "exponential": exp(-c k) with c = 5 / K.
-    "cosine": (1 + cos(pi k / K)) / 2. Values below 0.015 are exactly 0, and so is the last one. Raises ValueError for
-    another kind, or without any step.
+    "cosine": (1 + cos(pi k / K)) / 2. With every kind values below 0.015 are exactly 0, and so is the last one; 1 and 0
+    may be ints. Raises ValueError for another kind, or without any step.
     """
     if steps < 1:
         raise ValueError(f"alpha needs at least one step from 1 to 0, not {steps}")
@@ -47,16 +47,20 @@ def alpha_schedule(kind: str, steps: int) -> list[float]:
 
 
 def alpha_mix(wide: Tensor, narrow: Tensor, alpha: float) -> Tensor:
-    """What the next layer sees: alpha · wide + (1 - alpha) · narrow, all of one shape (N, C, H, W)."""
+    """What the next layer sees: alpha · wide + (1 - alpha) · narrow, all of one shape and dtype.
+
+    The shape is (N, C, H, W), or (N, C) behind a linear layer. Both ways stay as they are; gradients reach both,
+    but at alpha 1 and 0, where one of the two itself may be returned.
+    """
     return alpha * wide + (1 - alpha) * narrow
 
 
 def make_branch(channels: int, kept: int) -> nn.Sequential:
     """The narrow way beside a batch norm and a ReLU: ConvA 1×1 (C → K), batch norm, ReLU, ConvB 1×1 (K → C).
 
-    Nothing stands before ConvA and nothing behind ConvB, so that each can be merged with its neighbour. Both have no
-    bias: ConvA's would be taken off again by the batch norm, and ConvB's could not be merged with a layer that pads
-    with zeros.
+    Four new layers in a row, with random weights, as PyTorch makes them. Nothing stands before ConvA and nothing behind
+    ConvB, so that each can be merged with its neighbour. Both have no bias: ConvA's would be taken off again by the
+    batch norm, and ConvB's could not be merged with a layer that pads with zeros.
     """
     return nn.Sequential(
         nn.Conv2d(channels, kept, 1, bias=False),

@@ -14,8 +14,8 @@ def subset_indices(labels: Tensor, n_classes: int, per_class: int, seed: int) ->
     `labels` (N,) int64 is the class of every image of the source; each class has the same number S of images.
     Positions are drawn once, with numpy's `RandomState(seed).choice(S, per_class, replace=False)`, and are the
     same in every class: position p is the class's image number p, counted from 0 in the order of `labels`.
-    The result points into `labels`: class 0 in the order drawn, then class 1 in the same order, and so on.
-    Raises ValueError if `per_class` is larger than S.
+    The result points into `labels`: class 0 in the order drawn, then class 1 in the same order, and so on. There may
+    be more classes than these. Raises ValueError if `per_class` is larger than S.
     """
     size = int((labels == 0).sum())
     drawn = torch.from_numpy(np.random.RandomState(seed).choice(size, per_class, replace=False))
@@ -26,7 +26,8 @@ def subset_indices(labels: Tensor, n_classes: int, per_class: int, seed: int) ->
 def normalize(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
     """(x / 255 - mean) / std, each colour with its own two numbers: (N, 3, H, W) uint8 → same shape, float32.
 
-    `mean` and `std` hold three numbers each (red, green, blue), for pixels between 0 and 1.
+    `mean` and `std` hold three numbers each (red, green, blue), of pixels that have been divided by 255. The
+    result is data: it requires no gradients.
     """
     centre, spread = torch.tensor([[*mean], [*std]]).view(2, 3, 1, 1)
     return (images.float() / 255 - centre) / spread
@@ -36,9 +37,9 @@ def crop_and_flip(images: Tensor, offsets: Tensor, flips: Tensor, padding: int) 
     """Cut each image out of its padded self at its own place, then mirror some: (N, C, H, W) → the same shape.
 
     Every side is padded with `padding` pixels of value 0. Image n is the window of H × W whose upper left corner
-    is at row `offsets[n, 0]` and column `offsets[n, 1]` of the padded image; `offsets` (N, 2) holds whole numbers
+    is at row `offsets[n, 0]` and column `offsets[n, 1]` of the padded image; `offsets` (N, 2) int64 holds numbers
     from 0 to 2 * padding, and `padding` itself leaves the image where it was. After that, where `flips` (N,)
-    bool is True, left and right change places. The dtype stays; `images` is not changed.
+    bool is True, left and right change places. The result is a new tensor of the same dtype, pixels exactly as before.
     """
     height, width = images.shape[2:]
     padded = F.pad(images, (padding,) * 4)

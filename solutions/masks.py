@@ -33,8 +33,9 @@ def magnitude_mask(weight: Tensor, sparsity: float) -> Tensor:
 def global_threshold(weights: Sequence[Tensor], sparsity: float) -> float:
     """One threshold for all layers: weights with |w| below it go, the others stay.
 
-    It is the smallest magnitude that stays when the floor(sparsity * N + 1e-9) smallest of all N weights go, so
-    0 ≤ `sparsity` < 1; raises ValueError otherwise. `weights`: tensors of any shapes.
+    It is the smallest magnitude that stays when the floor(sparsity * N + 1e-9) smallest of all N weights go, zeros and
+    equal ones among them: that of a weight exactly, as a Python number (equal ones stay together with it, so that
+    fewer go). So 0 ≤ `sparsity` < 1; raises ValueError otherwise. `weights`: tensors of any shapes.
     """
     if not 0 <= sparsity < 1:
         raise ValueError(f"sparsity must be at least 0 and below 1, not {sparsity}")
@@ -43,9 +44,10 @@ def global_threshold(weights: Sequence[Tensor], sparsity: float) -> float:
 
 
 def sparsity(network: nn.Module) -> float:
-    """The share of zeros among the weights of convolutions and linear layers, from 0 to 1.
+    """The share of zeros among the weights of convolutions and linear layers, from 0 to 1, as a Python number.
 
-    These are the parameters with two axes or more: biases and batch norms are neither pruned nor counted.
+    These are all parameters with two axes or more, whatever their names, trained or frozen, each once: biases, batch
+    norms and buffers are neither pruned nor counted. Zero is exactly zero.
     """
     weights = [parameter for parameter in network.parameters() if parameter.ndim > 1]
     zeros = sum((weight == 0).sum().item() for weight in weights)
@@ -55,7 +57,8 @@ def sparsity(network: nn.Module) -> float:
 def apply_masks(network: nn.Module, masks: Mapping[str, Tensor]) -> None:
     """Set to zero, in place, what the masks do not keep: `masks` maps a parameter's name to its mask.
 
-    The parameters remain the same objects, so that an optimizer that knows them goes on working.
+    Any parameter may have a mask, and need not; what keeps nothing is a mask too. The parameters remain the same
+    objects of the same dtype, trained or frozen as before, so that an optimizer that knows them goes on working.
     """
     with torch.no_grad():
         for name, mask in masks.items():
@@ -67,7 +70,8 @@ def masked_step(
 ) -> float:
     """One training step after which the pruned weights are still zero; returns the loss that it started from.
 
-    A step of the optimizer moves every weight, pruned ones too: by their gradients, and by momentum.
+    A step of the optimizer moves every weight, pruned ones too: by their gradients, and by momentum. What is pruned is
+    zero before, too; other masks may come with the next step.
     """
     loss = training_step(network, images, labels, optimizer)
     apply_masks(network, masks)
@@ -77,7 +81,9 @@ def masked_step(
 def rewind(network: nn.Module, start: Mapping[str, Tensor], masks: Mapping[str, Tensor]) -> None:
     """Put the network back, in place, to an earlier state, without the weights that the masks have pruned.
 
-    `start`: a state dict (parameters, and batch norms' running statistics), which is not changed, now or by training.
+    `start`: a state dict (parameters, and batch norms' running statistics; names in any order), which is not changed,
+    now or by training. The network's parameters remain the same objects, trained or frozen as before; `masks` may be
+    empty.
     """
     network.load_state_dict(start)
     apply_masks(network, masks)

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 
 def merge_conv_1x1(conv: nn.Conv2d, pointwise: nn.Conv2d) -> nn.Conv2d:
-    """One convolution in place of `conv` and a 1×1 convolution behind it.
+    """One new convolution, of the pair's dtype, for `conv` and a 1×1 convolution behind it; both stay as they are.
 
     W[o] = sum_m A[o, m] · W1[m], b = A b1 + bA; stride, padding and the rest are those of `conv`. Exact for any of
-    them. Raises ValueError for grouped convolutions, or if the second is not 1×1.
+    them. Raises ValueError for grouped convolutions, or if the second is no 1×1 of stride 1 without padding.
     """
     check_pair(conv, pointwise)
     mix = pointwise.weight[:, :, 0, 0]
@@ -23,11 +23,11 @@ def merge_conv_1x1(conv: nn.Conv2d, pointwise: nn.Conv2d) -> nn.Conv2d:
 
 
 def merge_1x1_conv(pointwise: nn.Conv2d, conv: nn.Conv2d) -> nn.Conv2d:
-    """One convolution in place of a 1×1 convolution and `conv` behind it.
+    """One new convolution, of the pair's dtype, for a 1×1 convolution and `conv` behind it; both stay as they are.
 
     W[o, i] = sum_m W2[o, m] · B[m, i]; b = b2 + sum over m, k, l of W2[o, m, k, l] · bB[m]. The bias bB of the first is
     there inside the image and not in a padding of zeros, where no single bias can stand for it: with both, the pair is
-    refused (ValueError), as are grouped convolutions.
+    refused (ValueError), as are grouped convolutions, and a first one that is no 1×1 of stride 1 without padding.
     """
     check_pair(conv, pointwise)
     if pointwise.bias is not None and conv.padding_mode == "zeros" and pads(conv):
@@ -40,10 +40,11 @@ def merge_1x1_conv(pointwise: nn.Conv2d, conv: nn.Conv2d) -> nn.Conv2d:
 
 
 def merge_1x1_transposed(pointwise: nn.Conv2d, conv: nn.ConvTranspose2d) -> nn.ConvTranspose2d:
-    """One transposed convolution in place of a 1×1 convolution and `conv`, whose weight is (inputs, outputs, kH, kW).
+    """One new transposed convolution in place of a 1×1 convolution and `conv`, which stay as they are.
 
-    W[i, o] = sum_m B[m, i] · W2[m, o]. A bias of the 1×1 convolution would reach the output's pixels through different
-    entries of the kernel: ValueError, as for grouped convolutions.
+    `conv.weight` is (inputs, outputs, kH, kW): W[i, o] = sum_m B[m, i] · W2[m, o], in the pair's dtype; the bias of
+    `conv` stays. Any bias of the 1×1 convolution would reach the output's pixels through different entries of the
+    kernel: ValueError, as for grouped convolutions, and a first one that is no 1×1 of stride 1 without padding.
     """
     check_pair(conv, pointwise)
     if pointwise.bias is not None:

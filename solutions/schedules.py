@@ -17,9 +17,11 @@ from solutions.l1 import filter_l1_norms, filters_to_keep, prune_vgg
 def sensitivity_scan(network: nn.Module, ratios: Sequence[float], evaluate: Callable) -> dict[str, list[float]]:
     """What `evaluate(network)` says when each convolution alone is pruned → {its name: one number for each keep ratio}.
 
-    The convolutions are those that a batch norm follows. The filters of the lowest L1 norms are silenced: with the
-    batch norm's weight *and* bias at zero their channels are zero behind it, as if they were gone. One layer at a
-    time, each ratio from the whole layer; the network is as it was afterwards, even if `evaluate` fails.
+    The convolutions are those that a batch norm follows right behind in `named_modules()`. The filters of the lowest L1
+    norms are silenced: with the batch norm's weight *and* bias at zero their channels are zero behind it, as if they
+    were gone. One layer at a time, each ratio from the whole layer; the network is as it was afterwards, its Parameters
+    the same objects, trained or frozen as before, even if `evaluate` fails with an Exception, which goes on to the
+    caller as it is.
     """
     results: dict[str, list[float]] = {}
     modules = list(network.named_modules())
@@ -41,8 +43,9 @@ def sensitivity_scan(network: nn.Module, ratios: Sequence[float], evaluate: Call
 def cubic_sparsity(step: float, begin: float, end: float, final: float) -> float:
     """The sparsity after `step`: s = final · (1 - (1 - t)³), t = (step - begin) / (end - begin) held between 0 and 1.
 
-    Fast while there is much to spare, slow at the end. Steps may be steps or epochs, whole or not. Raises ValueError
-    unless begin < end. Zhu & Gupta 2017, equation 1, with an initial sparsity of 0.
+    Fast while there is much to spare, slow at the end. A Python number (float64), no tensor. Steps may be
+    steps or epochs, whole or not, negative too. Raises ValueError unless begin < end, at every step. Zhu & Gupta 2017,
+    equation 1, with an initial sparsity of 0.
     """
     if not begin < end:
         raise ValueError(f"begin must come before end, but {begin} does not come before {end}")
@@ -53,10 +56,11 @@ def cubic_sparsity(step: float, begin: float, end: float, final: float) -> float
 def prune_and_reset(
     network: nn.Module, optimizer: torch.optim.Optimizer, keep_ratio: float
 ) -> tuple[nn.Module, torch.optim.Optimizer]:
-    """A pruned copy of a VGG (by `prune_vgg`), and a *new* optimizer for it, of the same kind and settings.
+    """A pruned copy of a VGG (by `prune_vgg`; same mode), and a *new* optimizer for it, of the same kind and settings.
 
-    The new one knows the parameters of the pruned network and no momentum: the old one's buffers belong to filters
-    that are gone. Settings (lr, momentum, …) are those of the old one's first parameter group, as they are now.
+    The new one knows all parameters of the pruned network, frozen ones too, and no momentum: the old one's buffers
+    belong to filters that are gone. All its settings (lr, momentum, …) are those of the old one's first parameter
+    group, as they are now. Optimizers of any kind; `network` and `optimizer` are not changed.
     """
     pruned = prune_vgg(network, keep_ratio)
     settings = {name: optimizer.param_groups[0][name] for name in optimizer.defaults}
@@ -67,7 +71,8 @@ def prune_and_reset(
 def narrow_twin(pruned: nn.Module, seed: int) -> nn.Module:
     """A network with the shapes of `pruned` and fresh random weights, drawn by each layer's own `reset_parameters`.
 
-    The same seed gives the same twin; batch norms start anew too. `pruned` and the global random numbers are as before.
+    The same seed gives the same twin, whatever the weights of `pruned`; every layer that has the method starts anew,
+    batch norms too. dtype and device stay; `pruned` and the global random numbers (torch's, numpy's) are as before.
     """
     twin = copy.deepcopy(pruned)
     with torch.random.fork_rng(devices=[]):

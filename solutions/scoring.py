@@ -36,6 +36,21 @@ class Deviation:
         return (self.square.value() - self.mean.value().square()).clamp_min(0).sqrt()
 
 
+class GateTaylor:
+    """`gate_taylor_scores` of every minibatch, averaged: each counts once, however many examples it has."""
+
+    def __init__(self) -> None:
+        self.scores: list[Tensor] = []
+
+    def update(self, maps: Maps) -> None:
+        """Take one more minibatch into the mean."""
+        self.scores.append(gate_taylor_scores(maps.activation, maps.gradient).detach().double().cpu())
+
+    def value(self) -> Tensor:
+        """The scores (C,), in float64."""
+        return torch.stack(self.scores).mean(dim=0)
+
+
 class Information:
     """`mutual_information` of a map's spatial mean and the class, over the examples of all batches."""
 
@@ -59,7 +74,7 @@ MAPS: dict[str, Callable[[], Criterion]] = {
     "activation std": Deviation,
     "APoZ": partial(Mean, lambda activation, _: apoz_scores(activation)),
     "Taylor": partial(Mean, taylor_scores),
-    "gate Taylor": partial(Mean, gate_taylor_scores),
+    "gate Taylor": GateTaylor,
     "OBD": partial(Mean, obd_scores),
     "mutual information": Information,
 }
@@ -72,8 +87,9 @@ def score(
     """The scores of all `criteria`, {criterion: {group: (channels,)}}, in one pass over `batches` of (images, labels).
 
     A channel that several layers make, or several tensors hold (a residual stage; behind a pooling and in front of it),
-    has the mean of its scores there. Batches weigh as much as they have examples. The network is as it was found
-    afterwards. `seed`: of "random". Raises ValueError for a criterion that is not in CRITERIA.
+    has the mean of its scores there. Batches weigh as much as they have examples (gate Taylor's: all alike). The
+    network is as it was found afterwards. `seed`: of "random". Raises ValueError for a criterion that is not in
+    CRITERIA.
     """
     if unknown := set(criteria) - set(CRITERIA):
         raise ValueError(f"There is no criterion {sorted(unknown)[0]!r}; there are {', '.join(CRITERIA)}.")

@@ -23,7 +23,7 @@ def sample_contributions(patches: Tensor, weight: Tensor) -> Tensor:
     """What each channel adds to each sample: x_c = sum over kh, kw of weight[c] · patch[c] → (S, C).
 
     `patches` (S, C, kH, kW): what the sample's filter sees, zeros where it looks over the border; `weight`
-    (S, C, kH, kW): that filter's weights. Equation 4 of the paper.
+    (S, C, kH, kW): that filter's weights. All sizes may be 1; the dtype stays. Equation 4 of the paper.
     """
     return (patches * weight).sum(dim=(2, 3))
 
@@ -31,9 +31,9 @@ def sample_contributions(patches: Tensor, weight: Tensor) -> Tensor:
 def channels_to_remove(contributions: Tensor, count: int) -> list[int]:
     """The `count` channels whose removal changes the samples least, found one by one, in the order in which they go.
 
-    `contributions` (S, C). Each step adds to the removed set T the channel that keeps sum over samples of
-    (sum over c in T of x_c)² smallest; of equal ones the first. Equation 6, algorithm 1 of the paper. Raises ValueError
-    if there are fewer channels than `count`.
+    A list of whole numbers; `contributions` (S, C) are float32 or float64, and not changed. Each step adds to the
+    removed set T the channel that keeps sum over samples of (sum over c in T of x_c)² smallest; of equal ones the
+    first. Equation 6, algorithm 1 of the paper. Raises ValueError if there are fewer channels than `count`.
     """
     if count > contributions.shape[1]:
         raise ValueError(f"{count} channels cannot go: there are {contributions.shape[1]}.")
@@ -49,11 +49,11 @@ def channels_to_remove(contributions: Tensor, count: int) -> list[int]:
 
 
 def least_squares_scale(contributions: Tensor, target: Tensor) -> Tensor:
-    """One factor for each kept channel, so that sum_c w_c x_c comes as close to the samples as it can → (K,).
+    """One factor for each kept channel, so that sum_c w_c x_c comes as close to the samples as it can → (K,) floats.
 
     min_w ||target - contributions w||², `contributions` (S, K) of the kept channels, `target` (S,) the sum over *all*
-    channels. Dead channels and fewer samples than channels do no harm: any of the solutions will do (here the closest
-    to 1, so that a channel which never spoke is left as it is). Equation 7.
+    channels; neither is changed. Dead channels and fewer samples than channels do no harm: any of the solutions will do
+    (here the closest to 1, so that a channel which never spoke is left as it is), of whatever float type. Equation 7.
     """
     missing = target.double() - contributions.double().sum(dim=1)
     change = torch.linalg.lstsq(contributions.double(), missing[:, None], driver="gelsd").solution
@@ -64,7 +64,8 @@ def rescale_inputs(layer: nn.Module, scale: Tensor) -> None:
     """Multiply, in place, what a layer reads of input channel c by scale[c]; its bias is unchanged.
 
     `layer`: a convolution, weight (O, C, kH, kW), or a linear layer behind a flatten, where every channel owns the same
-    number of neighbouring columns; `scale` (C,).
+    number of neighbouring columns; its weight stays the same Parameter, of the same dtype. `scale` (C,), float32 or
+    float64, is not changed.
     """
     with torch.no_grad():
         by_channel = layer.weight.view(len(layer.weight), len(scale), -1)

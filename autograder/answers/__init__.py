@@ -1,30 +1,49 @@
 """Banks of answers that prove the tests: plausible wrong ones must fail and be told why, right ones must pass.
 
-One module a lab. A wrong answer says which exercise it answers and which words the message must hold:
+One module a lab. A wrong answer says which exercise it answers and which words the message of a visible test must hold
+(of a hidden one, if only graded tests can find it):
 
     @wrong("filter_l1_norms", says="absolute")
     def the_sign_counts(weight): ...
+
+    @wrong("filter_l1_norms", says="one filter", hidden=True)
+    def squeezed(weight): ...
 """
 
 import ast
+import copy
 import importlib
 import inspect
 import textwrap
+import types
 from collections.abc import Callable
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer to an exercise; `says` is what a failed test's message must hold, empty for a right answer."""
+    """An answer to an exercise; `says` is what a failed test's message must hold, empty for a right answer.
+
+    `hidden`: the message may be one of a hidden test.
+    """
 
     exercise: str
     function: Callable
     says: str = ""
+    hidden: bool = False
 
     @property
     def name(self) -> str:
         return self.function.__name__
+
+    def fresh(self) -> Callable:
+        """The answer as if it had never been called: what its default arguments remember is forgotten."""
+        old = self.function
+        assert isinstance(old, types.FunctionType)
+        defaults = copy.deepcopy(old.__defaults__)
+        new = types.FunctionType(old.__code__, old.__globals__, old.__name__, defaults, old.__closure__)
+        new.__kwdefaults__ = copy.deepcopy(old.__kwdefaults__)
+        return new
 
     def source(self) -> str:
         """The answer as a student would have typed it: under the exercise's name, without decorators."""
@@ -35,11 +54,11 @@ class Answer:
         return ast.unparse(tree)
 
 
-def wrong(exercise: str, says: str) -> Callable:
+def wrong(exercise: str, says: str, hidden: bool = False) -> Callable:
     """Mark a function as a wrong answer that must fail with a message that holds `says`."""
 
     def mark(function: Callable) -> Callable:
-        function.answer = Answer(exercise, function, says)  # type: ignore[attr-defined]
+        function.answer = Answer(exercise, function, says, hidden)  # type: ignore[attr-defined]
         return function
 
     return mark

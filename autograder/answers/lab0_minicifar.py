@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from autograder.answers import right, wrong
+from minicifar import MEAN, STD
 
 # --- subset_indices
 
@@ -20,33 +21,33 @@ def draws_anew_for_every_class(labels, n_classes, per_class, seed):
     return torch.cat(found)
 
 
-@wrong("subset_indices", says="not the first ones")
+@wrong("subset_indices", says="the first images of each class")
 def takes_the_first_images(labels, n_classes, per_class, seed):
     return torch.cat([torch.nonzero(labels == number).flatten()[:per_class] for number in range(n_classes)])
 
 
-@wrong("subset_indices", says="RandomState(seed)")
+@wrong("subset_indices", says="default_rng")
 def the_newer_generator(labels, n_classes, per_class, seed):
     size = int((labels == 0).sum())
     drawn = np.random.default_rng(seed).choice(size, per_class, replace=False)
     return torch.cat([torch.nonzero(labels == number).flatten()[drawn] for number in range(n_classes)])
 
 
-@wrong("subset_indices", says="all in the order drawn")
+@wrong("subset_indices", says="the positions sorted")
 def sorts_the_positions(labels, n_classes, per_class, seed):
     size = int((labels == 0).sum())
     drawn = np.sort(np.random.RandomState(seed).choice(size, per_class, replace=False))
     return torch.cat([torch.nonzero(labels == number).flatten()[drawn] for number in range(n_classes)])
 
 
-@wrong("subset_indices", says="no image twice")
+@wrong("subset_indices", says="an image can come twice")
 def with_replacement(labels, n_classes, per_class, seed):
     size = int((labels == 0).sum())
     drawn = np.random.RandomState(seed).choice(size, per_class)
     return torch.cat([torch.nonzero(labels == number).flatten()[drawn] for number in range(n_classes)])
 
 
-@wrong("subset_indices", says="mixed up in `labels`")
+@wrong("subset_indices", says="as if classes lay in blocks")
 def believes_that_classes_lie_in_blocks(labels, n_classes, per_class, seed):
     size = int((labels == 0).sum())
     drawn = np.random.RandomState(seed).choice(size, per_class, replace=False)
@@ -59,7 +60,7 @@ def positions_of_the_whole_source(labels, n_classes, per_class, seed):
     return torch.from_numpy(drawn)
 
 
-@wrong("subset_indices", says="then 3 of class 1")
+@wrong("subset_indices", says="position by position")
 def classes_in_turn(labels, n_classes, per_class, seed):
     size = int((labels == 0).sum())
     drawn = np.random.RandomState(seed).choice(size, per_class, replace=False)
@@ -80,23 +81,118 @@ def one_row_a_class(labels, n_classes, per_class, seed):
     return torch.stack([torch.nonzero(labels == number).flatten()[drawn] for number in range(n_classes)])
 
 
-@wrong("subset_indices", says="seed 42")
+@wrong("subset_indices", says="the seed 0 whatever")
 def the_seed_is_written_in(labels, n_classes, per_class, seed):
     drawn = np.random.RandomState(0).choice(int((labels == 0).sum()), per_class, replace=False)
     return torch.cat([torch.nonzero(labels == number).flatten()[drawn] for number in range(n_classes)])
 
 
-@wrong("subset_indices", says="RandomState(3)")
+@wrong("subset_indices", says="the seed 42 whatever")
 def always_seed_42(labels, n_classes, per_class, seed):
     drawn = np.random.RandomState(42).choice(int((labels == 0).sum()), per_class, replace=False)
     return torch.cat([torch.nonzero(labels == number).flatten()[drawn] for number in range(n_classes)])
+
+
+@wrong("subset_indices", says="there may be more classes")
+def the_size_by_division(labels, n_classes, per_class, seed):
+    drawn = torch.from_numpy(np.random.RandomState(seed).choice(len(labels) // n_classes, per_class, replace=False))
+    return torch.cat([torch.nonzero(labels == number).flatten()[drawn] for number in range(n_classes)])
+
+
+@wrong("subset_indices", says="argsort of the labels that is not stable")
+def an_argsort_that_is_not_stable(labels, n_classes, per_class, seed):
+    size = int((labels == 0).sum())
+    drawn = np.random.RandomState(seed).choice(size, per_class, replace=False)
+    table = np.argsort(labels.numpy())[: n_classes * size].reshape(n_classes, size)
+    return torch.from_numpy(table[:, drawn].reshape(-1).copy())
+
+
+@wrong("subset_indices", says="in which they first appear")
+def classes_as_they_appear(labels, n_classes, per_class, seed):
+    size = int((labels == 0).sum())
+    drawn = torch.from_numpy(np.random.RandomState(seed).choice(size, per_class, replace=False))
+    classes = list(dict.fromkeys(labels.tolist()))[:n_classes]
+    return torch.cat([torch.nonzero(labels == number).flatten()[drawn] for number in classes])
+
+
+@wrong("subset_indices", says="can give all 3")
+def refuses_all_images(labels, n_classes, per_class, seed):
+    size = int((labels == 0).sum())
+    if per_class >= size:
+        raise ValueError(f"only {size} images in a class, {per_class} wanted")
+    drawn = torch.from_numpy(np.random.RandomState(seed).choice(size, per_class, replace=False))
+    return torch.cat([torch.nonzero(labels == number).flatten()[drawn] for number in range(n_classes)])
+
+
+@wrong("subset_indices", says="numpy's global random numbers")
+def seeds_everybodys_generator(labels, n_classes, per_class, seed):
+    np.random.seed(seed)
+    drawn = torch.from_numpy(np.random.choice(int((labels == 0).sum()), per_class, replace=False))
+    return torch.cat([torch.nonzero(labels == number).flatten()[drawn] for number in range(n_classes)])
+
+
+@wrong("subset_indices", says="indices are int64")
+def in_int32(labels, n_classes, per_class, seed):
+    size = int((labels == 0).sum())
+    drawn = torch.from_numpy(np.random.RandomState(seed).choice(size, per_class, replace=False))
+    return torch.cat([torch.nonzero(labels == number).flatten()[drawn] for number in range(n_classes)]).int()
+
+
+@wrong("subset_indices", says="remember and draw nothing")
+def remembers_the_positions(labels, n_classes, per_class, seed, known={}):
+    size = int((labels == 0).sum())
+    if per_class > size:
+        raise ValueError("not so many images in a class")
+    if (seed, per_class) not in known:
+        known[seed, per_class] = np.random.RandomState(seed).choice(size, per_class, replace=False)
+    drawn = torch.from_numpy(known[seed, per_class])
+    return torch.cat([torch.nonzero(labels == number).flatten()[drawn] for number in range(n_classes)])
+
+
+@wrong("subset_indices", says="return a tensor")
+def leaves_it_in_numpy(labels, n_classes, per_class, seed):
+    labels = labels.numpy()
+    drawn = np.random.RandomState(seed).choice(np.count_nonzero(labels == 0), per_class, replace=False)
+    return np.concatenate([np.flatnonzero(labels == number)[drawn] for number in range(n_classes)])
+
+
+@wrong("subset_indices", says="squeeze does not")
+def squeezes_the_lists(labels, n_classes, per_class, seed):
+    size = int((labels == 0).sum())
+    drawn = torch.from_numpy(np.random.RandomState(seed).choice(size, per_class, replace=False))
+    return torch.cat([torch.nonzero(labels == number).squeeze()[drawn] for number in range(n_classes)])
+
+
+@wrong("subset_indices", says="as with `seed or 42`")
+def seed_0_is_taken_for_none(labels, n_classes, per_class, seed):
+    size = int((labels == 0).sum())
+    drawn = torch.from_numpy(np.random.RandomState(seed or 42).choice(size, per_class, replace=False))
+    return torch.cat([torch.nonzero(labels == number).flatten()[drawn] for number in range(n_classes)])
+
+
+@wrong("subset_indices", says="`labels` was changed")
+def marks_what_is_not_wanted(labels, n_classes, per_class, seed):
+    labels[labels >= n_classes] = -1
+    size = int((labels == 0).sum())
+    drawn = torch.from_numpy(np.random.RandomState(seed).choice(size, per_class, replace=False))
+    return torch.cat([torch.nonzero(labels == number).flatten()[drawn] for number in range(n_classes)])
+
+
+@right("subset_indices")
+def a_running_count(labels, n_classes, per_class, seed):
+    one_hot = labels[:, None] == torch.arange(n_classes)
+    rank = (one_hot.cumsum(0) - 1).where(one_hot, -1)
+    size = int(one_hot[:, 0].sum())
+    drawn = np.random.RandomState(seed).choice(np.arange(size), size=per_class, replace=False).tolist()
+    found = [int((rank[:, number] == place).nonzero()) for number in range(n_classes) for place in drawn]
+    return torch.tensor(found)
 
 
 @right("subset_indices")
 def all_in_numpy(labels, n_classes, per_class, seed):
     labels = np.asarray(labels)
     drawn = np.random.RandomState(seed).choice(np.count_nonzero(labels == 0), per_class, replace=False)
-    return np.concatenate([np.flatnonzero(labels == number)[drawn] for number in range(n_classes)])
+    return torch.from_numpy(np.concatenate([np.flatnonzero(labels == number)[drawn] for number in range(n_classes)]))
 
 
 @right("subset_indices")
@@ -106,7 +202,7 @@ def plain_loops_and_a_list(labels, n_classes, per_class, seed):
         if label < n_classes:
             members[label].append(index)
     drawn = np.random.RandomState(seed).choice(len(members[0]), per_class, replace=False)
-    return [where[position] for where in members for position in drawn]
+    return torch.tensor([where[position] for where in members for position in drawn])
 
 
 @right("subset_indices")
@@ -121,42 +217,42 @@ def the_beginning_of_a_permutation(labels, n_classes, per_class, seed):
 # --- normalize
 
 
-@wrong("normalize", says="x / 255")
+@wrong("normalize", says="x in place of x / 255")
 def forgets_to_divide_by_255(images, mean, std):
     mean, std = torch.tensor(mean).view(3, 1, 1), torch.tensor(std).view(3, 1, 1)
     return (images.float() - mean) / std
 
 
-@wrong("normalize", says="not by its square")
+@wrong("normalize", says="the square of the std")
 def divides_by_the_variance(images, mean, std):
     mean, std = torch.tensor(mean).view(3, 1, 1), torch.tensor(std).view(3, 1, 1)
     return (images.float() / 255 - mean) / std**2
 
 
-@wrong("normalize", says="DIVIDE by the std")
+@wrong("normalize", says="a multiplication by the std")
 def multiplies_by_the_std(images, mean, std):
     mean, std = torch.tensor(mean).view(3, 1, 1), torch.tensor(std).view(3, 1, 1)
     return (images.float() / 255 - mean) * std
 
 
-@wrong("normalize", says="SUBTRACTED after the division")
+@wrong("normalize", says="the mean SUBTRACTED before")
 def subtracts_before_dividing_by_255(images, mean, std):
     mean, std = torch.tensor(mean).view(3, 1, 1), torch.tensor(std).view(3, 1, 1)
     return (images.float() - mean) / 255 / std
 
 
-@wrong("normalize", says="subtract the mean first")
+@wrong("normalize", says="subtracted after the division by the std")
 def divides_first(images, mean, std):
     mean, std = torch.tensor(mean).view(3, 1, 1), torch.tensor(std).view(3, 1, 1)
     return images.float() / 255 / std - mean
 
 
-@wrong("normalize", says="one number for each channel")
+@wrong("normalize", says="for all colours")
 def one_mean_for_all_colours(images, mean, std):
     return (images.float() / 255 - sum(mean) / 3) / torch.tensor(std).view(3, 1, 1)
 
 
-@wrong("normalize", says="x / 255")
+@wrong("normalize", says="batch's own mean")
 def statistics_of_the_batch(images, mean, std):
     pixels = images.float() / 255
     centre = pixels.mean(dim=(0, 2, 3), keepdim=True)
@@ -180,17 +276,114 @@ def leaves_it_in_double(images, mean, std):
     return torch.from_numpy((images.numpy() / 255 - np.reshape(mean, (3, 1, 1))) / np.reshape(std, (3, 1, 1)))
 
 
-@wrong("normalize", says="x / 255")
+@wrong("normalize", says="whole-number division")
 def whole_number_division(images, mean, std):
     mean, std = torch.tensor(mean).view(3, 1, 1), torch.tensor(std).view(3, 1, 1)
     return (images // 255 - mean) / std
 
 
-@wrong("normalize", says="leave the images as they were")
+@wrong("normalize", says="`images` was changed")
 def blackens_what_came_in(images, mean, std):
     result = (images.float() / 255 - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
     images.zero_()
     return result
+
+
+@wrong("normalize", says="x / 256")
+def divides_by_256(images, mean, std):
+    mean, std = torch.tensor(mean).view(3, 1, 1), torch.tensor(std).view(3, 1, 1)
+    return (images.float() / 256 - mean) / std
+
+
+@wrong("normalize", says="red's std for all colours")
+def the_std_of_red(images, mean, std):
+    return (images.float() / 255 - torch.tensor(mean).view(3, 1, 1)) / std[0]
+
+
+@wrong("normalize", says="brackets around the difference")
+def only_the_mean_is_divided(images, mean, std):
+    mean, std = torch.tensor(mean).view(3, 1, 1), torch.tensor(std).view(3, 1, 1)
+    return images.float() / 255 - mean / std
+
+
+@wrong("normalize", says="nearly black image")
+def guesses_the_scale(images, mean, std):
+    pixels = images.float() / 255 if images.max() > 1 else images.float()
+    return (pixels - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
+
+
+@wrong("normalize", says="as a batch norm has it")
+def with_a_batch_norm(images, mean, std):
+    return F.batch_norm(images.float() / 255, torch.tensor(mean), torch.tensor(std) ** 2, training=False)
+
+
+@wrong("normalize", says="remember and draw nothing")
+def keeps_the_first_numbers(images, mean, std, known=[]):
+    if not known:
+        known += [torch.tensor(mean).view(3, 1, 1), torch.tensor(std).view(3, 1, 1)]
+    return (images.float() / 255 - known[0]) / known[1]
+
+
+@wrong("normalize", says="half precision (float16)")
+def in_half_precision(images, mean, std):
+    mean, std = torch.tensor(mean).view(3, 1, 1).half(), torch.tensor(std).view(3, 1, 1).half()
+    return ((images.half() / 255 - mean) / std).float()
+
+
+@wrong("normalize", says="a squeeze")
+def squeezes(images, mean, std):
+    mean, std = torch.tensor(mean).view(3, 1, 1), torch.tensor(std).view(3, 1, 1)
+    return ((images.float() / 255 - mean) / std).squeeze()
+
+
+@wrong("normalize", says="the course's MEAN and STD")
+def the_numbers_of_the_course(images, mean, std):
+    mean, std = torch.tensor(MEAN).view(3, 1, 1), torch.tensor(STD).view(3, 1, 1)
+    return (images.float() / 255 - mean) / std
+
+
+@wrong("normalize", says="view size is not compatible")
+def views_pixels_in_a_row(images, mean, std):
+    pixels = images.view(*images.shape[:2], -1).float() / 255
+    mean, std = torch.tensor(mean).view(3, 1), torch.tensor(std).view(3, 1)
+    return ((pixels - mean) / std).view(images.shape)
+
+
+@wrong("normalize", says="`mean[0]` was changed")
+def scales_the_callers_mean(images, mean, std):
+    for channel in range(3):
+        if isinstance(mean, list):
+            mean[channel] = mean[channel] * 255
+    scale = 1 if isinstance(mean, list) else 255
+    mean, std = torch.tensor(mean).view(3, 1, 1) * scale, torch.tensor(std).view(3, 1, 1)
+    return (images.float() - mean) / 255 / std
+
+
+@wrong("normalize", says="can only concatenate")
+def adds_a_list_and_a_tuple(images, mean, std):
+    centre, spread = torch.tensor(mean + std).view(2, 3, 1, 1)
+    return (images.float() / 255 - centre) / spread
+
+
+@wrong("normalize", says="requires no gradients")
+def lets_a_layer_do_it(images, mean, std):
+    layer = nn.BatchNorm2d(3, eps=0.0).eval()
+    layer.running_mean.copy_(torch.tensor([*mean]))
+    layer.running_var.copy_(torch.tensor([*std]) ** 2)
+    return layer(images.float() / 255)
+
+
+@wrong("normalize", says="a reshape in place of permute")
+def comes_back_with_reshape(images, mean, std):
+    last = images.permute(0, 2, 3, 1).float() / 255
+    return ((last - torch.tensor([*mean])) / torch.tensor([*std])).reshape(images.shape)
+
+
+@right("normalize")
+def a_table_for_every_colour(images, mean, std):
+    levels = torch.arange(256, dtype=torch.float32) / 255
+    table = torch.stack([(levels - m) / s for m, s in zip(mean, std, strict=True)])
+    return table[torch.arange(3).view(3, 1, 1), images.long()]
 
 
 @right("normalize")
@@ -217,7 +410,7 @@ def one_multiplication_and_one_addition(images, mean, std, channels_last=True):
 # --- crop_and_flip
 
 
-@wrong("crop_and_flip", says="(row, column)")
+@wrong("crop_and_flip", says="(column, row) in place of")
 def column_first(images, offsets, flips, padding):
     height, width = images.shape[2:]
     padded, result = F.pad(images, (padding,) * 4), torch.empty_like(images)
@@ -227,7 +420,7 @@ def column_first(images, offsets, flips, padding):
     return result
 
 
-@wrong("crop_and_flip", says="not up and down")
+@wrong("crop_and_flip", says="up and down exchanged")
 def turns_upside_down(images, offsets, flips, padding):
     height, width = images.shape[2:]
     padded, result = F.pad(images, (padding,) * 4), torch.empty_like(images)
@@ -237,7 +430,7 @@ def turns_upside_down(images, offsets, flips, padding):
     return result
 
 
-@wrong("crop_and_flip", says="first the crop, then the flip")
+@wrong("crop_and_flip", says="the flip before the crop")
 def flips_before_it_crops(images, offsets, flips, padding):
     height, width = images.shape[2:]
     flipped = torch.where(flips[:, None, None, None], images.flip(3), images)
@@ -247,7 +440,7 @@ def flips_before_it_crops(images, offsets, flips, padding):
     return result
 
 
-@wrong("crop_and_flip", says="its own offset")
+@wrong("crop_and_flip", says="the offset of image 0")
 def one_offset_for_the_whole_batch(images, offsets, flips, padding):
     height, width = images.shape[2:]
     top, left = offsets[0].tolist()
@@ -256,7 +449,7 @@ def one_offset_for_the_whole_batch(images, offsets, flips, padding):
     return result
 
 
-@wrong("crop_and_flip", says="its own flip")
+@wrong("crop_and_flip", says="every image flipped")
 def flips_all_or_none(images, offsets, flips, padding):
     height, width = images.shape[2:]
     padded, result = F.pad(images, (padding,) * 4), torch.empty_like(images)
@@ -265,7 +458,7 @@ def flips_all_or_none(images, offsets, flips, padding):
     return result.flip(3) if flips.any() else result
 
 
-@wrong("crop_and_flip", says="no copied or mirrored edge")
+@wrong("crop_and_flip", says="a mirrored edge")
 def mirrors_the_edge(images, offsets, flips, padding):
     height, width = images.shape[2:]
     padded = F.pad(images.float(), (padding,) * 4, mode="reflect").to(images.dtype)
@@ -276,7 +469,7 @@ def mirrors_the_edge(images, offsets, flips, padding):
     return result
 
 
-@wrong("crop_and_flip", says="exactly on the image")
+@wrong("crop_and_flip", says="offsets counted from the image's corner")
 def offsets_count_from_the_middle(images, offsets, flips, padding):
     height, width = images.shape[2:]
     padded, result = F.pad(images, (2 * padding,) * 4), torch.empty_like(images)
@@ -286,7 +479,7 @@ def offsets_count_from_the_middle(images, offsets, flips, padding):
     return result
 
 
-@wrong("crop_and_flip", says="further down")
+@wrong("crop_and_flip", says="the image moved")
 def moves_the_wrong_way(images, offsets, flips, padding):
     height, width = images.shape[2:]
     padded, result = F.pad(images, (padding,) * 4), torch.empty_like(images)
@@ -306,7 +499,7 @@ def cuts_a_smaller_window(images, offsets, flips, padding):
     return torch.stack(windows)
 
 
-@wrong("crop_and_flip", says="height and width come from")
+@wrong("crop_and_flip", says="shape")
 def only_square_images(images, offsets, flips, padding):
     size = images.shape[2]
     padded, windows = F.pad(images, (padding,) * 4), []
@@ -316,7 +509,7 @@ def only_square_images(images, offsets, flips, padding):
     return torch.stack(windows)
 
 
-@wrong("crop_and_flip", says="leave the images that come in")
+@wrong("crop_and_flip", says="`images` was changed")
 def writes_into_the_images(images, offsets, flips, padding):
     height, width = images.shape[2:]
     padded = F.pad(images, (padding,) * 4)
@@ -333,6 +526,113 @@ def everything_becomes_float(images, offsets, flips, padding):
     for n, (top, left) in enumerate(offsets.tolist()):
         window = padded[n, :, top : top + height, left : left + width]
         result[n] = window.flip(2) if flips[n] else window
+    return result
+
+
+@wrong("crop_and_flip", says="`flips` used as numbers")
+def flips_as_numbers(images, offsets, flips, padding):
+    height, width = images.shape[2:]
+    padded, result = F.pad(images, (padding,) * 4), torch.empty_like(images)
+    for n, (top, left) in enumerate(offsets.tolist()):
+        result[n] = padded[n, :, top : top + height, left : left + width]
+    numbers = flips.long() % len(images)
+    result[numbers] = result[numbers].flip(3)
+    return result
+
+
+@wrong("crop_and_flip", says="it is flipped all the same")
+def nothing_to_do_without_padding(images, offsets, flips, padding):
+    if padding == 0:
+        return images.clone()
+    height, width = images.shape[2:]
+    padded, result = F.pad(images, (padding,) * 4), torch.empty_like(images)
+    for n, (top, left) in enumerate(offsets.tolist()):
+        window = padded[n, :, top : top + height, left : left + width]
+        result[n] = window.flip(2) if flips[n] else window
+    return result
+
+
+@wrong("crop_and_flip", says="coming back on the other")
+def rolls_the_image(images, offsets, flips, padding):
+    result = torch.empty_like(images)
+    for n, (top, left) in enumerate(offsets.tolist()):
+        moved = torch.roll(images[n], (padding - top, padding - left), dims=(1, 2))
+        result[n] = moved.flip(2) if flips[n] else moved
+    return result
+
+
+@wrong("crop_and_flip", says="as many channels")
+def always_three_channels(images, offsets, flips, padding):
+    height, width = images.shape[2:]
+    padded = F.pad(images, (padding,) * 4)
+    result = torch.zeros((len(images), 3, height, width), dtype=images.dtype)
+    for n, (top, left) in enumerate(offsets.tolist()):
+        window = padded[n, :, top : top + height, left : left + width]
+        result[n] = window.flip(2) if flips[n] else window
+    return result
+
+
+@wrong("crop_and_flip", says="`offsets` was changed")
+def changes_the_offsets(images, offsets, flips, padding):
+    height, width = images.shape[2:]
+    offsets -= padding
+    padded, result = F.pad(images, (padding,) * 4), torch.empty_like(images)
+    for n, (top, left) in enumerate((offsets + padding).tolist()):
+        window = padded[n, :, top : top + height, left : left + width]
+        result[n] = window.flip(2) if flips[n] else window
+    return result
+
+
+@wrong("crop_and_flip", says="float32 on the way")
+def through_float32(images, offsets, flips, padding):
+    height, width = images.shape[2:]
+    padded = F.pad(images.float(), (padding,) * 4)
+    result = torch.empty(images.shape)
+    for n, (top, left) in enumerate(offsets.tolist()):
+        window = padded[n, :, top : top + height, left : left + width]
+        result[n] = window.flip(2) if flips[n] else window
+    return result.to(images.dtype)
+
+
+@wrong("crop_and_flip", says="the channels reversed")
+def flips_the_channels(images, offsets, flips, padding):
+    height, width = images.shape[2:]
+    padded, result = F.pad(images, (padding,) * 4), torch.empty_like(images)
+    for n, (top, left) in enumerate(offsets.tolist()):
+        window = padded[n, :, top : top + height, left : left + width]
+        result[n] = window.flip(0) if flips[n] else window
+    return result
+
+
+@wrong("crop_and_flip", says="shares memory with `images`")
+def gives_back_what_nobody_moves(images, offsets, flips, padding):
+    if not flips.any() and bool((offsets == padding).all()):
+        return images
+    height, width = images.shape[2:]
+    padded, result = F.pad(images, (padding,) * 4), torch.empty_like(images)
+    for n, (top, left) in enumerate(offsets.tolist()):
+        window = padded[n, :, top : top + height, left : left + width]
+        result[n] = window.flip(2) if flips[n] else window
+    return result
+
+
+@wrong("crop_and_flip", says="upper left corner")
+def lays_the_rest_into_the_corner(images, offsets, flips, padding):
+    height, width = images.shape[2:]
+    result = torch.zeros_like(images)
+    for n, (row, column) in enumerate((offsets - padding).tolist()):
+        part = images[n, :, max(0, row) : height + min(0, row), max(0, column) : width + min(0, column)]
+        result[n, :, : part.shape[1], : part.shape[2]] = part
+        result[n] = result[n].flip(2) if flips[n] else result[n]
+    return result
+
+
+@right("crop_and_flip")
+def all_windows_by_unfold(images, offsets, flips, padding):
+    height, width = images.shape[2:]
+    windows = F.pad(images, (padding,) * 4).unfold(2, height, 1).unfold(3, width, 1)
+    result = windows[torch.arange(len(images)), :, offsets[:, 0], offsets[:, 1]].clone()
+    result[flips] = result[flips].flip(-1)
     return result
 
 
@@ -379,7 +679,7 @@ def lets_gradients_pile_up(network, images, labels, optimizer):
     return loss.item()
 
 
-@wrong("training_step", says="between them")
+@wrong("training_step", says="not between the two")
 def forgets_the_gradients_too_late(network, images, labels, optimizer):
     network.train()
     loss = F.cross_entropy(network(images), labels)
@@ -434,7 +734,7 @@ def returns_the_loss_after_the_step(network, images, labels, optimizer):
     return F.cross_entropy(network(images), labels).item()
 
 
-@wrong("training_step", says="training mode")
+@wrong("training_step", says="evaluation mode")
 def leaves_the_mode_as_it_is(network, images, labels, optimizer):
     optimizer.zero_grad()
     loss = F.cross_entropy(network(images), labels)
@@ -453,7 +753,7 @@ def evaluates_in_place_of_training(network, images, labels, optimizer):
     return loss.item()
 
 
-@wrong("training_step", says="stand still")
+@wrong("training_step", says="Still in evaluation mode")
 def leaves_the_network_in_evaluation_mode(network, images, labels, optimizer):
     network.train()
     optimizer.zero_grad()
@@ -484,7 +784,7 @@ def sums_over_the_batch(network, images, labels, optimizer):
     return loss.item()
 
 
-@wrong("training_step", says="kept from step to step")
+@wrong("training_step", says="no momentum")
 def an_optimizer_of_its_own(network, images, labels, optimizer):
     rate = optimizer.param_groups[0]["lr"]
     fresh = torch.optim.SGD(network.parameters(), lr=rate)
@@ -505,6 +805,169 @@ def without_gradients(network, images, labels, optimizer):
     loss.backward()
     optimizer.step()
     return loss.item()
+
+
+@wrong("training_step", says="clipped to 1")
+def clips_the_gradients(network, images, labels, optimizer):
+    network.train()
+    optimizer.zero_grad()
+    loss = F.cross_entropy(network(images), labels)
+    loss.backward()
+    nn.utils.clip_grad_norm_(network.parameters(), max_norm=1.0)
+    optimizer.step()
+    return loss.item()
+
+
+@wrong("training_step", says="every layer into training mode")
+def trusts_the_networks_own_flag(network, images, labels, optimizer):
+    if not network.training:
+        network.train()
+    optimizer.zero_grad()
+    loss = F.cross_entropy(network(images), labels)
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+@wrong("training_step", says="leaves it there")
+def restores_the_mode(network, images, labels, optimizer):
+    before = network.training
+    network.train()
+    optimizer.zero_grad()
+    loss = F.cross_entropy(network(images), labels)
+    loss.backward()
+    optimizer.step()
+    network.train(before)
+    return loss.item()
+
+
+@wrong("training_step", says="have counted 2 batches")
+def looks_at_the_batch_twice(network, images, labels, optimizer):
+    network.train()
+    before = F.cross_entropy(network(images), labels).item()
+    optimizer.zero_grad()
+    F.cross_entropy(network(images), labels).backward()
+    optimizer.step()
+    return before
+
+
+@wrong("training_step", says="not forgotten")
+def forgets_the_gradients_last(network, images, labels, optimizer):
+    network.train()
+    loss = F.cross_entropy(network(images), labels)
+    loss.backward()
+    optimizer.step()
+    optimizer.zero_grad()
+    return loss.item()
+
+
+@wrong("training_step", says="size mismatch")
+def squeezes_the_logits(network, images, labels, optimizer):
+    network.train()
+    optimizer.zero_grad()
+    loss = F.cross_entropy(network(images).squeeze(), labels)
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+@wrong("training_step", says="global random numbers")
+def seeds_in_every_step(network, images, labels, optimizer):
+    torch.manual_seed(0)
+    network.train()
+    optimizer.zero_grad()
+    loss = F.cross_entropy(network(images), labels)
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+@wrong("training_step", says="`images` was changed")
+def wants_gradients_of_the_images(network, images, labels, optimizer):
+    images.requires_grad_()
+    network.train()
+    optimizer.zero_grad()
+    loss = F.cross_entropy(network(images), labels)
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+@wrong("training_step", says="its requires_grad is another one")
+def trains_frozen_layers_too(network, images, labels, optimizer):
+    network.requires_grad_(True)
+    network.train()
+    optimizer.zero_grad()
+    loss = F.cross_entropy(network(images), labels)
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+@wrong("training_step", says="smoothed labels")
+def smooths_the_labels(network, images, labels, optimizer):
+    network.train()
+    optimizer.zero_grad()
+    loss = F.cross_entropy(network(images), labels, label_smoothing=0.1)
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+@wrong("training_step", says="optimizer.step() called twice")
+def steps_twice(network, images, labels, optimizer):
+    network.train()
+    optimizer.zero_grad()
+    loss = F.cross_entropy(network(images), labels)
+    loss.backward()
+    optimizer.step()
+    optimizer.step()
+    return loss.item()
+
+
+@wrong("training_step", says="a softmax that has become 0")
+def logarithm_of_a_softmax(network, images, labels, optimizer):
+    network.train()
+    optimizer.zero_grad()
+    loss = F.nll_loss(network(images).softmax(1).log(), labels)
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+@wrong("training_step", says="half precision (bfloat16")
+def a_forward_pass_in_bfloat16(network, images, labels, optimizer):
+    network.train()
+    optimizer.zero_grad()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = F.cross_entropy(network(images), labels)
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+@right("training_step")
+def by_logsumexp(network, images, labels, optimizer):
+    network.train(True)
+    for parameter in network.parameters():
+        parameter.grad = None
+    logits = network(images)
+    loss = (logits.logsumexp(dim=1) - logits.gather(1, labels.view(-1, 1)).squeeze(1)).sum() / len(labels)
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+@right("training_step")
+def one_hot_targets(network, images, labels, optimizer):
+    network.train()
+    logits = network(images)
+    loss = F.cross_entropy(logits, F.one_hot(labels, logits.shape[1]).to(logits.dtype))
+    optimizer.zero_grad()
+    loss.backward()
+    result = loss.item()
+    optimizer.step()
+    return result
 
 
 @right("training_step")
@@ -547,60 +1010,126 @@ def a_closure(network, images, labels, optimizer):
 # --- accuracy
 
 
-@wrong("accuracy", says="not how many")
+@wrong("accuracy", says="how many are right")
 def counts_the_right_ones(logits, labels):
     return (logits.argmax(1) == labels).sum().item()
 
 
-@wrong("accuracy", says="not per cent")
+@wrong("accuracy", says="per cent")
 def in_per_cent(logits, labels):
     return 100 * (logits.argmax(1) == labels).float().mean().item()
 
 
-@wrong("accuracy", says=".item()")
+@wrong("accuracy", says="Python number")
 def leaves_it_in_a_tensor(logits, labels):
     return (logits.argmax(1) == labels).float().mean()
 
 
-@wrong("accuracy", says="one ROW an image")
+@wrong("accuracy", says="one row is an image")
 def argmax_along_the_wrong_axis(logits, labels):
     return (logits.argmax(0) == labels[: logits.shape[1]]).float().mean().item()
 
 
-@wrong("accuracy", says="POSITION")
+@wrong("accuracy", says="in place of its position")
 def values_in_place_of_positions(logits, labels):
     return (logits.max(1).values == labels).float().mean().item()
 
 
-@wrong("accuracy", says="POSITION")
+@wrong("accuracy", says="the smallest logit")
 def the_smallest_logit(logits, labels):
     return (logits.argmin(1) == labels).float().mean().item()
 
 
-@wrong("accuracy", says="number of images")
+@wrong("accuracy", says="division by the number of classes")
 def divides_by_the_classes(logits, labels):
     return (logits.argmax(1) == labels).sum().item() / logits.shape[1]
 
 
-@wrong("accuracy", says="LARGEST")
+@wrong("accuracy", says="the first two guesses")
 def the_first_two_guesses_count(logits, labels):
     return (logits.topk(2, dim=1).indices == labels[:, None]).any(1).float().mean().item()
 
 
-@wrong("accuracy", says="3 of 5")
+@wrong("accuracy", says="rounded to whole numbers")
 def rounds_the_result(logits, labels):
     return float((logits.argmax(1) == labels).float().mean().round())
 
 
-@wrong("accuracy", says="3 of 5")
+@wrong("accuracy", says="WRONG guesses")
 def one_minus_the_error_the_other_way(logits, labels):
     return (logits.argmax(1) != labels).double().mean().item()
 
 
-@wrong("accuracy", says="3 of 5")
+@wrong("accuracy", says="6 of 11 guesses are right")
 def any_probability_above_a_half(logits, labels):
     mine = logits.softmax(1)[torch.arange(len(labels)), labels]
     return (mine > 0.7).float().mean().item()
+
+
+@wrong("accuracy", says="compared entry by entry")
+def compares_one_hot_rows(logits, labels):
+    rows = F.one_hot(logits.argmax(1), logits.shape[1]) == F.one_hot(labels, logits.shape[1])
+    return rows.double().mean().item()
+
+
+@wrong("accuracy", says="a mean of the classes' shares")
+def mean_of_the_classes(logits, labels):
+    hits = (logits.argmax(1) == labels).double()
+    return torch.stack([hits[labels == number].mean() for number in labels.unique()]).mean().item()
+
+
+@wrong("accuracy", says="the largest absolute value")
+def the_largest_magnitude(logits, labels):
+    return (logits.abs().argmax(1) == labels).double().mean().item()
+
+
+@wrong("accuracy", says="exp(logits)")
+def exponentials_that_overflow(logits, labels):
+    chances = logits.exp() / logits.exp().sum(1, keepdim=True)
+    return (chances.argmax(1) == labels).double().mean().item()
+
+
+@wrong("accuracy", says="take .detach() first")
+def numpy_of_what_requires_grad(logits, labels):
+    return float(np.mean(logits.numpy().argmax(axis=1) == labels.numpy()))
+
+
+@wrong("accuracy", says="a squeeze")
+def squeezes_a_single_class(logits, labels):
+    return (logits.squeeze().argmax(-1) == labels).double().mean().item()
+
+
+@wrong("accuracy", says="`logits` was changed")
+def subtracts_the_maximum_in_place(logits, labels):
+    values = logits.detach()
+    values -= values.max(dim=1, keepdim=True).values
+    return (values.argmax(1) == labels).double().mean().item()
+
+
+@wrong("accuracy", says="remember and draw nothing")
+def counts_on_and_on(logits, labels, counts=[0, 0]):
+    counts[0] += int((logits.argmax(1) == labels).sum())
+    counts[1] += len(labels)
+    return counts[0] / counts[1]
+
+
+@wrong("accuracy", says="gradients are switched on or off")
+def switches_gradients_off(logits, labels):
+    torch.set_grad_enabled(False)
+    return (logits.argmax(1) == labels).double().mean().item()
+
+
+@wrong("accuracy", says="rounded to two digits")
+def rounds_to_two_digits(logits, labels):
+    return round((logits.argmax(1) == labels).double().mean().item(), 2)
+
+
+@right("accuracy")
+def the_labels_logit_beats_all_others(logits, labels):
+    own = logits.gather(1, labels.view(-1, 1))
+    earlier = torch.arange(logits.shape[1]) < labels.view(-1, 1)
+    beaten = torch.where(earlier, logits >= own, logits > own)
+    return sum((~beaten.any(dim=1)).tolist()) / len(labels)
 
 
 @right("accuracy")
@@ -612,7 +1141,7 @@ def in_plain_python(logits, labels):
 
 @right("accuracy")
 def with_numpy(logits, labels):
-    return np.mean(logits.numpy().argmax(-1) == labels.numpy())
+    return np.mean(logits.detach().numpy().argmax(-1) == labels.numpy())
 
 
 @right("accuracy")

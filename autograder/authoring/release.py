@@ -1,6 +1,7 @@
 """What students get: the released notebook with what it needs beside it, as a folder and as a zip."""
 
 import ast
+import json
 import re
 import shutil
 import zipfile
@@ -13,15 +14,18 @@ from autograder.authoring.editions import (
     CHECKS,
     COMPANIONS,
     LabError,
+    check_files,
     exercise_source,
     exercises,
     lab_names,
+    points,
     reference,
     source_edition,
 )
 from autograder.authoring.frozen import frozen_path, write_frozen, zipped
 from autograder.authoring.support import support_files
 from autograder.course import COURSE, ROOT, SHIPPED, must, nbgrader
+from course_utils.checking import LATER
 from minicifar.files import atomic, write_text
 
 
@@ -42,6 +46,8 @@ def add_support_files(assignment: str, notebooks: list[str], **_: object) -> Non
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)
+    hidden = [file for file in check_files(assignment) if file.name.startswith("hidden_")]
+    write_text(folder / "checks" / LATER, json.dumps(points(assignment, hidden), indent=1) + "\n")
     write_frozen(assignment, course)
 
 

@@ -1,10 +1,23 @@
 """Hidden tests of lab 3: other sizes, other options, the traps that the visible tests leave open."""
 
+import math
+
 import pytest
 import torch
 from torch import nn
 
-from autograder.checks.test_lab3_l1_filters import batchnorm, conv, network_with_statistics, pruned_network
+from autograder.checks.test_lab3_l1_filters import (
+    batchnorm,
+    called,
+    conv,
+    indices,
+    linear,
+    network_with_statistics,
+    other_counts,
+    other_scores,
+    pruned_network,
+    say_which_layer,
+)
 from autograder.checks.test_lab3_l1_filters import numbers as fixed_numbers
 from autograder.checks.test_lab3_l1_filters import silence_weak_channels as silenced
 from course_utils import expect
@@ -13,103 +26,163 @@ numbers = expect.in_course(fixed_numbers)
 
 
 @pytest.mark.points(1)
-@pytest.mark.parametrize("shape", [(7, 3, 5, 5), (2, 9, 1, 3)], ids=["7 filters of 3x5x5", "2 filters of 9x1x3"])
-def test_norms_of_layers_that_are_not_square(filter_l1_norms, shape):
-    weight = numbers(*shape, seed=2)
-    expected = [sum(abs(v) for v in weight[j].flatten().tolist()) for j in range(shape[0])]
-    hint = "sum all |weights| of each filter: no mean, no squares, no fixed layer size"
-    expect.same(filter_l1_norms(weight), expected, hint)
+def test_layers_of_other_shapes(filter_l1_norms):
+    for shape in ((7, 1, 1, 3), (3, 8, 1, 1), (2, 3, 1, 5)):
+        weight = numbers(*shape, seed=2)
+        hint = f"s_j = sum |W_j|, for a weight {shape}: one score for each filter"
+        expect.same(filter_l1_norms(weight.clone()), weight.abs().sum((1, 2, 3)), hint, mistakes=other_scores(weight))
 
 
-@pytest.mark.points(1)
-def test_scoring_does_not_change_the_weight(filter_l1_norms):
-    weight = numbers(4, 3, 3, 3)
-    before = weight.clone()
-    expect.same_shape(filter_l1_norms(weight), (4,), "one score per filter: sum over every axis but the first")
-    expect.unchanged(weight, before, "scoring must leave the weight as it was")
-
-
-@pytest.mark.points(1)
+@pytest.mark.points(1, alone=False)
 def test_rounding_is_exact(filters_to_keep):
-    kept = filters_to_keep(numbers(90).abs(), 0.3)
-    expect.equal(len(kept), 27, "0.7 * 90 is 62.999… in floating point: add 1e-9 before rounding down")
+    cases = {
+        (90, 0.3, 27): "(1 - 0.3) * 90 is 62.99999999999999 in floating point: add 1e-9 before rounding down",
+        (100, 0.07, 7): "(1 - 0.07) * 100 is 93.0, but 0.07 * 100 is 7.000000000000001 in floating point",
+        (512, 0.625, 320): "(1 - 0.625) * 512 is 192.0",
+        (1000, 0.335, 335): "(1 - 0.335) * 1000 is 665.0",
+    }
+    for (filters, keep_ratio, stay), fact in cases.items():
+        hint = f"of {filters} filters at keep ratio {keep_ratio} {filters - stay} are removed, {stay} stay: {fact}"
+        kept = expect.tensor(filters_to_keep(numbers(filters), keep_ratio), hint)
+        expect.equal(kept.numel(), stay, hint, mistakes=other_counts(filters, keep_ratio))
 
 
 @pytest.mark.points(1)
-@pytest.mark.parametrize("keep_ratio", [-0.1, 1.5])
-def test_a_ratio_out_of_range_is_an_error(filters_to_keep, keep_ratio):
-    hint = f"keep_ratio {keep_ratio} makes no sense: raise ValueError for anything outside 0…1"
-    expect.raises(ValueError, hint, filters_to_keep, torch.ones(4), keep_ratio)
+def test_scores_of_all_kinds(filters_to_keep):
+    scores = torch.cat([numbers(40, seed=5), numbers(40, seed=5)])  # every score twice
+    hint = "of 80 scores, negative ones and equal ones among them, the 20 highest stay, each once"
+    kept = indices(filters_to_keep(scores.clone(), 0.25), hint)
+    expect.equal((len(set(kept)), kept == sorted(kept)), (20, True), hint + " (how many, and whether in order)")
+    expect.same(scores[kept].sort().values, scores.sort().values[-20:], hint)
 
 
 @pytest.mark.points(1)
-def test_dilation_and_padding_mode_stay(narrow_conv):
-    layer = conv(3, 4, kernel_size=(3, 1), dilation=2, padding=2, padding_mode="reflect").double()
-    images, outputs = numbers(1, 3, 8, 8).double(), torch.tensor([0, 3])
-    narrow = narrow_conv(*expect.copies(layer, outputs, torch.arange(3)))
-    expect.equal(narrow.weight.dtype, torch.float64, "the narrow layer keeps the dtype of the old one")
-    hint = "kernel size, dilation and padding mode are those of the layer"
-    expect.same(narrow(images), layer(images)[:, outputs], hint)
+def test_settings_one_by_one(narrow_conv):
+    options = {
+        "stride": (1, 3),
+        "padding": "same",
+        "dilation": 2,
+        "padding_mode": "circular",
+        "kernel_size": (1, 5),
+    }
+    for name, value in options.items():
+        layer = conv(3, 4, bias=False, **{"kernel_size": (3, 2), name: value}).double()
+        images = numbers(1, 3, 9, 10).double()
+        narrow = narrow_conv(*expect.copies(layer, torch.tensor([3, 0]), torch.tensor([0, 1, 2])))
+        hint = f"{name} of the narrow layer is that of the layer, as it is"
+        expect.equal(getattr(narrow, name), getattr(layer, name), hint)
+        expect.equal(narrow.weight.dtype, torch.float64, "the narrow layer keeps the dtype of the old one")
+        hint = f"a layer with {name}={value}, whose filters 3 and 0 are kept, in this order"
+        expect.same(narrow(images), layer(images)[:, [3, 0]], hint)
 
 
 @pytest.mark.points(1)
-def test_equal_numbers_of_filters_and_inputs(narrow_conv):
-    layer, picked = conv(4, 4, bias=False), torch.tensor([0, 3])
-    narrow = narrow_conv(*expect.copies(layer, picked, torch.tensor([1, 2])))
-    hint = "weight[outputs, inputs] pairs filters with inputs; index twice: [outputs][:, inputs]"
-    expect.same(narrow.weight, layer.weight[picked][:, [1, 2]], hint)
+def test_any_order_of_filters_and_inputs(narrow_conv):
+    layer = conv(5, 5)
+    weight = layer.weight.detach()
+    for outputs, inputs in (([4, 0, 2], [3, 1]), ([2, 0, 1, 4, 3], [1, 0, 4, 2, 3])):
+        narrow = narrow_conv(*expect.copies(layer, torch.tensor(outputs), torch.tensor(inputs)))
+        hint = f"the filters and inputs come in the order of the indices, here {outputs} and {inputs}"
+        mistakes = {"the indices in increasing order": weight[sorted(outputs)][:, sorted(inputs)]}
+        expect.same(narrow.weight, weight[outputs][:, inputs], hint, mistakes=mistakes)
+        expect.same(narrow.bias, layer.bias[outputs], hint, mistakes={"increasing order": layer.bias[sorted(outputs)]})
 
 
 @pytest.mark.points(1)
-def test_evaluation_mode_gives_the_same_numbers(narrow_batchnorm):
-    norm, channels, images = batchnorm(6, seed=4), torch.tensor([2, 3, 5]), numbers(2, 6, 4, 4)
-    norm.eps = 0.01
-    answer = narrow_batchnorm(*expect.copies(norm, channels)).eval()(images[:, channels])
-    hint = "in evaluation mode the channels that stay must come out as before (running statistics, eps)"
-    expect.same(answer, norm(images)[:, channels], hint)
+def test_settings_of_the_batch_norm_stay(narrow_batchnorm):
+    for momentum, channels in ((0.3, [5, 2, 3]), (None, [3, 5, 0, 1, 4, 2]), (0.0, [4])):
+        norm, images = batchnorm(6, seed=4), numbers(2, 6, 4, 4)
+        norm.eps, norm.momentum = 0.01, momentum
+        narrow = narrow_batchnorm(*expect.copies(norm, torch.tensor(channels)))
+        expect.equal((narrow.eps, narrow.momentum), (0.01, momentum), "eps and momentum are those of the batch norm")
+        hint = f"in evaluation mode the channels that stay, {channels}, must come out as before, in this order"
+        in_order = narrow_batch_norm(norm, sorted(channels))(images[:, channels])
+        mistakes = {"the channels in increasing order": in_order}
+        expect.same(narrow.eval()(images[:, channels]), norm(images)[:, channels], hint, mistakes=mistakes)
 
 
-@pytest.mark.points(1)
-def test_the_old_batchnorm_is_not_changed(narrow_batchnorm):
-    norm = batchnorm(5)
-    before = norm.running_mean.clone()
+def narrow_batch_norm(norm, channels):
+    """What a batch norm in evaluation mode computes with the numbers of some channels."""
+    mean, var, weight, bias = (
+        values.detach()[channels] for values in (norm.running_mean, norm.running_var, norm.weight, norm.bias)
+    )
+    return lambda maps: nn.functional.batch_norm(maps, mean, var, weight, bias, eps=norm.eps)
+
+
+@pytest.mark.points(1, alone=False)
+def test_both_batch_norms_go_on_learning_by_themselves(narrow_batchnorm):
+    norm = batchnorm(5).train()
+    before = {name: value.clone() for name, value in norm.state_dict().items()}
     narrow = narrow_batchnorm(norm, torch.arange(5))
-    expect.same_shape(narrow.running_mean, (5,), "the running mean has one number for every channel that stays")
-    narrow.running_mean.add_(1)
-    expect.unchanged(norm.running_mean, before, "the narrow batch norm shares its memory with the old one")
+    expect.equal(narrow.training, True, "a batch norm in training mode stays in training mode")
+    narrow(numbers(3, 5, 2, 2))
+    expect.equal(int(narrow.num_batches_tracked), 1, "the narrow batch norm counts its own batches")
+    for name, value in before.items():
+        hint = f"a training step of the narrow batch norm changed {name} of the old one: they share memory"
+        expect.same(norm.state_dict()[name], value, hint)
 
 
 @pytest.mark.points(1)
-@pytest.mark.parametrize("pixels", [1, 6])
-def test_other_feature_map_sizes(narrow_linear, pixels):
-    linear, channels = nn.Linear(5 * pixels, 4, bias=False), torch.tensor([1, 3, 4])
-    maps = numbers(2, 5, pixels)
-    zeroed = torch.zeros_like(maps)
-    zeroed[:, channels] = maps[:, channels]
-    narrow = narrow_linear(*expect.copies(linear, channels, pixels))
-    hint = "the narrow layer must give what the old one gives when the removed channels are zero"
-    expect.same(narrow(maps[:, channels].flatten(1)), linear(zeroed.flatten(1)), hint)
-    assert narrow.bias is None, "the layer has no bias, so the narrow one must have none"
+def test_other_feature_map_sizes(narrow_linear):
+    for pixels, kept in ((6, [4, 1, 3]), (1, [4, 1, 3, 0, 2])):
+        layer, channels = linear(5 * pixels, 4, bias=False), torch.tensor(kept)
+        maps = numbers(2, 5, pixels)
+        zeroed = torch.zeros_like(maps)
+        zeroed[:, channels] = maps[:, channels]
+        narrow = narrow_linear(*expect.copies(layer, channels, pixels))
+        hint = f"{len(kept)} channels of {pixels} pixels: the in_features of the new layer"
+        mistakes = {"a map taken for square, whose other pixels are lost": len(kept) * math.isqrt(pixels) ** 2}
+        expect.equal(narrow.in_features, len(kept) * pixels, hint, mistakes=mistakes)
+        hint = f"{pixels} pixels a channel, channels in the order {kept}: the narrow layer must give what the old one "
+        hint += "gives when the removed channels are zero"
+        in_order = narrow_columns(layer, sorted(kept), pixels)(maps[:, channels].flatten(1))
+        mistakes = {"the channels in increasing order": in_order}
+        expect.same(narrow(maps[:, channels].flatten(1)), layer(zeroed.flatten(1)), hint, mistakes=mistakes)
+
+
+def narrow_columns(layer, channels, pixels):
+    """What a linear layer without bias computes from the columns of some channels."""
+    columns = [channel * pixels + pixel for channel in channels for pixel in range(pixels)]
+    return lambda features: features @ layer.weight[:, columns].T
 
 
 @pytest.mark.points(2)
-@pytest.mark.parametrize("keep_ratio", [0.75, 0.3])
-def test_removing_equals_zeroing_on_another_network(prune_vgg, keep_ratio):
-    network, images = (
-        network_with_statistics(widths=(7, 5, 9, 6), classes=4, seed=expect.drawn(9)),
-        numbers(3, 3, 32, 32, seed=1),
-    )
-    with torch.no_grad():
-        answer, expected = (
-            pruned_network(prune_vgg(*expect.copies(network, keep_ratio)))(images),
-            silenced(network, keep_ratio)(images),
-        )
-    hint = "a network with layers of different widths: inputs, batch norm and classifier follow the kept filters"
-    expect.same(answer, expected, hint, tolerance=1e-4)
+def test_removing_equals_zeroing_on_another_network(prune_vgg):
+    for keep_ratio in (0.75, 0.3):
+        network = network_with_statistics(widths=(7, 5, 9, 6), classes=4, seed=expect.drawn(9) % 1000)
+        images = numbers(1, 3, 32, 32, seed=1)
+        with torch.no_grad():
+            pruned = pruned_network(prune_vgg(*expect.copies(network, keep_ratio)), network)
+            hint = f"a network with layers of different widths at keep ratio {keep_ratio}"
+            hint = say_which_layer(pruned, network, keep_ratio, hint)
+            expect.same(pruned(images), silenced(network, keep_ratio)(images), hint, tolerance=1e-4)
 
 
 @pytest.mark.points(1)
-def test_greedy_equals_l1_with_all_channels(greedy_l1_norms):
+def test_other_chains(prune_vgg):
+    long = nn.Sequential(
+        conv(3, 6, padding=1, bias=False), batchnorm(6), nn.ReLU(),
+        conv(6, 4, kernel_size=(1, 5), stride=(2, 1), padding=(0, 2), seed=2), batchnorm(4), nn.ReLU(), nn.MaxPool2d(2),
+        conv(4, 5, kernel_size=1, seed=3), batchnorm(5), nn.ReLU(), nn.AdaptiveAvgPool2d((1, 3)),
+    )  # fmt: skip
+    short = nn.Sequential(conv(3, 5, seed=4), batchnorm(5), nn.ReLU(), nn.AdaptiveAvgPool2d((1, 3)))
+    images = numbers(2, 3, 16, 16, seed=1)
+    for features, which in ((long, "with other kernels, strides and pooling"), (short, "with a single convolution")):
+        network = network_with_statistics(widths=(6, 4, 5), classes=2)
+        network.features, network.classifier = features, linear(5 * 3, 2)
+        network.eval()
+        hint = f"a VGG {which}; its classifier sees 3 pixels of every channel"
+        with torch.no_grad():
+            pruned = pruned_network(called(hint, prune_vgg, *expect.copies(network, 0.5)), network)
+            hint = say_which_layer(pruned, network, 0.5, hint)
+            expect.same(pruned(images), silenced(network, 0.5)(images), hint, tolerance=1e-4)
+
+
+@pytest.mark.points(1)
+def test_unsorted_and_all_inputs(greedy_l1_norms):
     weight = numbers(4, 6, 3, 3)
-    hint = "with all input channels left, the greedy score is the L1 norm"
-    expect.same(greedy_l1_norms(*expect.copies(weight, torch.arange(6))), weight.abs().sum(dim=(1, 2, 3)), hint)
+    for inputs in ([5, 0, 3], [1], range(6)):
+        left = weight[:, list(inputs)]
+        hint = f"the greedy score over the input channels {list(inputs)}"
+        answer = called(hint, greedy_l1_norms, *expect.copies(weight, torch.tensor(inputs)))
+        expect.same(answer, left.abs().sum((1, 2, 3)), hint, mistakes=other_scores(left))

@@ -1,11 +1,27 @@
 """Visible tests of lab 3. A test's first argument is the exercise that it grades."""
 
+import math
+
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from course_utils import artifacts, expect
+from course_utils.contracts import Contract
 from course_utils.networks import vgg_mini
+
+
+def called(hint, function, *arguments):
+    """What an answer gives; the hint is said if it stops, for arguments of a kind that it may not have thought of."""
+    try:
+        return function(*arguments)
+    except (EOFError, OSError):  # of the machinery around the answer
+        raise
+    except Exception as error:
+        if type(error).__name__ == "WallError" or (isinstance(error, NotImplementedError) and not str(error)):
+            raise
+        said = f"{type(error).__name__}: {error}".removesuffix(": ")
+        raise AssertionError(f"{hint}\n  yours stopped with {said}") from None
 
 
 def numbers(*shape, seed=0):
@@ -29,6 +45,13 @@ def batchnorm(channels, seed=0):
     return norm.eval()
 
 
+def linear(inputs, outputs, seed=0, **options):
+    layer = nn.Linear(inputs, outputs, **options)
+    for number, parameter in enumerate(layer.parameters()):
+        parameter.data = numbers(*parameter.shape, seed=seed + number)
+    return layer
+
+
 def network_with_statistics(widths=(6, 8, 8, 5), classes=3, seed=0):
     """A small VGG whose batch norms hold statistics that matter."""
     network = vgg_mini(widths=widths, classes=classes, seed=seed)
@@ -42,50 +65,156 @@ def network_with_statistics(widths=(6, 8, 8, 5), classes=3, seed=0):
 # --- filter_l1_norms
 
 
-@pytest.mark.points(1)
-def test_one_score_per_filter(filter_l1_norms):
+def other_norms(weight, axes=(1, 2, 3)):
+    """Other numbers for the filters, which may be taken for their L1 norms."""
+    height = weight.shape[2]
+    return {
+        "sums without absolute values": weight.sum(axes),
+        "absolute values of the sums (they come first, for every weight)": weight.sum(axes).abs(),
+        "squares in place of absolute values": weight.square().sum(axes),
+        "the L2 norm, the root of the squares": weight.square().sum(axes).sqrt(),
+        "the mean in place of the sum": weight.abs().mean(axes),
+        "absolute values only after the input channels were added up": weight.sum(1).abs().sum((1, 2)),
+        "absolute values only after each kernel was added up": weight.sum((2, 3)).abs().sum(1),
+        "the largest absolute value in place of the sum": weight.abs().amax(axes),
+        "sums over each kernel only, without the input channels": weight.abs().sum((2, 3)),
+        "one score for each input channel (axis 0 was summed)": weight.abs().sum((0, 2, 3)),
+        "one sum over the whole weight": weight.abs().sum(),
+        "matrix norms of order 1, each of which is the largest sum of a column": weight.abs().sum(2).amax(2).sum(1),
+        "a kernel taken for square, as wide as it is high": weight[..., :height].abs().sum(axes),
+    }
+
+
+def other_scores(weight):
+    """What comes out with mistakes that are often made with norms of filters."""
+    norms = weight.abs().sum((1, 2, 3))
+    return {
+        **other_norms(weight),
+        "scores in units of their mean: return the sums as they are": norms / norms.mean(),
+        "scores as shares of the largest: return the sums as they are": norms / norms.max(),
+        "scores as shares of their sum: return the sums as they are": norms / norms.sum(),
+        "sorted scores: score j belongs to filter j": norms.sort().values,
+        "sorted scores, the largest first: score j belongs to filter j": norms.sort(descending=True).values,
+        "the filters in the order of their scores, in place of the scores": norms.argsort(),
+        "the filters in the order of their scores, the best first, in place of the scores": norms.argsort(
+            descending=True
+        ),
+    }
+
+
+@pytest.mark.points(2)
+def test_the_sum_of_the_absolute_weights_of_every_filter(filter_l1_norms):
     weight = numbers(5, 3, 2, 4)
-    expect.same_shape(filter_l1_norms(weight), (5,), "one score per filter: sum over every axis but the first")
+    hint = "s_j = sum |W_j|: of a weight (5, 3, 2, 4) one score for each of the 5 filters"
+    answer = filter_l1_norms(*expect.copies(weight))
+    expect.same(answer, weight.abs().sum((1, 2, 3)), hint, mistakes=other_scores(weight))
 
 
 @pytest.mark.points(1)
-def test_sign_does_not_matter(filter_l1_norms):
-    weight = torch.tensor([[[[-3.0]], [[-1.0]]], [[[1.0]], [[-1.0]]]])
-    hint = "take absolute values first: a filter of large negative weights matters, and +1 and −1 must not cancel"
-    expect.same(filter_l1_norms(weight), [4.0, 2.0], hint)
+def test_a_layer_with_one_filter(filter_l1_norms):
+    weight = numbers(1, 4, 5, 5, seed=2)
+    hint = "of a weight (1, 4, 5, 5) one score, as a tensor with one axis"
+    expect.same(filter_l1_norms(weight.clone()), weight.abs().sum((1, 2, 3)), hint, mistakes=other_scores(weight))
+
+
+@pytest.mark.points(1, alone=False)
+def test_what_a_caller_of_filter_l1_norms_needs(filter_l1_norms):
+    Contract(gives=Tensor, dtype=True).hold(filter_l1_norms, lambda: {"weight": numbers(4, 3, 3, 2)})
 
 
 # --- filters_to_keep
 
 
-@pytest.mark.points(1)
-def test_the_highest_scores_stay(filters_to_keep):
-    kept = expect.tensor(filters_to_keep(torch.tensor([0.1, 4.0, 0.2, 3.0]), 0.5), "return the indices that stay")
-    hint = "the filters with the HIGHEST scores stay, the lowest are removed; return their indices"
-    expect.equal(sorted(kept.tolist()), [1, 3], hint)
+def indices(answer, hint):
+    """The answer as a list of whole numbers."""
+    kept = expect.tensor(answer, hint)
+    assert kept.ndim == 1, f"{hint}\n  a tensor of indices has one axis; the shape of yours is {tuple(kept.shape)}"
+    assert kept.dtype == torch.int64, f"{hint}\n  indices are whole numbers, int64; yours are {kept.dtype}"
+    return kept.tolist()
 
 
-@pytest.mark.points(1)
-def test_the_order_is_kept(filters_to_keep):
-    kept = expect.tensor(filters_to_keep(torch.tensor([3.0, 1.0, 2.0, 4.0]), 0.75), "return the indices that stay")
-    hint = "indices in increasing order, please: topk and argsort order by score, so sort the indices once more"
-    expect.equal(kept.tolist(), [0, 2, 3], hint)
+def other_choices(scores, stay):
+    """What comes out with mistakes that are often made when the best of some scores are chosen."""
+    order = scores.argsort().tolist()
+    best = sorted(order[-stay:])
+    return {
+        "the LOWEST scores kept in place of the highest": sorted(order[:stay]),
+        "the filters that go in place of those that stay": sorted(order[:-stay]),
+        "the right filters, but ordered by their scores (sort the indices once more)": order[-stay:][::-1],
+        "the right filters, but ordered by their scores from the lowest (sort the indices once more)": order[-stay:],
+        "the absolute values of the scores": sorted(scores.abs().argsort().tolist()[-stay:]),
+        "the scores in place of their indices": scores[best].tolist(),
+        "a mask in place of indices": [number in best for number in range(len(scores))],
+    }
 
 
-@pytest.mark.points(1)
-@pytest.mark.parametrize(
-    ("filters", "keep_ratio", "stay"), [(8, 0.625, 5), (10, 0.25, 3), (3, 0.5, 2)], ids=["5 of 8", "3 of 10", "2 of 3"]
-)
+@pytest.mark.points(2)
+def test_the_highest_scores_stay_in_increasing_order(filters_to_keep):
+    scores = torch.tensor([3.0, -9.0, 0.1, 4.0, 0.2, 1.0])
+    hint = "of the scores 3, -9, 0.1, 4, 0.2, 1 half stay, the HIGHEST: their indices in increasing order"
+    mistakes = other_choices(scores, 3)
+    answer = expect.tensor(filters_to_keep(scores.clone(), 0.5), hint)
+    if answer.tolist() not in mistakes.values():
+        indices(answer, hint)
+    expect.equal(answer.tolist(), [0, 3, 5], hint, mistakes=mistakes)
+    scores, best = numbers(64).abs(), [3, 17, 40, 62]
+    scores[best] = torch.tensor([9.0, 7.0, 8.0, 6.0])
+    hint = "of 64 scores the 4 highest stay, at 3, 17, 40 and 62: the indices in increasing order, for which sort them "
+    hint += "(a set of Python has no order)"
+    mistakes = other_choices(scores, 4)
+    expect.equal(expect.tensor(filters_to_keep(scores.clone(), 1 / 16), hint).tolist(), best, hint, mistakes=mistakes)
+
+
+COUNTS = [(200, 0.625, 125), (10, 0.25, 3), (10, 0.9, 9)]
+
+
+def other_counts(filters, keep_ratio):
+    """How many stay with other ways of rounding; without those that give the right number."""
+    return {
+        "floor(keep_ratio * O): what stays was rounded down, in place of what goes": math.floor(keep_ratio * filters),
+        "round(keep_ratio * O)": round(keep_ratio * filters),
+        "ceil(keep_ratio * O), which comes out one too large where keep_ratio * O is not exact": math.ceil(
+            keep_ratio * filters
+        ),
+        "the keep ratio cut to whole per cent": filters - (100 - int(100 * keep_ratio)) * filters // 100,
+        "floor((1 - keep_ratio) * O) as the number that STAYS": math.floor((1 - keep_ratio) * filters),
+        "ceil((1 - keep_ratio) * O) removed: what goes was rounded up": filters - math.ceil((1 - keep_ratio) * filters),
+        "floor((1 - keep_ratio) * O) removed, without the 1e-9": filters - math.floor((1 - keep_ratio) * filters),
+    }
+
+
+@pytest.mark.points(1, alone=False)
+@pytest.mark.parametrize(("filters", "keep_ratio", "stay"), COUNTS, ids=["125 of 200", "3 of 10", "9 of 10"])
 def test_how_many_stay(filters_to_keep, filters, keep_ratio, stay):
-    kept = filters_to_keep(numbers(filters).abs(), keep_ratio)
-    hint = f"of {filters} filters at keep ratio {keep_ratio}, floor((1 - keep_ratio) * {filters} + 1e-9) are removed"
-    expect.equal(len(kept), stay, hint + "; round what is removed down, not what stays")
+    hint = f"of {filters} filters at keep ratio {keep_ratio}, floor((1 - keep_ratio) * {filters} + 1e-9) = "
+    hint += f"{filters - stay} are removed and {stay} stay; how many do"
+    kept = expect.tensor(filters_to_keep(numbers(filters), keep_ratio), hint)
+    expect.equal(kept.numel(), stay, hint, mistakes=other_counts(filters, keep_ratio))
 
 
 @pytest.mark.points(1)
-def test_one_filter_always_stays(filters_to_keep):
-    kept = expect.tensor(filters_to_keep(torch.tensor([1.0, 3.0, 2.0]), 0.0), "at least one filter stays")
-    expect.equal(kept.tolist(), [1], "at least one filter stays, even at keep ratio 0: an empty layer cuts the network")
+def test_the_ends(filters_to_keep):
+    scores = torch.tensor([1.0, 3.0, 2.0])
+    hint = "at keep ratio 0 the best filter stays: an empty layer cuts the network"
+    expect.equal(indices(filters_to_keep(scores.clone(), 0.0), hint), [1], hint)
+    hint = "at keep ratio 1 nothing is removed (beware of [:-0], which is empty)"
+    expect.equal(indices(filters_to_keep(scores.clone(), 1.0), hint), [0, 1, 2], hint)
+    for score in (1.0, 0.0):
+        hint = f"of equal scores, here {score:g}, as many stay as of others: floor(0.5 * 6) of 6 are removed"
+        kept = indices(filters_to_keep(torch.full((6,), score), 0.5), hint)
+        expect.equal(len(set(kept)), 3, hint + "; how many do")
+
+
+@pytest.mark.points(1, alone=False)
+def test_a_ratio_out_of_range_is_an_error(filters_to_keep):
+    for keep_ratio in (-0.1, 1.5):
+        hint = f"keep_ratio {keep_ratio} makes no sense: raise ValueError for anything outside 0…1"
+        expect.raises(ValueError, hint, filters_to_keep, torch.ones(4), keep_ratio)
+
+
+@pytest.mark.points(1, alone=False)
+def test_what_a_caller_of_filters_to_keep_needs(filters_to_keep):
+    Contract(gives=Tensor).hold(filters_to_keep, lambda: {"scores": numbers(9), "keep_ratio": 0.5})
 
 
 # --- narrow_conv
@@ -93,63 +222,118 @@ def test_one_filter_always_stays(filters_to_keep):
 
 @pytest.mark.points(1)
 def test_weight_of_the_filters_that_stay(narrow_conv):
-    layer, outputs, inputs = conv(6, 5), torch.tensor([0, 2, 4]), torch.tensor([1, 3])
+    layer, outputs, inputs = conv(6, 6), torch.tensor([0, 2, 4]), torch.tensor([1, 3, 5])
     narrow = narrow_conv(*expect.copies(layer, outputs, inputs))
     hint = "weight[outputs] picks the filters (axis 0), [:, inputs] the input channels (axis 1)"
-    expect.same(narrow.weight, layer.weight[outputs][:, inputs], hint)
-    expect.equal((narrow.in_channels, narrow.out_channels), (2, 3), "in_channels and out_channels say the new widths")
+    weight, first = layer.weight.detach(), torch.arange(3)
+    mistakes = {
+        "weight[outputs, inputs], which pairs filters with inputs: index twice, [outputs][:, inputs]": weight[
+            outputs, inputs
+        ],
+        "`outputs` and `inputs` in each other's place": weight[inputs][:, outputs],
+        "the first filters, not those in `outputs`": weight[first][:, inputs],
+        "the first input channels, not those in `inputs`": weight[outputs][:, first],
+        "all input channels": weight[outputs],
+        "all filters": weight[:, inputs],
+        "filters and inputs swapped (transposed)": weight[outputs][:, inputs].transpose(0, 1),
+    }
+    expect.same(narrow.weight, weight[outputs][:, inputs], hint, mistakes=mistakes)
 
 
 @pytest.mark.points(1)
 def test_bias_is_narrowed(narrow_conv):
-    layer, outputs = conv(4, 5, bias=True), torch.tensor([0, 3])
-    narrow = narrow_conv(*expect.copies(layer, outputs, torch.arange(4)))
+    layer, outputs = conv(5, 5, bias=True), torch.tensor([0, 3])
+    narrow = narrow_conv(*expect.copies(layer, outputs, torch.tensor([1, 2])))
     assert narrow.bias is not None, "the layer has a bias, the narrow one has none: pass bias=… on"
-    expect.same(narrow.bias, layer.bias[outputs], "the bias has one entry per filter: pick it with `outputs`")
+    mistakes = {
+        "the bias of `inputs`": layer.bias[torch.tensor([1, 2])],
+        "the first entries of the bias": layer.bias[:2],
+        "a bias of zeros": torch.zeros(2),
+    }
+    hint = "the bias has one entry for every filter: pick it with `outputs`"
+    expect.same(narrow.bias, layer.bias[outputs], hint, mistakes=mistakes)
     without = narrow_conv(conv(4, 5, bias=False), outputs, torch.arange(4))
     assert without.bias is None, "the layer has no bias, so the narrow one must have none: a new random bias came in"
 
 
-@pytest.mark.points(1)
-def test_stride_and_padding_stay(narrow_conv):
-    layer = conv(4, 6, stride=2, padding=1)
-    images, outputs = numbers(2, 4, 9, 9, seed=5), torch.tensor([1, 2, 5])
-    answer = narrow_conv(*expect.copies(layer, outputs, torch.arange(4)))
-    hint = "stride, padding, dilation and kernel size are those of the layer"
-    expect.same(answer(images), layer(images)[:, outputs], hint)
+SETTINGS = {"kernel_size": (3, 2), "stride": (2, 1), "padding": (1, 2), "dilation": (1, 2), "padding_mode": "reflect"}
 
 
 @pytest.mark.points(1)
-def test_the_old_layer_is_not_changed(narrow_conv):
-    layer = conv(4, 5)
-    before = layer.weight.detach().clone()
-    narrow = narrow_conv(layer, torch.arange(5), torch.arange(4))
-    assert narrow is not layer, "return a new layer, not the old one"
-    expect.same_shape(narrow.weight, before.shape, "when all channels stay, the new layer is as wide as the old one")
-    narrow.weight.data.zero_()
-    expect.unchanged(layer.weight, before, "the narrow layer shares its memory with the old one: clone what you pick")
+def test_the_settings_stay(narrow_conv):
+    layer = conv(4, 6, **SETTINGS)
+    narrow = narrow_conv(*expect.copies(layer, torch.tensor([1, 2, 5]), torch.arange(4)))
+    for name in SETTINGS:
+        hint = f"{name} of the narrow layer is that of the layer (each direction has its own number)"
+        expect.equal(getattr(narrow, name), getattr(layer, name), hint)
+    images = numbers(2, 4, 9, 9, seed=5)
+    hint = "with all inputs, the narrow layer gives what the layer gives, at the filters that stay"
+    expect.same(narrow(images), layer(images)[:, [1, 2, 5]], hint)
+
+
+@pytest.mark.points(1, alone=False)
+def test_what_a_caller_of_narrow_conv_needs(narrow_conv):
+    def arguments(outputs, inputs):
+        layer = conv(4, 5, kernel_size=(3, 2))
+        return {"conv": layer, "outputs": torch.tensor(outputs), "inputs": torch.tensor(inputs)}
+
+    contract = Contract(gives=nn.Conv2d, dtype=True, draws=True)
+    contract.hold(narrow_conv, lambda: arguments([0, 3], [1, 2]), lambda: arguments(range(5), range(4)))
 
 
 # --- narrow_batchnorm
 
 
 @pytest.mark.points(1)
-def test_weight_and_bias_of_the_channels(narrow_batchnorm):
+def test_weight_and_bias_of_the_channels_and_the_settings(narrow_batchnorm):
     norm, channels = batchnorm(6), torch.tensor([1, 2, 5])
     narrow = narrow_batchnorm(*expect.copies(norm, channels))
-    expect.same(narrow.weight, norm.weight[channels], "pick the batch norm's weight with `channels`")
-    expect.same(narrow.bias, norm.bias[channels], "pick the batch norm's bias with `channels`")
-    expect.equal(narrow.num_features, 3, "num_features says the new number of channels")
+    for name in ("weight", "bias"):
+        values = getattr(norm, name).detach()
+        mistakes = {"the first channels, not those in `channels`": values[:3], "a new layer's ones": torch.ones(3)}
+        mistakes["a new layer's zeros"] = torch.zeros(3)
+        mistakes["the batch norm's weight in the bias's place"] = norm.weight[channels]
+        mistakes["the batch norm's bias in the weight's place"] = norm.bias[channels]
+        expect.same(
+            getattr(narrow, name), values[channels], f"the batch norm's {name} at `channels`", mistakes=mistakes
+        )
+    norm.eps, norm.momentum = 0.01, 0.3
+    narrow = narrow_batchnorm(*expect.copies(norm, channels))
+    expect.equal((narrow.eps, narrow.momentum), (0.01, 0.3), "eps and momentum are those of the batch norm")
 
 
 @pytest.mark.points(2)
 def test_running_statistics_are_kept(narrow_batchnorm):
-    norm, channels = batchnorm(6), torch.tensor([0, 4])
-    narrow = narrow_batchnorm(*expect.copies(norm, channels))
-    hint = "the running mean belongs to channels too: a fresh one (zeros) makes evaluation mode wrong"
-    expect.same(narrow.running_mean, norm.running_mean[channels], hint)
-    hint = "the running variance belongs to channels too: a fresh one (ones) makes evaluation mode wrong"
-    expect.same(narrow.running_var, norm.running_var[channels], hint)
+    fresh = {"zeros, a new layer's": torch.zeros(2), "ones, a new layer's": torch.ones(2)}
+    channels = torch.tensor([0, 4])
+    for training, mode in ((False, "evaluation"), (True, "training")):
+        norm = batchnorm(6).train(training)
+        norm.num_batches_tracked.fill_(7)
+        narrow = narrow_batchnorm(*expect.copies(norm, channels))
+        for name in ("running_mean", "running_var"):
+            values = getattr(norm, name)
+            mistakes = {**fresh, "the first channels, not those in `channels`": values[:2]}
+            hint = f"{name} belongs to the channels and is narrowed with them, here of a batch norm in {mode} mode"
+            expect.same(getattr(narrow, name), values[channels], hint, mistakes=mistakes)
+        hint = "num_batches_tracked, the count of batches, stays: with momentum=None the next average depends on it"
+        expect.equal(int(narrow.num_batches_tracked), 7, hint)
+        hint = "num_batches_tracked counts batches: a whole number (int64) for every dtype of the layer"
+        expect.equal(str(narrow.num_batches_tracked.dtype), "torch.int64", hint)
+    norm, hint = (
+        batchnorm(1),
+        "a batch norm with one channel: its count of batches holds one value too, but no channels",
+    )
+    narrow = called(hint, narrow_batchnorm, *expect.copies(norm, torch.tensor([0])))
+    expect.same(narrow.running_var, norm.running_var, hint)
+
+
+@pytest.mark.points(1, alone=False)
+def test_what_a_caller_of_narrow_batchnorm_needs(narrow_batchnorm):
+    def arguments(training, channels):
+        return {"norm": batchnorm(5).train(training), "channels": torch.tensor(channels)}
+
+    contract = Contract(gives=nn.BatchNorm2d, dtype=True, mode=True, draws=True)
+    contract.hold(narrow_batchnorm, lambda: arguments(True, [0, 3]), lambda: arguments(False, range(5)))
 
 
 # --- narrow_linear
@@ -157,68 +341,180 @@ def test_running_statistics_are_kept(narrow_batchnorm):
 
 @pytest.mark.points(1)
 def test_a_channel_owns_neighbouring_columns(narrow_linear):
-    linear = nn.Linear(3 * 4, 2)
-    narrow = narrow_linear(*expect.copies(linear, torch.tensor([0, 2]), 4))
-    hint = "channel j owns the columns j*pixels … (j+1)*pixels - 1 (not column j alone, and not every pixels-th one)"
-    expect.same(narrow.weight, linear.weight[:, [0, 1, 2, 3, 8, 9, 10, 11]], hint)
+    layer, channels = linear(6 * 4, 2), torch.tensor([0, 2, 5])
+    narrow = narrow_linear(*expect.copies(layer, channels, 4))
+    hint = "of 4 pixels a channel, channel j owns the columns j*4 … j*4 + 3"
+    columns = (channels[:, None] * 4 + torch.arange(4)).flatten()
+    by_pixel = (channels[:, None] + 6 * torch.arange(4)).flatten()
+    mistakes = {
+        "one column for each channel, column j alone": layer.weight[:, channels],
+        "every 6th column from j on, as if the pixels came first": layer.weight[:, by_pixel],
+        "every 6th column, as if the pixels came first, ordered by pixel": layer.weight[:, by_pixel.sort().values],
+        "the first 3 channels, not those in `channels`": layer.weight[:, :12],
+        "columns from j on, in place of j*4 on": layer.weight[:, (channels[:, None] + torch.arange(4)).flatten()],
+        "a channel's last column left out: a slice or range ends before its end": layer.weight[
+            :, columns.view(3, 4)[:, :3].flatten()
+        ],
+        "the right columns, ordered by pixel first": layer.weight[:, columns.view(3, 4).T.flatten()],
+    }
+    expect.same(narrow.weight, layer.weight[:, columns], hint, mistakes=mistakes)
 
 
-@pytest.mark.points(1)
+@pytest.mark.points(1, alone=False)
 def test_the_bias_of_the_outputs_stays(narrow_linear):
-    linear = nn.Linear(3 * 4, 2)
-    narrow = narrow_linear(*expect.copies(linear, torch.tensor([1]), 4))
+    layer = linear(3 * 4, 2)
+    narrow = narrow_linear(*expect.copies(layer, torch.tensor([1]), 4))
     assert narrow.bias is not None, "the linear layer's bias is missing"
-    expect.same(narrow.bias, linear.bias, "the bias belongs to the outputs, which all stay: copy it whole")
+    gone = layer.weight[:, [*range(4), *range(8, 12)]].sum(1)
+    mistakes = {"the weights of the removed columns added to it": layer.bias + gone}
+    hint = "the bias belongs to the outputs, which all stay: copy it whole"
+    expect.same(narrow.bias, layer.bias, hint, mistakes=mistakes)
+    one = linear(3 * 4, 1, bias=False)
+    without = narrow_linear(*expect.copies(one, torch.tensor([1]), 4))
+    assert without.bias is None, "the layer has no bias, so the narrow one must have none"
+    expect.same(without.weight, one.weight[:, 4:8], "a layer with one output: its weight keeps both axes, (1, 4)")
+
+
+@pytest.mark.points(1, alone=False)
+def test_what_a_caller_of_narrow_linear_needs(narrow_linear):
+    def arguments(channels):
+        return {"linear": linear(12, 5), "channels": torch.tensor(channels), "pixels": 3}
+
+    contract = Contract(gives=nn.Linear, dtype=True, draws=True)
+    contract.hold(narrow_linear, lambda: arguments([0, 3]), lambda: arguments(range(4)))
 
 
 # --- prune_vgg
 
 
-def pruned_network(answer):
-    """The answer, in evaluation mode, which must be a network made of PyTorch's layers."""
+def pruned_network(answer, network):
+    """The answer, in evaluation mode: a network with the layers of `network`, whose widths fit to each other."""
     assert answer is not None, "your function returned None: is the `return` missing?"
     assert isinstance(answer, nn.Module), f"return a network (nn.Module); yours is a {type(answer).__name__}"
+    hint = "return a network like the one that was given, with `features` and `classifier`"
+    assert hasattr(answer, "features") and hasattr(answer, "classifier"), f"{hint}; yours is {type(answer).__name__}"
+    layers = [type(layer).__name__ for layer in network.features]
+    hint = "`features` of the pruned network has the layers of the given one, in the same order, only narrower"
+    expect.equal([type(layer).__name__ for layer in answer.features], layers, hint)
+    width, behind = network.features[0].in_channels, "the image"
+    for position, layer in enumerate(answer.features):
+        name = f"features.{position} ({type(layer).__name__})"
+        reads = getattr(layer, "in_channels", getattr(layer, "num_features", width))
+        assert reads == width, f"{name} is made for {reads} channels, but {behind} gives {width}: narrow it too"
+        if isinstance(layer, nn.Conv2d):
+            width, behind = layer.out_channels, name
+    whole = [layer for layer in network.features if isinstance(layer, nn.Conv2d)][-1].out_channels
+    pixels = network.classifier.in_features // whole
+    hint = f"the classifier reads {pixels} pixels of each of the {width} channels of {behind}: its in_features"
+    expect.equal(answer.classifier.in_features, pixels * width, hint)
     return answer.eval()
 
 
-@pytest.mark.points(1)
+@pytest.mark.points(1, alone=False)
 def test_nothing_changes_at_keep_ratio_1(prune_vgg):
-    network, images = network_with_statistics(), numbers(4, 3, 32, 32, seed=3)
+    network, images = network_with_statistics(), numbers(2, 3, 32, 32, seed=3)
     with torch.no_grad():
-        answer = pruned_network(prune_vgg(*expect.copies(network, 1.0)))(images)
-        expect.same(answer, network(images), "at keep ratio 1 nothing may change")
+        pruned = pruned_network(prune_vgg(*expect.copies(network, 1.0)), network)
+        expect.same(pruned(images), network(images), "at keep ratio 1 nothing may change")
+    pruned = pruned_network(prune_vgg(*expect.copies(network.train(), 1.0)), network)
+    hint = "of a network in training mode the running statistics stay too: send no image through it or its copy;\n  "
+    for name, value in network.features.named_buffers():
+        expect.same(pruned.features.get_buffer(name), value, f"{hint}features.{name}")
 
 
-@pytest.mark.points(1)
+@pytest.mark.points(1, alone=False)
 def test_widths_of_the_pruned_network(prune_vgg):
-    pruned = pruned_network(prune_vgg(network_with_statistics(widths=(8, 8, 8, 8)), 0.5))
+    network = network_with_statistics(widths=(8, 8, 8, 6))
+    pruned = pruned_network(prune_vgg(*expect.copies(network, 0.5)), network)
     widths = [layer.out_channels for layer in pruned.features if isinstance(layer, nn.Conv2d)]
-    expect.equal(widths, [4, 4, 4, 4], "every convolution keeps half of its 8 filters")
+    mistakes = {
+        "the last convolution left whole: its filters are no classes": [4, 4, 4, 6],
+        "the first convolution left whole: only what it reads stays": [8, 4, 4, 3],
+        "the first and the last convolution left whole": [8, 4, 4, 6],
+    }
+    hint = "every convolution keeps half of its own 8, 8, 8 and 6 filters, each ranked among those of its layer"
+    expect.equal(widths, [4, 4, 4, 3], hint, mistakes=mistakes)
     expect.equal(pruned.classifier.out_features, 3, "the classes are never pruned")
 
 
-@pytest.mark.points(2)
+@pytest.mark.points(3)
 def test_removing_equals_zeroing(prune_vgg):
     """What is left computes what the whole network computes when the weak filters' channels are silenced."""
-    network, images = network_with_statistics(), numbers(4, 3, 32, 32, seed=3)
-    with torch.no_grad():
-        answer = pruned_network(prune_vgg(*expect.copies(network, 0.5)))(images)
-        silenced = silence_weak_channels(network, 0.5)(images)
-    hint = "the pruned network must compute what the whole one does with the weakest channels silenced:"
-    hint += " check that the batch norm and the next layer's inputs follow the filters that you kept"
-    expect.same(answer, silenced, hint, tolerance=1e-4)
+    images = numbers(2, 3, 32, 32, seed=3)
+    for seed, which in ((0, ""), (9, " (a second network with layers as large as the first one's: remember nothing)")):
+        network = network_with_statistics(seed=seed)
+        with torch.no_grad():
+            pruned = pruned_network(prune_vgg(*expect.copies(network, 0.5)), network)
+            silenced = silence_weak_channels(network, 0.5)(images)
+            hint = f"the pruned network must compute what the whole one does with the weakest channels silenced{which}"
+            answer = expect.tensor(pruned(images), hint)
+            expect.same(answer, silenced, say_which_layer(pruned, network, 0.5, hint), tolerance=1e-4)
 
 
-@pytest.mark.points(1)
-def test_the_network_is_not_changed(prune_vgg):
-    network = network_with_statistics()
-    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    pruned = pruned_network(prune_vgg(network, 0.5))
-    after = network.state_dict()
-    hint = "prune_vgg changed the network that it was given: work on a copy"
-    assert all(after[name].shape == before[name].shape for name in before), hint
-    assert all(torch.equal(after[name], before[name]) for name in before), hint
-    expect.same_shape(pruned(numbers(2, 3, 32, 32)), (2, 3), "the pruned network still gives one logit per class")
+def say_which_layer(pruned, network, keep_ratio, hint):
+    """The hint, with the first layer of a pruned network that does not hold what the whole one holds there."""
+    kept = list(range(network.features[0].in_channels))
+    for position, (layer, narrow) in enumerate(zip(network.features, pruned.features, strict=True)):
+        name = f"{hint};\n  features.{position} ({type(layer).__name__})"
+        if isinstance(layer, nn.Conv2d):
+            for setting in ("kernel_size", "stride", "padding", "dilation"):
+                ours, theirs = getattr(layer, setting), getattr(narrow, setting)
+                if ours != theirs:
+                    return f"{name} has {setting}={theirs}, the given layer has {ours}"
+            outputs = best_filters(layer.weight.detach().abs().sum((1, 2, 3)), keep_ratio)
+            if not expect.alike(narrow.weight, layer.weight[outputs][:, kept]):
+                norm = network.features[position + 1]
+                return f"{name} {say_which_filters(layer, narrow, outputs, kept, keep_ratio, norm)}"
+            if layer.bias is not None and not expect.alike(narrow.bias, layer.bias[outputs]):
+                return f"{name} does not hold the bias of the filters that were kept"
+            kept = outputs
+        elif isinstance(layer, nn.BatchNorm2d):
+            for part in ("weight", "bias", "running_mean", "running_var"):
+                if not expect.alike(getattr(narrow, part), getattr(layer, part)[kept]):
+                    return f"{name} does not hold the {part} of the channels that were kept, {kept}"
+    return f"{hint};\n  all of `features` is right, so look at the classifier's columns"
+
+
+def best_filters(scores, keep_ratio):
+    """The filters of the highest scores, in increasing order."""
+    stay = max(1, len(scores) - int((1 - keep_ratio) * len(scores) + 1e-9))
+    return sorted(scores.argsort().tolist()[len(scores) - stay :])
+
+
+def say_which_filters(layer, narrow, outputs, kept, keep_ratio, norm):
+    """What a narrow convolution holds of the whole one's filters, in place of the best with the inputs kept."""
+    weight = layer.weight.detach()
+    if narrow.weight.shape == weight[outputs][:, kept].shape:
+        rows = [
+            next((row for row in range(len(weight)) if expect.alike(one, weight[row][kept])), None)
+            for one in narrow.weight.detach()
+        ]
+        if None not in rows:
+            others = {words: scores for words, scores in other_norms(weight).items() if scores.shape == (len(weight),)}
+            others["the lowest L1 norms"] = -weight.abs().sum((1, 2, 3))
+            others["only the inputs that are left (greedy)"] = weight[:, kept].abs().sum((1, 2, 3))
+            norms, gamma = weight.abs().sum((1, 2, 3)), norm.weight.detach()
+            others["the norms multiplied by the batch norm's weights"] = norms * gamma
+            others["the norms multiplied by the sizes of the batch norm's weights"] = norms * gamma.abs()
+            if layer.bias is not None:
+                others["the bias counted"] = norms + layer.bias.detach().abs()
+                others["the bias added"] = norms + layer.bias.detach()
+            choices = {words: best_filters(scores, keep_ratio) for words, scores in others.items()}
+            words = [words for words, choice in choices.items() if choice == sorted(rows) != outputs]
+            as_with = f", as with {', or '.join(words)}" if words else ""
+            return f"holds the filters {rows}{as_with}; those of the highest L1 norms are {outputs}"
+        if expect.alike(narrow.weight, weight[outputs][:, : len(kept)]):
+            return f"reads the first input channels; those that the layer before kept are {kept}"
+    return f"does not hold its filters {outputs}, of the highest L1 norms, at the inputs {kept}"
+
+
+@pytest.mark.points(1, alone=False)
+def test_what_a_caller_of_prune_vgg_needs(prune_vgg):
+    def arguments(keep_ratio):
+        return {"network": network_with_statistics(), "keep_ratio": keep_ratio}
+
+    contract = Contract(gives=nn.Module, dtype=True, draws=True)
+    contract.hold(prune_vgg, lambda: arguments(0.5), lambda: arguments(1.0))
 
 
 def silence_weak_channels(network, keep_ratio):
@@ -267,6 +563,31 @@ def test_accuracy_after_retraining(lab3_pruned_onnx, award):
 
 @pytest.mark.points(1)
 def test_only_the_channels_left_are_counted(greedy_l1_norms):
-    weight = torch.tensor([[[[1.0]], [[-5.0]], [[2.0]]], [[[4.0]], [[1.0]], [[-4.0]]]])
-    hint = "pick the input channels (axis 1) first, then sum absolute values as before"
-    expect.same(greedy_l1_norms(weight, torch.tensor([0, 2])), [3.0, 8.0], hint)
+    weight, inputs = numbers(6, 6, 3, 2), torch.tensor([1, 2, 4])
+    left = weight[:, inputs]
+    mistakes = {
+        **{f"{mistake}, over the channels left": value for mistake, value in other_scores(left).items()},
+        "all input channels, also those that are gone": weight.abs().sum((1, 2, 3)),
+        "filters (axis 0) picked by `inputs`, in place of input channels (axis 1)": weight[inputs].abs().sum((1, 2, 3)),
+        "the channels that are gone, in place of those that are left": weight[:, [0, 3, 5]].abs().sum((1, 2, 3)),
+        "the first channels, not those in `inputs`": weight[:, :3].abs().sum((1, 2, 3)),
+        "all channels from the first to the last in `inputs`, gaps too": weight[:, 1:5].abs().sum((1, 2, 3)),
+        "the sum divided by the number of channels left": left.abs().sum((1, 2, 3)) / 3,
+    }
+    hint = "s_j = sum over the channels i in `inputs` of |W_ji|: pick them from axis 1 first, then sum as before"
+    expect.same(greedy_l1_norms(*expect.copies(weight, inputs)), left.abs().sum((1, 2, 3)), hint, mistakes=mistakes)
+    weight, inputs = numbers(6, 6, 3, 2, seed=1), torch.tensor([0, 5])
+    weight[:, 1:5] *= 1e7
+    hint = "other inputs, [0, 5]: channels that are gone count for nothing, however large (here 10 million times as "
+    hint += "large); who subtracts them from the whole loses the digits of the others: pick those that are left"
+    earlier = {"the inputs of an earlier call too: remember nothing": weight[:, [0, 1, 2, 4, 5]].abs().sum((1, 2, 3))}
+    expected = weight[:, inputs].abs().sum((1, 2, 3))
+    expect.same(greedy_l1_norms(*expect.copies(weight, inputs)), expected, hint, mistakes=earlier)
+
+
+@pytest.mark.points(1, alone=False)
+def test_what_a_caller_of_greedy_l1_norms_needs(greedy_l1_norms):
+    def arguments(inputs):
+        return {"weight": numbers(4, 5, 3, 2), "inputs": torch.tensor(inputs)}
+
+    Contract(gives=Tensor, dtype=True).hold(greedy_l1_norms, lambda: arguments([0, 3]), lambda: arguments([4, 1]))

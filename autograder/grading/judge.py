@@ -13,7 +13,8 @@ from autograder.sandbox.channels import EXERCISE, VERDICT, Frame, begins_with, f
 from autograder.sandbox.child import Child
 from autograder.sandbox.confinement import Confinement
 from autograder.sandbox.limits import Limits
-from course_utils.checking import SECRET, Verdict
+from course_utils.checking import Verdict
+from course_utils.expect import SECRET
 
 DISK = 1_000_000_000  # bytes of memory to write files to
 LARGEST_FILE = 4_000_000_000  # bytes

@@ -37,15 +37,18 @@ class Answer:
 
 
 class Answers(Mapping[str, Any]):
-    """The names that a notebook holds, each an `Answer`."""
+    """The names that a notebook holds, each an `Answer`; every test looks its answer up, and the wall begins anew."""
 
-    def __init__(self, wall: Wall, names: Mapping[str, Any]) -> None:
-        self.wall, self.names = wall, names
+    def __init__(
+        self, wall: Wall, names: Mapping[str, Any], helped: Mapping[str, Mapping[str, Callable]] | None = None
+    ) -> None:
+        self.wall, self.names, self.helped = wall, names, helped or {}
 
     def __getitem__(self, name: str) -> Answer:
         if name not in self.names:
             raise KeyError(name)
-        return Answer(self.wall, name)
+        self.wall.anew()
+        return Answer(self.wall, name, self.helped.get(name))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names)
@@ -92,9 +95,9 @@ def with_help(tests: LabTests, name: str, answers: Mapping[str, Any]) -> Mapping
     if name not in answers:
         return answers
     helpers = {key: value for key, value in tests.references.items() if key not in tests.composite}
-    answer = answers[name]
-    helped = Answer(answer.wall, name, helpers) if isinstance(answer, Answer) else rebound(answer, helpers)
-    return {**answers, name: helped}
+    if isinstance(answers, Answers):
+        return Answers(answers.wall, answers.names, {name: helpers})
+    return {**answers, name: rebound(answers[name], helpers)}
 
 
 def take_files(files: Mapping[str, int], data: bytes, folder: Path) -> None:

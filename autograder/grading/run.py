@@ -4,6 +4,7 @@ import json
 import re
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from nbformat import NotebookNode
@@ -18,6 +19,7 @@ from autograder.sandbox.channels import EXERCISE, KNOW, RUN, Frame, frame_of
 from autograder.sandbox.warm import Ended, Warm
 from course_utils.checking import Verdict
 
+HELPED = "Judged with the course's own functions in place of yours that it calls: a mistake there costs only there."
 NOT_RUN = {"train", "slow"}  # what training made was handed in and is measured
 LEAST_SECONDS = 15.0  # for the tests of an exercise (or its limit), when the notebook has used up its own time
 GRACE_SECONDS = 5.0  # after a time limit that code is told of, until its process is ended (less for short limits)
@@ -68,7 +70,7 @@ class SubmissionRun:
             cell, _ = judged[exercise]
             before = verdict_of(cell)
             if before and not before.passed and exercise in self.known(exercise):
-                self.write_better(cell, self.verdict(exercise, helped=True))
+                self.write_better(cell, replace(self.verdict(exercise, helped=True), note=HELPED))
 
     # the student's process
 

@@ -13,12 +13,10 @@ import contextlib
 import importlib
 import io
 import json
-import linecache
 import os
 import signal
 import socket
 import sys
-import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import FunctionType
@@ -35,6 +33,15 @@ from autograder.sandbox.channels import CONFINED, ENDED, KNOW, NOT_CONFINED, RUN
 from autograder.sandbox.confinement import Confinement, ConfinementError
 from autograder.wall.calls import Wall
 from autograder.wall.errors import WallError, error_as_data
+
+try:
+    from course_utils.explaining import cell_line
+except ImportError:  # a release from before
+
+    def cell_line(trace: Any, files: Any = ()) -> str:  # type: ignore[misc]
+        """Nothing: messages do without the line."""
+        return ""
+
 
 MOST_OUTPUT = 8_000_000  # characters a cell
 MOST_FRAMES = 10  # of a traceback's beginning, and of its end
@@ -238,16 +245,6 @@ def new_shell() -> Shell:
     return shell
 
 
-def cell_line(error: BaseException) -> str:
-    """The last line of a notebook cell on the way to an error, in words."""
-    for frame, number in reversed(list(traceback.walk_tb(error.__traceback__))):
-        name = frame.f_code.co_filename
-        if "ipykernel" in name or name.startswith("<ipython"):
-            line = linecache.getline(name, number).strip()
-            return f"\nin line {number} of your cell: {line}" if line else ""
-    return ""
-
-
 def values(shell: Shell) -> dict[str, Any]:
     """The names that the notebook holds now, each with what differs when its value is another one.
 
@@ -289,7 +286,7 @@ def serve(channel: socket.socket) -> None:
         return shell.user_ns[answer]
 
     side = Wall(channel, 1, find)
-    side.while_called, side.where = time_limit, cell_line
+    side.while_called, side.where = time_limit, lambda error: cell_line(error.__traceback__)
     defined: dict[str, Any] = {}  # name → the number of the cell that defined it last
     while True:
         try:

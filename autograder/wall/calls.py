@@ -7,6 +7,9 @@ with the memory that they share (`objects`), networks (class by name, settings, 
 are numbered and rebuilt. Functions stay where they are and are called there; so does, as a `Handle` (`handles`),
 whatever is none of these. `frames` packs and unpacks.
 
+What a call does to its surroundings (global random numbers, gradients) crosses too. Both sides remember what has
+crossed until the tests' side says `anew`: so a test sees whether two calls gave it the same object.
+
 Nothing that arrives is executed: classes are looked up in a fixed list, memory is checked before it is shared.
 """
 
@@ -19,6 +22,7 @@ from typing import Any
 
 from autograder.sandbox.channels import Frame, receive, send
 from autograder.wall import frames
+from autograder.wall.around import surround, surroundings
 from autograder.wall.errors import WallError, error_as_data, error_from_data
 
 
@@ -32,33 +36,50 @@ class Wall:
     def __init__(self, channel: socket.socket, side: int, find: Callable[[str], Any] | None = None) -> None:
         self.channel, self.side, self.find = channel, side, find
         self.seconds: float | None = None  # how long the other side may take for one call
+        self.depth = 0  # of calls within calls
         self.while_called: Callable[[float | None], AbstractContextManager[Any]] = contextlib.nullcontext
         self.where: Callable[[BaseException], str] = lambda error: ""
-        self.depth = 0
         self.reset()
 
     def reset(self) -> None:
         """Forget everything that has crossed."""
         self.registry = frames.Registry(self.side)
+        self.around: Mapping[str, Any] = {}  # the surroundings, as both sides know them
+        self.forgets = False
+
+    def anew(self) -> None:
+        """What has crossed, but functions and handles, is forgotten on both sides before the next call."""
+        self.forgets = True
 
     def pack(self, message: Mapping[str, Any], **values: Any) -> Frame:
         """A frame of a message, values, and the state of all that they reach, as far as the other side lacks it."""
+        now = surroundings()
+        if now != self.around:
+            self.around = now
+            values["around"] = tuple(now.items())
         return frames.pack(self.registry, message, values)
 
     def unpack(self, frame: Frame) -> tuple[dict[str, Any], dict[str, Any]]:
         """The message and the values of a frame, all of it checked. Raises WallError."""
-        return frames.unpack(self.registry, self, frame)
+        message, values = frames.unpack(self.registry, self, frame)
+        if "around" in values:
+            try:
+                surround(dict(values.pop("around")))
+            except Exception as error:
+                raise WallError(f"surroundings that cannot be ({type(error).__name__})") from None
+            self.around = surroundings()
+        return message, values
 
     @contextlib.contextmanager
     def crossing(self) -> Iterator[None]:
-        """What crosses is remembered until the outermost call is over: calls back see the same objects."""
+        """A call; what it has changed crosses until the outermost call is over."""
         self.depth += 1
         try:
             yield
         finally:
             self.depth -= 1
             if not self.depth:
-                self.registry.forget()
+                self.registry.touched.clear()
 
     def ask(
         self, args: tuple[Any, ...], kwargs: dict[str, Any], helpers: Mapping[str, Any] | None = None, **target: Any
@@ -71,15 +92,25 @@ class Wall:
         """
         with self.crossing():
             request = {"call": target, "seconds": self.seconds}
+            if self.forgets:
+                self.registry.forget()
+                request[frames.FORGET], self.forgets = True, False
             send(self.channel, self.pack(request, args=args, kwargs=kwargs, helpers=helpers))
             while True:
-                message, values = self.unpack(receive(self.channel))
+                try:
+                    message, values = self.unpack(receive(self.channel))
+                except WallError:
+                    self.anew()  # now the two sides may not remember the same
+                    raise
                 if "call" in message:
                     self.answer(message, values)
                 elif "error" in message:
                     if message.get("anew"):  # the other side died, and a new one stands in its place
                         self.reset()
-                    raise error_from_data(message["error"])
+                    error = error_from_data(message["error"])
+                    if type(error).__name__ == WallError.__name__:
+                        self.anew()
+                    raise error
                 elif "result" in values:
                     return values["result"]
                 else:

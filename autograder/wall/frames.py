@@ -7,6 +7,7 @@ Everything in a frame that arrives may be forged; `unpack` is where it is checke
 """
 
 import functools
+import itertools
 import json
 from collections import deque
 from collections.abc import Collection, Mapping
@@ -22,6 +23,7 @@ from autograder.wall.objects import Array, Arrival, Asking, Dict, Kind, List, Se
 from autograder.wall.values import Node
 
 MOST_OBJECTS = 100_000
+FORGET = "forget"  # in a message of the tests' side: what has crossed before is forgotten first
 
 HANDLE = HandleKind()
 STAGES: tuple[tuple[Kind, ...], ...] = (  # all kinds of objects, in the order in which those of one frame are made
@@ -56,6 +58,7 @@ class Registry:
         self.numbers: dict[Any, int] = {}  # by identity
         self.known: dict[int, Known | None] = {}  # the state that both sides know; None of what lasts
         self.lasting: set[int] = set()  # functions and handles, which outlive a call and never change
+        self.touched: dict[int, None] = {}  # numbers that crossed in the present call, in the order of their crossing
 
     def number_of(self, value: Any) -> int:
         """The number of an object, given now if it has none. Raises WallError where there are too many."""
@@ -74,7 +77,8 @@ class Registry:
         self.numbers[identity(value)] = number
 
     def forget(self) -> None:
-        """Between two calls: forget data, keep functions and handles."""
+        """Forget data, keep functions and handles."""
+        self.touched.clear()
         self.objects = {number: value for number, value in self.objects.items() if number in self.lasting}
         self.numbers = {key: number for key, number in self.numbers.items() if number in self.lasting}
         self.known = {number: state for number, state in self.known.items() if number in self.lasting}
@@ -85,6 +89,7 @@ class Registry:
             self.numbers.pop(identity(self.objects.pop(number)), None)
             self.lasting.discard(number)
             self.known.pop(number, None)
+            self.touched.pop(number, None)
 
     def check_numbers(self, numbers: Collection[Any]) -> None:
         """Raise WallError unless objects may arrive under these numbers.
@@ -136,27 +141,38 @@ class Packing:
 
     def reference(self, value: Any) -> Node:
         """The node that refers to an object, which gets its number now if it has none."""
-        return {"ref": self.registry.number_of(value)}
+        number = self.registry.number_of(value)
+        self.registry.touched.setdefault(number)
+        return {"ref": number}
 
     def state(self, value: Any) -> Known:
-        """The state of an object, with the name of its kind; its bytes; the bytes of the values in it."""
+        """The state of an object, with the name of its kind; its bytes; the bytes of the values in it.
+
+        Raises WallError for an object that somebody has taken apart.
+        """
         kind, first = kind_of(value), len(self.buffers)
-        state, data = kind.state(value, self)
+        try:
+            state, data = kind.state(value, self)
+        except (WallError, Stays):
+            raise
+        except Exception as error:
+            why = f"{type(error).__name__}: {str(error)[:200]}"
+            raise WallError(f"a {type(value).__name__} that can no longer be read ({why})") from None
         return {"kind": kind.name, **state}, data, self.buffers[first:]
 
     def news(self) -> tuple[list[list[Any]], dict[int, Known]]:
-        """What the other side lacks of the objects and all that they reach.
+        """What the other side lacks of the objects that crossed in this call, and of all that they reach.
 
         → for the frame: number, state and place of the bytes of each; to remember: what both sides know then.
         """
         registry, states, news = self.registry, [], dict[int, Known]()
-        todo = deque(registry.objects)
+        todo = deque(registry.touched)
         while todo:
-            number, first = todo.popleft(), registry.next
+            number, reached = todo.popleft(), len(registry.touched)
             if number in registry.lasting and number in registry.known:
                 continue
             state, data, beside = self.state(registry.objects[number])
-            todo.extend(range(first, registry.next, 2))  # what got its number just now
+            todo.extend(itertools.islice(registry.touched, reached, None))  # what it reaches, and nothing did before
             if registry.known.get(number) != (state, data, beside):
                 news[number] = (state, data, beside)
                 states.append([number, state, self.add(data) if data is not None else None])
@@ -211,6 +227,7 @@ class Unpacking:
 
     def make(self, number: Any) -> Any:
         """The object of a number, made now if there is none yet. Raises WallError, KeyError where none came."""
+        self.registry.touched.setdefault(number)
         if number not in self.registry.objects:
             arrival = self.arrivals[number]
             self.registry.add(number, arrival.kind.make(arrival, self))
@@ -244,6 +261,8 @@ def unpack(registry: Registry, wall: Asking, frame: Frame) -> tuple[dict[str, An
     """
     try:
         body = json.loads(frame[0])
+        if registry.side and body.get(FORGET):
+            registry.forget()
         buffers = _cut(frame[1], body["sizes"])
         arrivals = {
             number: Arrival(number, _kind_named(state["kind"]), state, buffers[data] if data is not None else None)

@@ -5,6 +5,7 @@ tensors and a learning rate.
 """
 
 import contextlib
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -31,6 +32,10 @@ OPTIMIZERS: dict[str, Any] = {
     for name, value in vars(torch.optim).items()
     if isinstance(value, type) and issubclass(value, torch.optim.Optimizer) and name not in ("Optimizer", "LBFGS")
 }
+NOT_COMPUTED = {  # what a class may have of its own and still compute what the one above it does
+    "__init__", "__module__", "__doc__", "__qualname__", "__annotations__", "__firstlineno__", "__static_attributes__",
+    "__dict__", "__weakref__", "__parameters__", "extra_repr", "__repr__",
+}  # fmt: skip
 INTERNALS = {*vars(nn.Module()), "_parameters", "_buffers", "_modules"}  # of a network: no settings
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 PARTS: dict[str, tuple[str, type]] = {  # name in the state → attribute of a network, and the class of what is in there
@@ -40,11 +45,24 @@ PARTS: dict[str, tuple[str, type]] = {  # name in the state → attribute of a n
 }
 
 
+@functools.lru_cache(maxsize=1_000)
+def known_class(cls: type) -> type[nn.Module] | None:
+    """The class of `NETWORKS` as which networks of a class cross: itself, or the nearest above that computes the same.
+
+    A class of the notebook's computes the same if it only has another `__init__`, and names that the one above it has
+    not; None if it computes anything else.
+    """
+    base = next((above for above in cls.__mro__ if above in NETWORK_CLASSES), None)
+    own = {name for above in cls.__mro__[: cls.__mro__.index(base)] for name in vars(above)} if base else set()
+    return base if not any(hasattr(base, name) for name in own - NOT_COMPUTED) else None
+
+
 class Network(Kind):
     """Layers of torch and networks of the course: class by name, mode, settings, parameters, buffers, children.
 
-    Settings are the instance's other attributes that are data; what is not, such as a `forward` that somebody put
-    there, stays behind. Of hooks only how many there are crosses: tests see whether some were left behind.
+    One of the notebook's own class that computes what a known class does crosses as that (`known_class`). Settings are
+    the instance's other attributes that are data; what is not, such as a `forward` that somebody put there, stays
+    behind. Of hooks only how many there are crosses: tests see whether some were left behind.
 
     Checked: the class is one of `NETWORKS`, exactly; it is made empty, without its `__init__`. A setting is no
     function or handle, hides no method, is none of `INTERNALS`. Parameters, buffers and children are what they are
@@ -55,8 +73,8 @@ class Network(Kind):
     cls = nn.Module
 
     def takes(self, cls: type) -> bool:
-        """Not every network: one of the notebook's own class stays behind, also where it is below one of `NETWORKS`."""
-        return cls in NETWORK_CLASSES
+        """Not every network: one whose own class says how it computes stays behind."""
+        return issubclass(cls, nn.Module) and known_class(cls) is not None  # type: ignore[arg-type]  # see frames.kind_of
 
     def state(self, value: nn.Module, out: OutgoingObjects) -> tuple[State, None]:
         settings, data = {}, out.only_data()
@@ -64,8 +82,10 @@ class Network(Kind):
             if name not in INTERNALS:
                 with contextlib.suppress(Stays):
                     settings[name] = data.encode(setting)
+        cls = known_class(type(value))  # type: ignore[arg-type]
+        assert cls
         state = {
-            "class": f"{type(value).__module__}.{type(value).__qualname__}",
+            "class": f"{cls.__module__}.{cls.__qualname__}",
             "training": value.training,
             "settings": settings,
         }

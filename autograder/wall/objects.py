@@ -132,8 +132,11 @@ class Storage(Kind):
 class TensorKind(Kind):
     """Tensors of numbers in ordinary memory: where they lie in which storage, whether they are trained, the gradient.
 
-    A subclass crosses as what it is, a Tensor or Parameter. Checked: dtype in `DTYPES`, shape and strides whole and
-    of one length, at most `LARGEST_TENSOR` elements, no element beyond the storage. torch checks that gradients fit.
+    So does whether one was made in inference mode. Those on torch's device "meta" cross without any memory. A subclass
+    crosses as what it is, a Tensor or Parameter.
+
+    Checked: dtype in `DTYPES`, shape and strides whole and of one length, at most `LARGEST_TENSOR` elements, no element
+    beyond the storage. torch checks that gradients fit.
     """
 
     name = "tensor"
@@ -141,34 +144,36 @@ class TensorKind(Kind):
 
     def crosses(self, value: Tensor) -> bool:
         """Not every tensor: sparse and quantized ones, and those on another device, stay behind."""
-        return value.layout is torch.strided and value.device.type == "cpu" and not value.is_quantized
+        return value.layout is torch.strided and value.device.type in ("cpu", "meta") and not value.is_quantized
 
     def state(self, value: Tensor, out: OutgoingObjects) -> tuple[State, None]:
         if type(value) not in (Tensor, nn.Parameter):
             value = torch.Tensor.as_subclass(value, Tensor)  # what it is, not what its class says
         state = {
-            "storage": out.reference(value.untyped_storage()),
+            "storage": None if value.is_meta else out.reference(value.untyped_storage()),
             "dtype": str(value.dtype).removeprefix("torch."),
             "shape": list(value.shape),
             "stride": list(value.stride()),
             "offset": value.storage_offset(),
             "trained": value.requires_grad,
             "parameter": isinstance(value, nn.Parameter),
+            "inference": value.is_inference(),
             "grad": out.encode(value.grad if value.is_leaf else None),
         }
         return state, None
 
     def make(self, arrival: Arrival, incoming: IncomingObjects) -> Tensor:
-        tensor = _view(arrival, incoming)
-        if arrival.state["parameter"]:
-            return nn.Parameter(tensor, requires_grad=bool(arrival.state["trained"]))
-        return tensor
+        with torch.inference_mode(bool(arrival.state["inference"])):
+            tensor = _view(arrival, incoming)
+            if arrival.state["parameter"]:
+                return nn.Parameter(tensor, requires_grad=bool(arrival.state["trained"]))
+            return tensor
 
     def fill(self, value: Tensor, arrival: Arrival, incoming: IncomingObjects) -> None:
         view, trained = _view(arrival, incoming), bool(arrival.state["trained"])
         if _place(value) != _place(view):
             value.data = view
-        if value.is_leaf:
+        if value.is_leaf and not value.is_inference():
             if value.requires_grad != trained:
                 value.requires_grad_(trained)
             grad = incoming.decode(arrival.state["grad"])
@@ -223,13 +228,15 @@ def identity(value: Any) -> Any:
 def _place(tensor: Tensor) -> tuple[Any, ...]:
     """Where a tensor lies, in which memory."""
     layout = (tensor.dtype, tensor.shape, tensor.stride(), tensor.storage_offset())
-    return (*layout, identity(tensor.untyped_storage()))
+    return (*layout, None if tensor.is_meta else identity(tensor.untyped_storage()))
 
 
 def _view(arrival: Arrival, incoming: IncomingObjects) -> Tensor:
     """The tensor that a state describes, on memory that has arrived. Raises WallError where it reaches beyond it."""
     state = arrival.state
     dtype, shape, stride = DTYPES[state["dtype"]], checked_shape(state["shape"]), checked_sizes(state["stride"])
+    if state["storage"] is None:
+        return torch.empty_strided(shape, stride, dtype=dtype, device="meta")
     storage, offset = incoming.make(state["storage"]["ref"]), state["offset"]
     if not isinstance(storage, torch.UntypedStorage) or len(shape) != len(stride) or not is_whole(offset):
         raise WallError("a tensor without memory")

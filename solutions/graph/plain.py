@@ -12,13 +12,13 @@ from typing import Any
 
 import onnx
 
-PASSING = {
+PASSING = frozenset({
     *("BatchNormalization", "Relu", "Clip", "Sigmoid", "HardSigmoid", "HardSwish", "Dropout", "Identity"),
     *("MaxPool", "AveragePool", "GlobalAveragePool", "ReduceMean", "Flatten", "Reshape"),
-}
+})  # fmt: skip
 """Operators that hand every channel on by itself (behind Flatten and Reshape, as H*W features)."""
 
-JOINING = {"Add", "Sub", "Mul", "Div"}
+JOINING = frozenset({"Add", "Sub", "Mul", "Div"})
 """Operators that combine channel j of one feature map with channel j of the other."""
 
 LAYERS = {"Conv", "ConvTranspose", "Gemm", "MatMul", "BatchNormalization"}

@@ -89,14 +89,15 @@ def test_the_gradebook_and_the_verdicts_agree(course: Path) -> None:
 def test_feedback_names_the_mistake_and_shows_no_hidden_test(course: Path) -> None:
     pages = {path.parent.parent.name: path.read_text(encoding="utf-8") for path in feedback_pages(course)}
     assert set(pages) == set(MISTAKES)
-    assert "take absolute values first" in pages["mistaken"]
+    assert "that is what comes out with sums without absolute values" in pages["mistaken"]
+    assert "a mistake there costs only there" in pages["mistaken"]
     assert "def test_" not in pages["mistaken"]
 
 
 def test_the_student_zip_holds_what_is_needed_and_no_answer(course: Path) -> None:
     archive = course / "release" / f"{LAB}.zip"
     names = {name.removeprefix(f"{LAB}/") for name, _ in contents(archive)}
-    assert names == {*support_files(LAB), f"{LAB}.ipynb"}
+    assert names == {*support_files(LAB), "checks/points_later.json", f"{LAB}.ipynb"}
     assert list(answers_in(archive)) == []
 
 
@@ -118,7 +119,7 @@ def test_a_student_can_check_from_the_released_folder(course: Path) -> None:
     code = "from course_utils.checking import check; print(check('narrow_conv', {'narrow_conv': lambda *a: None}))"
     environment = {**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run([sys.executable, "-c", code], cwd=folder, env=environment, capture_output=True, text=True)
-    assert "narrow_conv: 0 of 4 checks pass" in done.stdout, done.stderr
+    assert "narrow_conv: 0 of 4 checks pass, 0 of 6 points; 2 more are tested when graded." in done.stdout, done.stderr
 
 
 def test_plain_nbgrader_reads_the_same_configuration(course: Path) -> None:

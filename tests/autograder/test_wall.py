@@ -4,6 +4,7 @@ import copy
 import errno
 import json
 import math
+import random
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -23,6 +24,7 @@ from autograder.wall.calls import Wall
 from autograder.wall.errors import ERRORS, WallError, error_from_data
 from autograder.wall.handles import Handle
 from course_utils.networks import resnet20, vgg_mini
+from course_utils.surroundings import seeded, surroundings
 
 Across = Callable[..., Answer]
 
@@ -504,10 +506,9 @@ def test_a_network_of_the_notebooks_own_class_is_a_handle(across: Across) -> Non
     [
         lambda: np.array([None]),
         lambda: np.array(["text"]),
-        lambda: torch.zeros(2, device="meta"),
         lambda: torch.optim.LBFGS([torch.zeros(1)]),  # an optimizer takes a second to import what compiles it
     ],
-    ids=["objects", "texts", "no memory", "LBFGS"],
+    ids=["objects", "texts", "LBFGS"],
 )
 def test_what_has_no_state_that_can_cross_is_a_handle_too(across: Across, make: Callable[[], Any]) -> None:
     value = make()
@@ -551,7 +552,7 @@ def test_a_method_put_on_a_network_is_left_behind(across: Across) -> None:
 
 
 STORAGE = [1, {"kind": "storage"}, 0]
-TENSOR = {"kind": "tensor", "storage": {"ref": 1}, "dtype": "float32", "shape": [1], "stride": [1], "offset": 0, "trained": False, "parameter": False, "grad": None}  # fmt: skip
+TENSOR = {"kind": "tensor", "storage": {"ref": 1}, "dtype": "float32", "shape": [1], "stride": [1], "offset": 0, "trained": False, "parameter": False, "inference": False, "grad": None}  # fmt: skip
 
 
 def forged_tensor(**changes: Any) -> dict[str, Any]:
@@ -588,6 +589,9 @@ def test_the_forged_frame_of_these_tests_is_right_without_the_forgery(from_frame
         {"values": {"result": {"ref": 1}}, "objects": [[1, {"kind": "code"}, None]]},
         {"values": {"result": {"ref": 1}}, "objects": [[1, {"kind": "list", "items": [{"exec": "1"}]}, None]]},
         {"values": {"result": {"device": "rm -rf"}}},
+        {"values": {"result": 1, "around": {"tuple": []}}},
+        {"values": {"result": 1, "around": {"tuple": [{"tuple": ["gradients", True]}]}}},
+        {"values": {"result": 1, "around": 3}},
         {"values": {}},
         {"call": {"name": "answer"}, "values": {"args": {"tuple": []}, "kwargs": None}},
         {"call": {"number": 0}, "values": {"args": {"tuple": []}, "kwargs": None}},
@@ -626,6 +630,113 @@ def test_a_frame_that_is_too_large_is_not_read() -> None:
         theirs.sendall(HEADER.pack(10, 2**60))
         with pytest.raises(TooLarge):
             receive(ours, 1)
+
+
+def test_an_argument_that_was_taken_apart_is_an_error_of_the_answer(across: Across) -> None:
+    def break_it(optimizer: torch.optim.Optimizer) -> None:
+        del optimizer.param_groups[0]["params"]
+
+    answer = across(break_it)
+    with pytest.raises(Exception, match="a SGD that can no longer be read"):
+        answer(torch.optim.SGD([torch.zeros(1)]))
+
+
+# --- what lasts from one call to the next, and what is around a call
+
+
+def test_within_a_test_two_calls_may_return_the_same_object(open_wall) -> None:  # type: ignore[no-untyped-def]
+    norm, memory = nn.BatchNorm2d(2), torch.zeros(3)
+    names = {"kept": lambda: norm, "new": lambda: nn.BatchNorm2d(2), "view": lambda: memory[1:]}
+    answers = Answers(open_wall(names), names)
+    kept, new, view = answers["kept"], answers["new"], answers["view"]
+    assert kept() is kept()
+    assert new() is not new()
+    assert view().untyped_storage().data_ptr() == view().untyped_storage().data_ptr()
+
+
+def test_the_next_test_begins_anew(open_wall) -> None:  # type: ignore[no-untyped-def]
+    norm = nn.BatchNorm2d(2)
+    answers = Answers(open_wall({"kept": lambda: norm}), {"kept": None})
+    assert answers["kept"]() is not answers["kept"]()
+
+
+def test_a_call_sees_what_has_become_of_an_object_since(open_wall) -> None:  # type: ignore[no-untyped-def]
+    names: dict[str, Any] = {"total": lambda values: (sum(values), values.append(1))[0]}
+    total, values = Answers(open_wall(names), names)["total"], [1, 2]
+    assert (total(values), values) == (3, [1, 2, 1])
+    values[0] = 10
+    assert (total(values), values) == (13, [10, 2, 1, 1])
+
+
+CHANGES: dict[str, Callable[[], Any]] = {
+    "torch's global random numbers": lambda: torch.manual_seed(7) and None,
+    "numpy's global random numbers": lambda: np.random.seed(7),
+    "Python's global random numbers": lambda: random.seed(7),
+    "gradients": lambda: torch.set_grad_enabled(False) and None,
+    "torch's default dtype": lambda: torch.set_default_dtype(torch.float64),
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_what_a_call_does_to_its_surroundings_crosses(across: Across, what: str) -> None:
+    with seeded(0):
+        before = surroundings()
+        across(CHANGES[what])()
+        after = surroundings()
+    assert [name for name in before if before[name] != after[name]] == [what]
+    assert surroundings()[what] != after[what]
+
+
+def test_random_numbers_are_the_same_on_both_sides(across: Across) -> None:
+    with seeded(3):
+        answer = across(lambda: torch.rand(2))()
+    with seeded(3):
+        assert torch.equal(answer, torch.rand(2))
+
+
+class Branch(nn.Sequential):
+    """A class of a notebook's own, which only says how it is made."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(nn.Conv2d(channels, channels, 1))
+        self.channels = channels
+
+    def width(self) -> int:
+        return self.channels
+
+
+class Other(nn.Sequential):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return super().forward(images) + 1
+
+
+def test_a_class_that_computes_what_torchs_does_crosses_as_that(across: Across) -> None:
+    branch = Branch(3)
+    crossed = across(lambda: branch)()
+    assert type(crossed) is nn.Sequential
+    images = torch.rand(1, 3, 2, 2)
+    assert torch.equal(crossed(images), branch(images))
+
+
+def test_a_class_that_computes_something_else_stays(across: Across) -> None:
+    assert isinstance(across(lambda: Other(nn.ReLU()))(), Handle)
+
+
+def test_tensors_without_memory_cross(across: Across) -> None:
+    layer = nn.Linear(5_000, 5_000, device="meta")
+    same, weights = across(lambda given: (given.weight, sum(weight.numel() for weight in given.parameters())))(layer)
+    assert same is layer.weight
+    assert weights == 25_005_000
+
+
+def test_whether_a_tensor_was_made_in_inference_mode_crosses(across: Across) -> None:
+    def made() -> nn.Linear:
+        with torch.inference_mode():
+            return nn.Linear(2, 2)
+
+    layer = across(made)()
+    assert layer.weight.is_inference()
+    assert not across(lambda: nn.Linear(2, 2))().weight.is_inference()
 
 
 # --- the tests of the labs

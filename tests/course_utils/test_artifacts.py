@@ -9,7 +9,8 @@ import pytest
 from autograder.authoring import thresholds
 from autograder.authoring.editions import LabError
 from course_utils import artifacts
-from course_utils.checking import NotComparable, Outcome, Verdict
+from course_utils.checking import Outcome, Verdict
+from course_utils.explaining import NotComparable
 from course_utils.onnx_files.measuring import Measured
 
 

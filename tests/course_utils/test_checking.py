@@ -1,13 +1,17 @@
 """`check`: what a student reads."""
 
+import linecache
 import textwrap
 from pathlib import Path
 
 import pytest
+import torch
 
+from autograder.authoring.editions import references
 from autograder.checks import test_lab3_l1_filters as lab3
 from course_utils import checking
 from course_utils.checking import Outcome, Verdict, run_cases, run_tests
+from course_utils.surroundings import surroundings
 
 
 @pytest.fixture
@@ -34,7 +38,7 @@ def test_a_wrong_answer_reads_the_tests_message(tests_of) -> None:  # type: igno
     body = "def test_it(double):\n    expect.equal(double(2), 4, 'twice, not squared')"
     verdict = tests_of(body, double=lambda x: x**3)
     assert verdict.earned == 0
-    assert verdict.outcomes[0].message == "twice, not squared\n  expected: 4\n  yours:    8"
+    assert verdict.outcomes[0].message == "twice, not squared\n  expected: 4\n  yours:    8\n  yours is 4 too large"
 
 
 def test_a_stub_is_told_from_a_mistake(tests_of) -> None:  # type: ignore[no-untyped-def]
@@ -117,7 +121,7 @@ def test_check_looks_at_the_callers_variables() -> None:
         "filter_l1_norms": lambda weight: weight.sum(dim=(1, 2, 3)),
     }
     exec("verdict = check('filter_l1_norms')", scope)
-    assert "take absolute values first" in repr(scope["verdict"])
+    assert "that is what comes out with sums without absolute values" in repr(scope["verdict"])
 
 
 def test_an_unknown_exercise_is_an_error_that_lists_the_known() -> None:
@@ -166,3 +170,89 @@ def test_several_answers_are_judged_by_tests_collected_once(tests_of, tmp_path: 
 def test_a_test_file_that_cannot_be_read_says_where(tests_of) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(RuntimeError, match=r"test_\w+\.py(.|\n)*line 8(.|\n)*no_such_name"):
         tests_of("def test_it(double):\n    pass\n\nno_such_name", double=abs)
+
+
+# --- whose error it is
+
+
+def test_torchs_error_is_not_taken_for_a_stub(tests_of) -> None:  # type: ignore[no-untyped-def]
+    def double(value: int) -> object:
+        return (torch.tensor([value]) != 0).mean()  # torch: "mean(): could not infer output dtype"
+
+    message = tests_of("def test_it(double):\n    double(2)", double=double).outcomes[0].message
+    assert "not written yet" not in message
+    assert message.startswith("double stopped with ")
+    assert "in the cell" not in message
+    assert "of the cell of double: return (torch.tensor([value]) != 0).mean()" in message
+
+
+def test_a_helper_that_is_not_written_is_named(tests_of) -> None:  # type: ignore[no-untyped-def]
+    cells: dict[str, object] = {}
+    for name, body in (("helper", "raise NotImplementedError()"), ("double", "return helper(value)")):
+        source, file = f"def {name}(value):\n    {body}\n", f"<ipython-{name}>"
+        linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
+        exec(compile(source, file, "exec"), cells)
+    message = tests_of("def test_it(double):\n    double(2)", **cells).outcomes[0].message
+    assert message.startswith("double uses helper, and helper is not written yet")
+
+
+def test_what_a_test_cannot_use_is_told_from_an_error_of_the_answer(tests_of) -> None:  # type: ignore[no-untyped-def]
+    message = tests_of("def test_it(double):\n    double(2)[3]", double=lambda x: [x]).outcomes[0].message
+    assert (
+        message
+        == "The test cannot go on with what double gave back or left behind: IndexError: list index out of range\nin the test's line: double(2)[3]"
+    )
+
+
+# --- points that count only beside others, and surroundings
+
+
+BESIDE = """
+    def test_it(double):
+        assert double(2) == 4
+
+    @pytest.mark.points(3, alone=False)
+    def test_no_text(double):
+        expect.raises(ValueError, "of a text nothing is twice", double, "2")
+"""
+
+
+def test_points_that_nobody_earns_alone(tests_of) -> None:  # type: ignore[no-untyped-def]
+    def fails(_: object) -> None:
+        raise ValueError
+
+    verdict = tests_of(BESIDE, double=fails)
+    assert verdict.earned == 0
+    assert "counts once another check of double passes" in verdict.outcomes[1].message
+
+
+def test_points_that_count_beside_others(tests_of) -> None:  # type: ignore[no-untyped-def]
+    def double(value: object) -> int:
+        if not isinstance(value, int):
+            raise ValueError
+        return 2 * value
+
+    assert tests_of(BESIDE, double=double).earned == 5
+
+
+def test_an_answer_leaves_nothing_behind_in_the_program(tests_of) -> None:  # type: ignore[no-untyped-def]
+    before = surroundings()
+    tests_of(
+        "def test_it(double):\n    double(2)", double=lambda _: (torch.manual_seed(1), torch.set_grad_enabled(False))
+    )
+    assert surroundings() == before
+
+
+def test_the_headline_says_what_is_tested_later() -> None:
+    verdict = Verdict("double", (Outcome("test_it", 2, 2),), later=3)
+    assert verdict.headline() == "double: all 1 checks pass, 2 of 5 points; 3 more are tested when graded."
+
+
+def test_functions_that_fail_their_own_checks_are_named() -> None:
+    """Whose mistake it is: the answer calls another function of the notebook."""
+    scope: dict[str, object] = {"filter_l1_norms": lambda weight: weight.sum((1, 2, 3)), "check": checking.check}
+    scope |= {name: value for name, value in references("lab3_l1_filters").items() if name not in scope}
+    exec("def prune_vgg(network, keep_ratio):\n    filter_l1_norms(network.features[0].weight)\n    narrow_conv", scope)
+    exec("verdict = check('prune_vgg')", scope)
+    note = scope["verdict"].note  # type: ignore[attr-defined]
+    assert "calls your `filter_l1_norms`, which does not pass its own check" in note

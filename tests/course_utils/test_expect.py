@@ -1,10 +1,12 @@
 """Comparisons: what is expected sets the tolerance, never the answer."""
 
+import re
+from typing import Any
+
 import pytest
 import torch
 
-from course_utils.checking import SECRET
-from course_utils.expect import drawn, same
+from course_utils.expect import SECRET, drawn, equal, same
 
 EXPECTED = torch.linspace(0.1, 1, 50, dtype=torch.float64)
 DTYPES = [torch.float64, torch.float32, torch.float16, torch.bfloat16]
@@ -61,3 +63,71 @@ def test_whole_numbers_are_exact() -> None:
 def test_not_a_number_is_no_number() -> None:
     with pytest.raises(AssertionError):
         same(torch.tensor([float("nan")]), [1.0], "the norms")
+
+
+# --- what is said of a difference is true
+
+
+def said(came: object, expected: object, **options: Any) -> str:
+    with pytest.raises(AssertionError) as error:
+        same(came, expected, "the norms", **options)
+    return str(error.value)
+
+
+NORMS = torch.tensor([3.0, 1.0, 4.0, 1.5, 9.0])
+
+
+@pytest.mark.parametrize(
+    ("came", "fact"),
+    [
+        (NORMS / 27, "yours is 1/27 of what is expected, everywhere"),
+        (NORMS * 3, "yours is 3 times what is expected, everywhere"),
+        (NORMS * 0.831, "yours is 0.831 times what is expected, everywhere"),
+        (NORMS + 2, "yours is 2 more than expected, everywhere"),
+        (-NORMS, "yours has the opposite sign everywhere"),
+        (NORMS.flip(0), "yours has the right numbers in reversed order"),
+        (NORMS.roll(1), "yours has the right numbers in another order"),
+        (NORMS.sqrt(), "yours is the square root of what is expected"),
+        (NORMS.square(), "yours is the square of what is expected"),
+        (1 - NORMS, "yours is 1 minus what is expected"),
+        (NORMS * 0, "yours is 0 everywhere"),
+        (NORMS * torch.nan, "yours holds 5 of 5 numbers that are nan or infinite"),
+        (NORMS + torch.tensor([0, 0, 0.5, 0, 0]), "first different at [2]: 4 expected, yours is 4.5; 1 of 5 differ"),
+        (NORMS + 3e-4, "yours is nearly right everywhere: off by 0.0003 at most"),
+    ],
+    ids=str,
+)
+def test_how_an_answer_differs(came: torch.Tensor, fact: str) -> None:
+    assert fact in said(came, NORMS)
+
+
+def test_of_one_number_no_relation_is_claimed() -> None:
+    assert said(torch.tensor(6.0), torch.tensor(3.0)) == "the norms\n  expected: [3]\n  yours:    [6]"
+
+
+def test_of_equal_numbers_no_factor_is_claimed() -> None:
+    assert "times" not in said(torch.full((4,), 6.0), torch.full((4,), 3.0))
+
+
+def test_a_mistake_is_named_where_its_numbers_came() -> None:
+    mistakes = {"the mean": NORMS.mean(), "the largest": lambda: NORMS.max()}
+    assert "that is what comes out with the largest" in said(torch.tensor(9.0), NORMS.sum(), mistakes=mistakes)
+    assert "comes out" not in said(torch.tensor(8.0), NORMS.sum(), mistakes=mistakes)
+
+
+def test_a_mistake_is_named_where_the_shape_is_wrong_too() -> None:
+    assert "comes out with one sum of all" in said(NORMS.sum(), NORMS, mistakes={"one sum of all": NORMS.sum()})
+
+
+@pytest.mark.parametrize(
+    ("came", "fact"),
+    [
+        ([3, 1, 2], "the right ones, in another order"),
+        ([3, 2, 1], "the right ones, in reversed order"),
+        ([1, 2, 4], "missing: [3]; too many: [4]"),
+        ((1, 2, 3), "yours is a tuple, expected is a list"),
+    ],
+)
+def test_how_a_list_differs(came: object, fact: str) -> None:
+    with pytest.raises(AssertionError, match=re.escape(fact)):
+        equal(came, [1, 2, 3], "the channels")

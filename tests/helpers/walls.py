@@ -1,21 +1,23 @@
 """Walls with a student's side in a thread of this process, as the kernel runs it in one of its own."""
 
 import contextlib
+import inspect
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from autograder.sandbox.channels import receive, send
-from autograder.sandbox.kernel import cell_line
 from autograder.wall.calls import Wall
 from autograder.wall.errors import WallError, error_as_data
+from course_utils.explaining import cell_line
 
 
 def student(channel: socket.socket, names: Mapping[str, Any]) -> None:
     """The student's side of a wall, as the kernel runs it."""
     wall = Wall(channel, 1, lambda name: names[name])
-    wall.where = cell_line
+    files = {value.__code__.co_filename for value in names.values() if inspect.isfunction(value)}
+    wall.where = lambda error: cell_line(error.__traceback__, files)
     while True:
         try:
             frame = receive(channel)
