@@ -124,7 +124,12 @@ class Wall:
             except WallError:
                 raise
             except BaseException as error:
-                frame = self.pack({"error": error_as_data(error, self.where(error))})
+                message = {"error": error_as_data(error, self.where(error))}
+                try:
+                    frame = self.pack(message)
+                except Exception:  # an argument was taken apart: what became of it stays here
+                    self.registry.touched.clear()
+                    frame = self.pack(message)
             send(self.channel, frame)
 
     def called(self, message: Mapping[str, Any], values: Mapping[str, Any]) -> Any:

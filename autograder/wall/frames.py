@@ -146,18 +146,9 @@ class Packing:
         return {"ref": number}
 
     def state(self, value: Any) -> Known:
-        """The state of an object, with the name of its kind; its bytes; the bytes of the values in it.
-
-        Raises WallError for an object that somebody has taken apart.
-        """
+        """The state of an object, with the name of its kind; its bytes; the bytes of the values in it."""
         kind, first = kind_of(value), len(self.buffers)
-        try:
-            state, data = kind.state(value, self)
-        except (WallError, Stays):
-            raise
-        except Exception as error:
-            why = f"{type(error).__name__}: {str(error)[:200]}"
-            raise WallError(f"a {type(value).__name__} that can no longer be read ({why})") from None
+        state, data = kind.state(value, self)
         return {"kind": kind.name, **state}, data, self.buffers[first:]
 
     def news(self) -> tuple[list[list[Any]], dict[int, Known]]:

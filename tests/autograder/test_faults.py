@@ -301,12 +301,12 @@ FUNCTIONS = {
     "an answer of 5,000 lists within each other": (
         "greedy_l1_norms",
         HEAD + "x = []\n    for _ in range(5_000): x = [x]\n    return x",
-        "greedy_l1_norms stopped with ",
+        "cannot go on with what greedy_l1_norms gave back",
     ),
     "an answer that holds itself": (
         "narrow_linear",
         HEAD + "x = []\n    x.append(x)\n    return x",
-        "narrow_linear stopped with AttributeError: 'list' object has no attribute 'weight'",
+        "what narrow_linear gave back or left behind: AttributeError: 'list' object has no attribute 'weight'",
     ),
     "an answer that cannot be looked at": (
         "narrow_linear",

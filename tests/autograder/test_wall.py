@@ -637,7 +637,7 @@ def test_an_argument_that_was_taken_apart_is_an_error_of_the_answer(across: Acro
         del optimizer.param_groups[0]["params"]
 
     answer = across(break_it)
-    with pytest.raises(Exception, match="a SGD that can no longer be read"):
+    with pytest.raises(Exception, match="params"):
         answer(torch.optim.SGD([torch.zeros(1)]))
 
 
