@@ -32,20 +32,22 @@ SEED = 1_870_643  # nobody else's
 class Variation:
     """The same numbers in another form: `of` gives a tensor in it (itself, if there is none) and brings a layer to it.
 
-    `words` say what form it is; `advice`: a piece of an error's text → what to do about it.
+    `words` say what form it is; `advice`: a piece of an error's text → what to do about it. `layers`: whether layers
+    have the form, too. `within`: what the call stands in, if that is all that is varied.
     """
 
     name: str
     words: str
     of: Callable[[Any], Any]
     advice: Mapping[str, str]
-    within: Callable[[], AbstractContextManager[Any]] = contextlib.nullcontext
+    layers: bool = True
+    within: Callable[[], AbstractContextManager[Any]] | None = None
 
-    def fits(self, value: Any) -> bool:
-        """Whether a value holds a layer, or a tensor that has this form and is not in it yet."""
-        tensors = [item for item in inside(value) if isinstance(item, Tensor)]
-        layers = [layer for layer in layers_of(value) if self.of is not strided]
-        return bool(layers) or any(self.of(tensor) is not tensor for tensor in tensors)
+    def fits(self, arguments: Arguments) -> bool:
+        """Whether the call is another one: within something, with a layer, or a tensor that is not in this form yet."""
+        tensors = [item for item in inside(arguments) if isinstance(item, Tensor)]
+        layers = self.layers and bool(layers_of(arguments))
+        return layers or self.within is not None or any(self.of(tensor) is not tensor for tensor in tensors)
 
 
 def in_channels_last(value: Any) -> Any:
@@ -110,10 +112,10 @@ VARIATIONS = (
     Variation(
         "channels_last", "tensors in channels_last, as the course's training leaves them", in_channels_last, RESHAPE
     ),
-    Variation("strided", "tensors that are not contiguous, such as a part of a larger one", strided, RESHAPE),
+    Variation("strided", "tensors that are not contiguous, such as a part of a larger one", strided, RESHAPE, False),
     Variation("gradients", "Parameters, which require grad and have gradients", with_gradient, GRADIENTS),
     Variation("float64", "float64 in place of float32", double, DTYPE),
-    Variation("no_grad", "gradients switched off by who calls it", itself, GRADIENTS, torch.no_grad),
+    Variation("no_grad", "gradients switched off by who calls it", itself, GRADIENTS, within=torch.no_grad),
     Variation("modes", "networks of which some layers are in training and others in evaluation mode", mixed, {}),
 )
 
@@ -186,7 +188,8 @@ class Contract:
         self, function: Callable[..., Any], make: Make, variation: Variation | None = None, seed: int = SEED
     ) -> Called:
         """Call a function with the arguments in some form, and look around before and after."""
-        form, within = (variation.of, variation.within) if variation else (itself, contextlib.nullcontext)
+        form = variation.of if variation else itself
+        within = (variation and variation.within) or contextlib.nullcontext
         with seeded(0):
             arguments = {name: formed(value, form) for name, value in make().items()}
         before = state_of(arguments)
@@ -283,22 +286,20 @@ class Contract:
             arguments = make()
             if self.changes or self.draws == "result" or any(map(callable_inside, arguments.values())):
                 return
-            with contextlib.suppress(
-                RuntimeError, ValueError, TypeError, IndexError
-            ):  # for these numbers, it need not work
-                function(*arguments.values())
-                with torch.no_grad():
-                    for tensor in tensors_of(list(arguments.values())):
-                        tensor.copy_(tensor.roll(1, 0) if tensor.ndim else tensor)
-                copies = copy.deepcopy(arguments)
-                if equal(function(*copies.values()), function(*arguments.values())):
-                    return
-                yield "a tensor or network that comes again with other numbers gives the old result: remember nothing"
+            function(*arguments.values())
+            with torch.no_grad():
+                for tensor in tensors_of(list(arguments.values())):
+                    tensor.copy_(tensor.roll(1, 0) if tensor.ndim else tensor)
+            copies = copy.deepcopy(arguments)
+            with contextlib.suppress(RuntimeError, ValueError, TypeError, IndexError):  # numbers may be illegal
+                expected = function(*copies.values())
+                if not equal(expected, function(*arguments.values())):
+                    yield "objects that come again with other numbers give the old result: remember nothing"
 
     def varied(self, function: Callable[..., Any], make: Make, variation: Variation, first: Called) -> Iterator[str]:
         """Sentences on a call with the arguments in another form."""
         with seeded(0):
-            if variation.of is not itself and not any(variation.fits(value) for value in make().values()):
+            if not variation.fits(make()):
                 return
         called, words = self.call(function, make, variation), f"with {variation.words}"
         if called.error:

@@ -2,12 +2,12 @@
 
 `python -m autograder.authoring.mutants [lab …]` (`make mutants`) makes all mutants of the labs' exercises (of those
 whose reference or checks have changed since; of all with `--all`), judges them, and keeps the results in
-`autograder/answers/mutants.json`, under a key of the reference's source and the lab's checks: a test compares the keys,
-and fails where an exercise has changed and its mutants have not been run again. A mutant that survives computes the
-same as the reference, and stands in `autograder/answers/equivalents/<lab>.toml` with the reason; or a test is missing.
+`autograder/answers/mutants.json`, under a key of the reference's source, the lab's checks, and what all checks compare
+with: a test compares the keys, and fails where these have changed and the mutants have not been run again. A mutant
+that survives computes the same as the reference, and stands in `autograder/answers/equivalents/<lab>.toml` with the
+reason; or a test is missing.
 """
 
-import ast
 import functools
 import hashlib
 import inspect
@@ -29,13 +29,9 @@ from minicifar.files import write_text
 
 RESULTS = ROOT / "autograder" / "answers" / "mutants.json"
 EQUIVALENTS = ROOT / "autograder" / "answers" / "equivalents"
+ENGINE = [ROOT / "course_utils" / f"{name}.py" for name in ("contracts", "expect", "observed")]  # of all checks
 PAGE = ROOT / "docs" / "mutants.md"
 SECONDS = 5.0  # for each test of a mutant, which may run for ever
-
-Replacements = Iterator[ast.AST]
-
-
-# --- judged
 
 
 def built(mutant: Mutant, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -86,10 +82,10 @@ def equivalents(lab: str) -> dict[str, dict[str, str]]:
 
 
 def key(lab: str, exercise: str) -> str:
-    """What an exercise's results depend on: the reference's source, and the lab's checks."""
+    """What an exercise's results depend on: the reference's source, the lab's checks, contracts and comparisons."""
     function: Any = references(lab)[exercise]
     digest = hashlib.sha256(inspect.getsource(function).encode())
-    for file in check_files(lab):
+    for file in (*check_files(lab), *ENGINE):
         digest.update(file.read_bytes())
     return digest.hexdigest()[:16]
 

@@ -123,7 +123,7 @@ def in_double(weight: Tensor) -> Tensor:
         (seeds(np.random.seed), "numpy's global random numbers are others afterwards"),
         (seeds(random.seed), "Python's global random numbers are others afterwards"),
         (without_gradients, "gradients are switched on or off for the whole program"),
-        (by_object, "comes again with other numbers gives the old result"),
+        (by_object, "come again with other numbers give the old result"),
         (switches_gradients_on, "with gradients switched off by who calls it: gradients are switched on or off"),
         (in_double, "torch's default dtype is another one"),
     ],
@@ -157,6 +157,15 @@ def test_surroundings_are_as_before() -> None:
 def test_an_error_with_plain_arguments_is_raised_as_it_is() -> None:
     with pytest.raises(ZeroDivisionError):
         Contract(gives=Tensor).hold(lambda weight: 1 / 0, weight)
+
+
+def test_a_nan_that_became_a_number_is_a_change() -> None:
+    def fills_gaps(weight: Tensor) -> Tensor:
+        return weight.nan_to_num_().sum()
+
+    make = lambda: {"weight": torch.tensor([1.0, torch.nan, torch.inf])}  # noqa: E731
+    assert "`weight` was changed" in broken(Contract(gives=Tensor), fills_gaps, make)
+    assert broken(Contract(gives=Tensor), lambda weight: weight.nansum(), make) == ""
 
 
 # --- a layer made of another
