@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from course_utils.expect import alike, show
+from course_utils.expect import alike, of_the_machinery, show
 from course_utils.observed import faults_of, floats_of, inside, layers_of, memory_of, state_of, tensors_of
 from course_utils.surroundings import seeded, surroundings
 
@@ -199,10 +199,8 @@ class Contract:
             around = surroundings()
             try:
                 result = function(*arguments.values())
-            except (EOFError, OSError):  # of the machinery that carries the call
-                raise
             except Exception as error:
-                if type(error).__name__ == "WallError":
+                if of_the_machinery(error):
                     raise
                 return Called(arguments, error=error)
             now = surroundings()

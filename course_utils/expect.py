@@ -6,6 +6,7 @@ words and are compared with, and what else is said of a difference (a factor, an
 
 import copy
 import hashlib
+import numbers
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -284,6 +285,43 @@ def members(answer: Any, expected: Any) -> str:
 def is_whole(value: Any) -> bool:
     """Whether a value is an int and no bool."""
     return isinstance(value, int) and not isinstance(value, bool)
+
+
+def whole_numbers(answer: Any) -> list[Any]:
+    """`answer` as a list of whole numbers, Python's or numpy's; an AssertionError that says what else came."""
+    what = "return a list of whole numbers"
+    assert isinstance(answer, list), f"{what}; yours is of type {type(answer).__name__}"
+    other = [item for item in answer if isinstance(item, bool) or not isinstance(item, numbers.Integral)]
+    assert not other, f"{what}; yours holds {type(other[0]).__name__}: {other[0]}; int(…) makes a whole number of it"
+    return answer
+
+
+def number(answer: Any, hint: str) -> float:
+    """The one number in an answer, whatever it is wrapped in: the contract minds what it is."""
+    if isinstance(answer, numbers.Real):
+        return float(answer)
+    value = tensor(answer, hint)
+    assert value.numel() == 1, f"{hint}: a single number\n  yours: {show(value)}"
+    return value.double().item()
+
+
+# --- calls
+
+
+def of_the_machinery(error: Exception) -> bool:
+    """Whether an error comes from what carries the calls to another process, and not from the answer there."""
+    return isinstance(error, (EOFError, OSError)) or type(error).__name__ == "WallError"
+
+
+def called(hint: str, call: Callable[..., Any], *arguments: Any) -> Any:
+    """What `call(*arguments)` gives; if it stops, the hint is said, on arguments that it may not have thought of."""
+    try:
+        return call(*arguments)
+    except Exception as error:
+        if of_the_machinery(error) or (isinstance(error, NotImplementedError) and not str(error)):
+            raise
+        said = f"{type(error).__name__}: {error}".removesuffix(": ")
+        raise AssertionError(f"{hint}\n  yours stopped with {said}") from None
 
 
 def raises(error: type[Exception], hint: str, call: Callable[..., Any], *arguments: Any) -> None:

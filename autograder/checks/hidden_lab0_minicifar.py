@@ -14,7 +14,6 @@ from autograder.checks.test_lab0_minicifar import (
     cut,
     guesses,
     lesson,
-    number,
     other_crops,
     other_indices,
     other_losses,
@@ -89,7 +88,7 @@ def test_other_batches_and_classes(training_step):
         network, images, labels, optimizer = lesson(seed=expect.drawn(6), count=count, classes=classes)
         start, (before, expected) = copy.deepcopy(network), by_hand(network, images, labels)
         hint = f"{count} images, {classes} classes: the MEAN cross-entropy of the raw logits, whatever the sizes"
-        came = number(training_step(network, images, labels, optimizer), hint)
+        came = expect.number(training_step(network, images, labels, optimizer), hint)
         expect.same(came, torch.tensor(before), hint, tolerance=1e-4, mistakes=other_losses(start, images, labels))
         same_parameters(network, expected, hint, other_steps(start, images, labels))
 

@@ -7,7 +7,6 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from autograder.checks.test_lab1_costs import (
     Stopwatch,
-    called,
     conv_batchnorm_linear,
     left_as_found_after_an_error,
     macs_are,
@@ -32,7 +31,7 @@ def costs_as_much_elsewhere(function):
     hint = (
         "on another device (here `meta`, for a GPU) a network costs as much: make the image on the parameters' device"
     )
-    there = called(hint, function, conv_batchnorm_linear().to("meta"), (3, 10, 8))
+    there = expect.called(hint, function, conv_batchnorm_linear().to("meta"), (3, 10, 8))
     number(there, function(conv_batchnorm_linear(), (3, 10, 8)), hint)
 
 
@@ -87,7 +86,7 @@ def test_macs_of_a_residual_network(count_macs):
     network = residual_network()
     hint = "layers inside blocks inside stages count too, shortcuts included; images are 3×24×16"
     macs, mistakes = macs_of(network, (3, 24, 16)), work_of(network, (3, 24, 16))[1]
-    number(called(hint, count_macs, network, (3, 24, 16)), macs, hint, mistakes)
+    number(expect.called(hint, count_macs, network, (3, 24, 16)), macs, hint, mistakes)
     costs_as_much_elsewhere(count_macs)
 
 

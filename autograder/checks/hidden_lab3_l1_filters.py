@@ -8,7 +8,6 @@ from torch import nn
 
 from autograder.checks.test_lab3_l1_filters import (
     batchnorm,
-    called,
     conv,
     indices,
     linear,
@@ -173,7 +172,7 @@ def test_other_chains(prune_vgg):
         network.eval()
         hint = f"a VGG {which}; its classifier sees 3 pixels of every channel"
         with torch.no_grad():
-            pruned = pruned_network(called(hint, prune_vgg, *expect.copies(network, 0.5)), network)
+            pruned = pruned_network(expect.called(hint, prune_vgg, *expect.copies(network, 0.5)), network)
             hint = say_which_layer(pruned, network, 0.5, hint)
             expect.same(pruned(images), silenced(network, 0.5)(images), hint, tolerance=1e-4)
 
@@ -184,5 +183,5 @@ def test_unsorted_and_all_inputs(greedy_l1_norms):
     for inputs in ([5, 0, 3], [1], range(6)):
         left = weight[:, list(inputs)]
         hint = f"the greedy score over the input channels {list(inputs)}"
-        answer = called(hint, greedy_l1_norms, *expect.copies(weight, torch.tensor(inputs)))
+        answer = expect.called(hint, greedy_l1_norms, *expect.copies(weight, torch.tensor(inputs)))
         expect.same(answer, left.abs().sum((1, 2, 3)), hint, mistakes=other_scores(left))

@@ -1,7 +1,6 @@
 """Visible tests of lab 0. A test's first argument is the exercise that it grades."""
 
 import copy
-import numbers as kinds
 
 import numpy as np
 import pytest
@@ -42,17 +41,6 @@ def answered(hint, function, *arguments):
 def plainly(_, function, *arguments):
     """What a call gives; where it stops, with the line of the error."""
     return function(*arguments)
-
-
-def number(answer, hint):
-    """The number in an answer, whatever it is wrapped in: the contract minds what it is."""
-    if isinstance(answer, Tensor) and answer.numel() == 1:
-        return answer.item()
-    if answer is None:
-        raise AssertionError(f"{hint}\n  your function returned None: is the `return` missing?")
-    if not isinstance(answer, kinds.Real):
-        raise AssertionError(f"{hint}\n  yours is a {type(answer).__name__}: {expect.show(answer)}")
-    return float(answer)
 
 
 def pictures(count, seed=0, channels=3, height=32, width=32):
@@ -659,7 +647,7 @@ def test_the_loss_before_the_step_also_of_a_single_image(training_step):
         hint += "; logits here differ by hundreds, and with F.cross_entropy or log_softmax it is finite" * (factor > 1)
         losses.append(before)
         mistakes["a mean over this call and earlier ones (remember nothing)"] = sum(losses) / len(losses)
-        came = number(
+        came = expect.number(
             (answered if count == 1 else plainly)(hint, training_step, network, images, labels, optimizer), hint
         )
         expect.same(came, torch.tensor(before), hint, tolerance=1e-4, mistakes=mistakes)
@@ -821,7 +809,9 @@ def compare_share(accuracy, logits, labels, hint):
     call, mistakes = (answered if 1 in logits.shape else plainly), other_shares(logits, labels)
     if 1 in logits.shape:  # most mistakes give 0 or 1 then, which says nothing
         mistakes = {words: value for words, value in mistakes.items() if "squeeze" in words}
-    came = number(call(hint, accuracy, logits.clone(), labels.clone()), f"{hint}; return their share, a Python number")
+    came = expect.number(
+        call(hint, accuracy, logits.clone(), labels.clone()), f"{hint}; return their share, a Python number"
+    )
     expect.same(came, share, hint, tolerance=1e-6, mistakes=mistakes)
 
 

@@ -37,19 +37,6 @@ def insist(condition, message):
         raise AssertionError(message)
 
 
-def called(hint, function, *arguments):
-    """What an answer gives; the hint is said if it stops, for arguments of a kind that it may not have thought of."""
-    try:
-        return function(*arguments)
-    except (EOFError, OSError):  # of the machinery around the answer
-        raise
-    except Exception as error:
-        if type(error).__name__ == "WallError" or (isinstance(error, NotImplementedError) and not str(error)):
-            raise
-        said = f"{type(error).__name__}: {error}".removesuffix(": ")
-        raise AssertionError(f"{hint}\n  yours stopped with {said}") from None
-
-
 def plain(function):
     """An answer with numpy's whole numbers as Python's: to return either is fine."""
 
@@ -200,7 +187,7 @@ def test_every_value_of_every_weight_and_bias_counts(count_parameters):
     network = nn.Sequential(nn.Linear(3, 5))
     network.register_parameter("scale", nn.Parameter(torch.tensor(2.0)))
     hint = "a parameter without axes, here a learned scale, is one value, beside the 20 of a linear layer"
-    number(called(hint, count_parameters, network), 21, hint, other_counts(network))
+    number(expect.called(hint, count_parameters, network), 21, hint, other_counts(network))
     number(count_parameters(nn.ReLU()), 0, "a ReLU has learned nothing: 0 parameters")
 
 
@@ -238,7 +225,7 @@ def test_what_a_caller_of_count_parameters_needs(count_parameters):
     sizes = [tensor.numel() for tensor in network.parameters()]  # all at address 0
     told = "tensors told apart by data_ptr(): use `is`, id() or parameters()"
     mistakes = {told: sizes[-1], f"{told} (only the first counts)": sizes[0]}
-    number(called(hint, count_parameters, network), first, hint, mistakes)
+    number(expect.called(hint, count_parameters, network), first, hint, mistakes)
 
 
 # --- conv_macs
@@ -285,7 +272,7 @@ def other_macs(conv, size):
 
 
 def macs_are(conv_macs, conv, size, expected, hint):
-    number(called(hint, conv_macs, conv, size), expected, hint, other_macs(conv, size))
+    number(expect.called(hint, conv_macs, conv, size), expected, hint, other_macs(conv, size))
 
 
 @pytest.mark.points(1)
@@ -295,7 +282,9 @@ def test_one_mac_for_each_weight_and_output_value(conv_macs):
     hint = "the same layer with a larger output, 6×9 pixels, which comes as a list or torch.Size"
     mistakes = {"the output of an earlier call: remember and draw nothing": 4 * 5 * 7 * 18}
     for size in ([6, 9], torch.Size([6, 9])):
-        number(called(hint, conv_macs, conv, size), 6 * 9 * 7 * 18, hint, {**other_macs(conv, (6, 9)), **mistakes})
+        number(
+            expect.called(hint, conv_macs, conv, size), 6 * 9 * 7 * 18, hint, {**other_macs(conv, (6, 9)), **mistakes}
+        )
 
 
 @pytest.mark.points(1)
@@ -305,7 +294,7 @@ def test_groups_divide_the_work(conv_macs):
     hint = "with groups=4 a filter sees only 12 / 4 = 3 of the input channels, and there are 8 filters"
     conv = nn.Conv2d(12, 8, 3, padding=1, groups=4, bias=False)
     earlier = {"what was found for a layer without groups in an earlier call: remember nothing": 36 * 8 * 12 * 9}
-    number(called(hint, conv_macs, conv, (6, 6)), 36 * 8 * 3 * 9, hint, {**other_macs(conv, (6, 6)), **earlier})
+    number(expect.called(hint, conv_macs, conv, (6, 6)), 36 * 8 * 3 * 9, hint, {**other_macs(conv, (6, 6)), **earlier})
     hint = "depthwise (groups = channels): each of the 10 filters sees one channel"
     macs_are(conv_macs, nn.Conv2d(10, 10, 3, padding=1, groups=10), (5, 5), 25 * 10 * 9, hint)
     hint = "of 4 channels in 4 groups, three filters each: 12 filters that see one channel"
@@ -404,7 +393,7 @@ def work_of(network, size):
 
 def network_takes(count_macs, network, size, hint):
     macs, mistakes = work_of(network, size)
-    number(called(hint, count_macs, network, size), macs, hint, mistakes)
+    number(expect.called(hint, count_macs, network, size), macs, hint, mistakes)
 
 
 @pytest.mark.points(1)
@@ -630,7 +619,7 @@ def peak_of(network, size):
 
 def peak_is(peak_activation_bytes, network, size, hint):
     peak, mistakes = peak_of(network, size)
-    number(called(hint, peak_activation_bytes, network, size), peak, f"{hint}; {peak:,} bytes", mistakes)
+    number(expect.called(hint, peak_activation_bytes, network, size), peak, f"{hint}; {peak:,} bytes", mistakes)
 
 
 @pytest.mark.points(1)
@@ -642,7 +631,7 @@ def test_input_plus_output_of_the_largest_layer(peak_activation_bytes):
     number(peak_activation_bytes(network, (10, 8, 7)), peak, hint, mistakes)
     hint = "another, smaller network: 5 values in, 3 out, 8 values of 4 bytes"
     network, before = nn.Sequential(nn.Linear(5, 3)), {"the peak of a network measured before: remember nothing": peak}
-    number(called(hint, peak_activation_bytes, network, (1, 1, 5)), 32, hint, before)
+    number(expect.called(hint, peak_activation_bytes, network, (1, 1, 5)), 32, hint, before)
 
 
 @pytest.mark.points(1)
@@ -684,7 +673,7 @@ def test_all_kinds_of_layers_all_runs_and_all_dtypes(peak_activation_bytes):
     hint = "a network of float64: its image has the parameters' dtype (new_zeros makes one), and a value takes 8 bytes"
     network = nn.Sequential(nn.Conv2d(3, 5, 3), nn.ReLU()).double()
     peak, mistakes = peak_of(network, (3, 6, 4))
-    answer = called(hint, peak_activation_bytes, network, (3, 6, 4))
+    answer = expect.called(hint, peak_activation_bytes, network, (3, 6, 4))
     insist(
         network[0].weight.dtype == torch.float64, f"{hint}; the network itself stays as it is: yours is float64 no more"
     )
@@ -764,7 +753,7 @@ def other_times(watch, warmup, repeats):
 
 
 def median_is(median_latency, watch, warmup, repeats, hint):
-    answer = called(hint, median_latency, watch.run, watch.clock, warmup, repeats)
+    answer = expect.called(hint, median_latency, watch.run, watch.clock, warmup, repeats)
     said = "your function never called `clock`: it is an argument, so that any clock can be used"
     insist("c" in watch.calls, said)
     number(answer, statistics.median(watch.times[warmup : warmup + repeats]), hint, other_times(watch, warmup, repeats))

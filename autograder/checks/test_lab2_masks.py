@@ -2,7 +2,6 @@
 
 import copy
 import math
-from numbers import Real
 
 import pytest
 import torch
@@ -45,15 +44,6 @@ def accepted(call, hint):
         if type(error).__module__ != "builtins" or isinstance(error, NotImplementedError):
             raise
         raise AssertionError(f"{hint}\n  yours stopped with {type(error).__name__}: {error}") from None
-
-
-def number(answer, hint):
-    """The one number in an answer, whatever it is wrapped in: the contract minds what it is."""
-    if isinstance(answer, Real):
-        return float(answer)
-    value = expect.tensor(answer, hint)
-    assert value.numel() == 1, f"{hint}: a single number\n  yours: {expect.show(value)}"
-    return value.double().item()
 
 
 # --- magnitude_mask
@@ -278,7 +268,7 @@ def compare_sparsity(sparsity, network, hint, mistakes=None):
     zeros, count = zeros_and_weights(weight for weight in network.parameters() if weight.ndim > 1)
     hint = f"{hint}: {zeros} of {count} weights are zero"
     expected, options = zeros / count, {**other_sparsities(network), **(mistakes or {})}
-    came = number(sparsity(network), hint)
+    came = expect.number(sparsity(network), hint)
     expect.same(came, expected, hint, tolerance=1e-6, mistakes=options)
 
 
@@ -402,7 +392,7 @@ def compare_threshold(global_threshold, weights, share, hint):
     hint = (
         f"{hint}, sparsity {share}: of {len(sizes)} weights the {gone} smallest |w| go, and the threshold is the next"
     )
-    came = number(accepted(lambda: global_threshold([w.clone() for w in weights], share), hint), hint)
+    came = expect.number(accepted(lambda: global_threshold([w.clone() for w in weights], share), hint), hint)
     mistakes = {w: v for w, v in other_thresholds(weights, share).items() if abs(v - sizes[gone].item()) > 1e-6}
     expect.same(came, sizes[gone].item(), hint, tolerance=1e-5, mistakes=mistakes)
     below, right = int((sizes < came).sum()), int((sizes < sizes[gone]).sum())
@@ -812,7 +802,7 @@ def test_the_other_weights_learn_as_always(masked_step):
     for came, before, after, resting in losses:
         hint = "return the loss that the step started from, as training_step does"
         options = {"the loss AFTER the step": after, "the loss after the step, in evaluation mode": resting}
-        expect.same(number(came, hint), torch.tensor(before), hint, tolerance=1e-4, mistakes=options)
+        expect.same(expect.number(came, hint), torch.tensor(before), hint, tolerance=1e-4, mistakes=options)
 
 
 @pytest.mark.points(1)

@@ -11,19 +11,6 @@ from course_utils.contracts import Contract
 from course_utils.networks import vgg_mini
 
 
-def called(hint, function, *arguments):
-    """What an answer gives; the hint is said if it stops, for arguments of a kind that it may not have thought of."""
-    try:
-        return function(*arguments)
-    except (EOFError, OSError):  # of the machinery around the answer
-        raise
-    except Exception as error:
-        if type(error).__name__ == "WallError" or (isinstance(error, NotImplementedError) and not str(error)):
-            raise
-        said = f"{type(error).__name__}: {error}".removesuffix(": ")
-        raise AssertionError(f"{hint}\n  yours stopped with {said}") from None
-
-
 def numbers(*shape, seed=0):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
@@ -323,7 +310,7 @@ def test_running_statistics_are_kept(narrow_batchnorm):
         batchnorm(1),
         "a batch norm with one channel: its count of batches holds one value too, but no channels",
     )
-    narrow = called(hint, narrow_batchnorm, *expect.copies(norm, torch.tensor([0])))
+    narrow = expect.called(hint, narrow_batchnorm, *expect.copies(norm, torch.tensor([0])))
     expect.same(narrow.running_var, norm.running_var, hint)
 
 

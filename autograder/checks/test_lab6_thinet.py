@@ -3,7 +3,6 @@
 import contextlib
 import itertools
 import math
-from numbers import Integral
 
 import pytest
 import torch
@@ -124,15 +123,6 @@ def channel_numbers(answer):
         return [int(channel) for channel in answer]
     except (TypeError, ValueError):
         raise AssertionError(f"return a list of channels (whole numbers)\n  yours: {answer!r:.200}") from None
-
-
-def list_of_whole_numbers(answer):
-    """An answer that is a list of whole numbers, Python's or numpy's; says what else came."""
-    what = "return a list of whole numbers"
-    assert isinstance(answer, list), f"{what}; yours is of type {type(answer).__name__}"
-    other = [item for item in answer if isinstance(item, bool) or not isinstance(item, Integral)]
-    assert not other, f"{what}; yours holds {type(other[0]).__name__}: int(…) makes a whole number of it"
-    return answer
 
 
 def one_by_one(contributions, count, error, last=False):
@@ -308,7 +298,7 @@ def test_none_and_all_and_more_than_there_are(channels_to_remove):
 @pytest.mark.points(1, alone=False)
 def test_what_a_caller_of_channels_to_remove_needs(channels_to_remove):
     def removed(contributions, count):
-        return list_of_whole_numbers(channels_to_remove(contributions, count))
+        return expect.whole_numbers(channels_to_remove(contributions, count))
 
     for count in (3, 0):
         Contract(gives=list).hold(removed, lambda count=count: {"contributions": numbers(9, 5), "count": count})
