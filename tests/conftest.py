@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: workers and sandboxes share the cores
 gc.disable()  # until all has been imported and collected
 sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]  # jsonschema would build its grammar: nearly a second
 
