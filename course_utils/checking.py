@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from course_utils.expect import drawn
+from course_utils.expect import drawn, tried, without_refuted
 from course_utils.explaining import MissingAnswer, NotComparable, explain
 from course_utils.surroundings import seeded
 
@@ -178,6 +178,7 @@ class Collector:
         for exercise, answers in () if self.problem else self.cases:
             self.exercise, self.answers, self.outcomes = exercise, answers, []
             self.beside.clear()
+            tried.clear()
             items = [item for item in tests if graded_exercise(item.function) == exercise]
             for item, following in zip(items, [*items[1:], None], strict=True):
                 item.user_properties.clear()
@@ -190,12 +191,15 @@ class Collector:
         return True
 
     def counted(self) -> Iterator[Outcome]:
-        """The outcomes; without the points of tests that prove nothing alone, where no other test gives any."""
+        """The outcomes, with messages in the light of all of them.
+
+        Tests that prove nothing alone give no points where no other test gives any.
+        """
         alone = not any(outcome.earned for outcome in self.outcomes if outcome.test not in self.beside)
         for outcome in self.outcomes:
             if alone and outcome.earned:
                 outcome = replace(outcome, earned=0.0, message=NOT_ALONE.format(exercise=self.exercise))
-            yield outcome
+            yield replace(outcome, message=without_refuted(outcome.message))
 
     @pytest.fixture
     def award(self, request: pytest.FixtureRequest) -> Callable[[float, str], None]:

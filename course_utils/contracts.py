@@ -329,6 +329,7 @@ CHANGED = {  # the first that holds is said
     "shape": "it has another shape or dtype afterwards",
     "value": "its values are others afterwards. Work on a copy, or with operations that return something new",
     "trained": "its requires_grad is another one afterwards",
+    "inference": "its memory was made in inference mode, so that it cannot be trained: use torch.no_grad()",
     "gradient": "its gradient is another one afterwards",
     "mode": "it is in another mode (training or evaluation) afterwards",
     "hooks": "its hooks are others afterwards: remove your own, and leave those of others",

@@ -142,14 +142,38 @@ MOST_NAMED = 3
 LOOSE = 1e-4  # so near, as a share of the largest number, an answer must be to what it is said to be
 
 
+tried: list[tuple[list[str], set[str]]] = []  # of each comparison of an exercise: mistakes that gave what came, others
+
+
 def mistaken(came: Any, mistakes: Mistakes | None) -> str:
-    """The words of those of `mistakes` that give what came; or "", also where so many give it that none says much."""
-    words = []
+    """The words of those of `mistakes` that give what came; or "", also where so many give it that none says much.
+
+    A mistake that gives None does not apply.
+    """
+    named, refuted = [], set()
     for mistake, gives in (mistakes or {}).items():
         value = gives() if callable(gives) else gives
         if alike(came, value):
-            words.append(mistake)
-    return f"that is what comes out with {', or '.join(words)}" if 0 < len(words) <= MOST_NAMED else ""
+            named.append(mistake)
+        elif value is not None:
+            refuted.add(mistake)
+    tried.append((named, refuted))
+    return comes_out_with(named)
+
+
+def comes_out_with(named: Sequence[str]) -> str:
+    """The sentence that names some mistakes; or "" if there are none, or too many."""
+    return f"that is what comes out with {', or '.join(named)}" if 0 < len(named) <= MOST_NAMED else ""
+
+
+def without_refuted(message: str) -> str:
+    """A message without the mistakes that another comparison of the answer (in `tried`) refutes, if some are left."""
+    refuted = set().union(*(others for _, others in tried))
+    for named, _ in tried:
+        left = [mistake for mistake in named if mistake not in refuted]
+        if left and comes_out_with(named):
+            message = message.replace(comes_out_with(named), comes_out_with(left))
+    return message
 
 
 def alike(came: Any, value: Any) -> bool:
@@ -197,7 +221,7 @@ def as_a_whole(came: Tensor, target: Tensor) -> Iterator[str]:
         ("yours has the opposite sign everywhere", -target),
         ("yours are the absolute values of what is expected", target.abs()),
     ):
-        if near(other):
+        if near(other) and (other.any() or not came.any()):
             yield sentence
     yield from in_another_order(came, target, near, tolerance)
     large = target.abs() > tolerance

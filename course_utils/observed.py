@@ -17,7 +17,9 @@ def facts(name: str, value: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(value, Tensor):
         yield f"{name} shape", (value.dtype, tuple(value.shape))
         yield f"{name} trained", value.requires_grad
+        yield f"{name} inference", value.is_inference()
         yield f"{name} value", Numbers(value.detach())
+        yield f"{name} hooks", value.is_leaf and len(value._backward_hooks or ())
         if value.is_leaf and value.grad is not None:
             yield f"{name} gradient", Numbers(value.grad.detach())
     elif isinstance(value, nn.Module):
@@ -119,6 +121,7 @@ def faults_of(network: nn.Module, given: list[nn.Module]) -> Iterator[str]:
     """Sentences on layers that are returned: whether each is new, can be trained, and says of itself what it is."""
     known = {id(layer) for source in given for layer in source.modules()}
     hooks = sum(len(getattr(layer, name)) for layer in network.modules() for name in HOOKS)
+    hooks += sum(len(parameter._backward_hooks or ()) for parameter in network.parameters())
     if any(id(layer) in known for layer in network.modules()):
         yield "you return a layer that was given: return a new one"
     if hooks:

@@ -39,6 +39,12 @@
 #
 # Run a cell with Shift-Enter. After every exercise there is a `check`: it tells you at once what is right,
 # and what is probably the matter when something is not. You can run it as often as you like.
+#
+# Besides its numbers, **every function of these labs promises** what its callers count on, unless its docstring says
+# otherwise: what it is given stays as it was (values, gradients, modes), and so do the random numbers of the whole
+# program; what it returns lies in memory of its own, and is the same for the same arguments. And it takes tensors
+# as training leaves them, which may require grad or lie in another order in memory. The check "what a caller of …
+# needs" asks for this, and says what was forgotten.
 
 # %%
 import math

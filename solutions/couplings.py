@@ -27,7 +27,7 @@ def features_of_channel(channels: Tensor, pixels: int) -> Tensor:
     c*pixels … (c+1)*pixels - 1. The channels (int64 or int32; K may be 0) come in the given order and are not changed,
     the columns of each come in increasing order.
     """
-    return (channels[:, None] * pixels + torch.arange(pixels)).flatten()
+    return (channels[:, None] * pixels + torch.arange(pixels, device=channels.device)).flatten()
 
 
 def concat_offsets(widths: list[int]) -> list[int]:

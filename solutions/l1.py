@@ -77,7 +77,7 @@ def narrow_linear(linear: nn.Linear, channels: Tensor, pixels: int) -> nn.Linear
     j*pixels … (j+1)*pixels - 1. Weight (F, C*pixels) → (F, K*pixels), in the order of `channels`; a bias is copied if
     there is one, the dtype stays; `linear` is not changed.
     """
-    columns = (channels[:, None] * pixels + torch.arange(pixels)).flatten()
+    columns = (channels[:, None] * pixels + torch.arange(pixels, device=channels.device)).flatten()
     narrow = nn.Linear(len(columns), linear.out_features, bias=linear.bias is not None).to(linear.weight)
     narrow.weight.data = linear.weight.data[:, columns].clone()
     if linear.bias is not None:

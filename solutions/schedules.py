@@ -17,11 +17,11 @@ from solutions.l1 import filter_l1_norms, filters_to_keep, prune_vgg
 def sensitivity_scan(network: nn.Module, ratios: Sequence[float], evaluate: Callable) -> dict[str, list[float]]:
     """What `evaluate(network)` says when each convolution alone is pruned → {its name: one number for each keep ratio}.
 
-    The convolutions are those that a batch norm follows right behind in `named_modules()`. The filters of the lowest L1
-    norms are silenced: with the batch norm's weight *and* bias at zero their channels are zero behind it, as if they
-    were gone. One layer at a time, each ratio from the whole layer; the network is as it was afterwards, its Parameters
-    the same objects, trained or frozen as before, even if `evaluate` fails with an Exception, which goes on to the
-    caller as it is.
+    The convolutions are those that a batch norm, with weight and bias, follows right behind in `named_modules()`. As
+    many filters as `filters_to_keep` says, of the lowest L1 norms, are silenced: with the batch norm's weight *and*
+    bias at zero their channels are zero behind it, as if they were gone. One layer at a time, each ratio from the whole
+    layer; the network is as it was afterwards, its Parameters the same objects, trained or frozen as before, even if
+    `evaluate` fails with an Exception, which goes on to the caller as it is.
     """
     results: dict[str, list[float]] = {}
     modules = list(network.named_modules())
@@ -75,7 +75,7 @@ def narrow_twin(pruned: nn.Module, seed: int) -> nn.Module:
     batch norms too. dtype and device stay; `pruned` and the global random numbers (torch's, numpy's) are as before.
     """
     twin = copy.deepcopy(pruned)
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng():
         torch.random.manual_seed(seed)
         for module in twin.modules():
             if hasattr(module, "reset_parameters"):

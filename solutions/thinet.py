@@ -31,9 +31,10 @@ def sample_contributions(patches: Tensor, weight: Tensor) -> Tensor:
 def channels_to_remove(contributions: Tensor, count: int) -> list[int]:
     """The `count` channels whose removal changes the samples least, found one by one, in the order in which they go.
 
-    A list of whole numbers; `contributions` (S, C) are float32 or float64, and not changed. Each step adds to the
-    removed set T the channel that keeps sum over samples of (sum over c in T of x_c)² smallest; of equal ones the
-    first. Equation 6, algorithm 1 of the paper. Raises ValueError if there are fewer channels than `count`.
+    A list of whole numbers; `contributions` (S, C) are float32 or float64, may require grad, and are not changed. Each
+    step adds to the removed set T the channel that keeps sum over samples of (sum over c in T of x_c)² smallest; of
+    equal ones the first. Equation 6, algorithm 1 of the paper. Raises ValueError if there are fewer channels than
+    `count`.
     """
     if count > contributions.shape[1]:
         raise ValueError(f"{count} channels cannot go: there are {contributions.shape[1]}.")
@@ -52,8 +53,9 @@ def least_squares_scale(contributions: Tensor, target: Tensor) -> Tensor:
     """One factor for each kept channel, so that sum_c w_c x_c comes as close to the samples as it can → (K,) floats.
 
     min_w ||target - contributions w||², `contributions` (S, K) of the kept channels, `target` (S,) the sum over *all*
-    channels; neither is changed. Dead channels and fewer samples than channels do no harm: any of the solutions will do
-    (here the closest to 1, so that a channel which never spoke is left as it is), of whatever float type. Equation 7.
+    channels; both may require grad, neither is changed. Dead channels and fewer samples than channels do no harm: any
+    of the solutions will do (here the closest to 1, so that a channel which never spoke is left as it is), of whatever
+    float type. Equation 7.
     """
     missing = target.double() - contributions.double().sum(dim=1)
     change = torch.linalg.lstsq(contributions.double(), missing[:, None], driver="gelsd").solution

@@ -407,6 +407,12 @@ def one_multiplication_and_one_addition(images, mean, std, channels_last=True):
     return result.to(memory_format=torch.channels_last) if channels_last else result
 
 
+@wrong("normalize", says="a difference of bytes (uint8)")
+def subtracts_in_bytes(images, mean, std):
+    centre = (255 * torch.tensor(mean)).to(images.dtype).view(3, 1, 1)
+    return (images - centre).float() / 255 / torch.tensor(std).view(3, 1, 1)
+
+
 # --- crop_and_flip
 
 
@@ -1060,7 +1066,7 @@ def one_minus_the_error_the_other_way(logits, labels):
     return (logits.argmax(1) != labels).double().mean().item()
 
 
-@wrong("accuracy", says="6 of 11 guesses are right")
+@wrong("accuracy", says="guesses are right")
 def any_probability_above_a_half(logits, labels):
     mine = logits.softmax(1)[torch.arange(len(labels)), labels]
     return (mine > 0.7).float().mean().item()

@@ -82,7 +82,7 @@ def a_loop_over_shapes(network):
 
 @right("count_parameters")
 def with_numpy(network):
-    return np.sum([np.prod(tensor.shape) for tensor in set(network.parameters())])
+    return np.sum([np.prod(tensor.shape, dtype=int) for tensor in set(network.parameters())])
 
 
 @wrong("count_parameters", says="again at every depth")
@@ -315,7 +315,7 @@ def kernels_alone(conv, output_size):
 # --- count_macs
 
 
-@wrong("count_macs", says="the linear layers left out")
+@wrong("count_macs", says="the convolutions alone")
 def convolutions_only(network, input_size):
     total, hooks = [], []
     for layer in network.modules():
@@ -1118,7 +1118,7 @@ def gaps_in_each_byte(network, bits):
     return count * math.ceil(bits / 8)
 
 
-@wrong("weight_bytes", says="with float64 in place of float32")
+@wrong("weight_bytes", says="count values (numel)")
 def takes_it_for_float32(network, bits):
     present = sum(parameter.nbytes for parameter in network.parameters())
     return math.ceil(present * bits / 32)
@@ -1169,7 +1169,7 @@ def length_of_a_range(network, bits):
 # --- peak_activation_bytes
 
 
-@wrong("peak_activation_bytes", says="values: each has 4 bytes")
+@wrong("peak_activation_bytes", says="values: each takes several bytes")
 def values_in_place_of_bytes(network, input_size):
     sizes, hooks = [], []
     for module in network.modules():
@@ -1826,6 +1826,17 @@ def mean_of_low_and_high(run, clock, warmup, repeats):
     return 0.5 * (statistics.median_low(times) + statistics.median_high(times))
 
 
+@wrong("median_latency", says="the warm-up taken out of the repeats")
+def warms_up_within_the_repeats(run, clock, warmup, repeats):
+    times = []
+    for number in range(max(repeats, warmup + 1)):
+        start = clock() if number >= warmup else 0.0
+        run()
+        if number >= warmup:
+            times.append(clock() - start)
+    return statistics.median(times)
+
+
 # --- design_widths
 
 
@@ -1872,7 +1883,7 @@ def six_layers():
 
 @wrong("design_widths", says="2 FLOPs are 1 MAC")
 def half_of_the_flops():
-    return (24, 24, 48, 48, 96, 96, 192, 192)
+    return (32, 32, 56, 56, 112, 112, 128, 128)
 
 
 @wrong("design_widths", says="in each other's place")

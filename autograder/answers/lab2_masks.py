@@ -227,6 +227,17 @@ def ranks_of_ranks(weight, sparsity, largest=1.0):
     return (ranks >= math.floor(sparsity * weight.numel() + 1e-9)).view_as(weight)
 
 
+@wrong("magnitude_mask", says="[-0:] is everything")
+def the_last_of_those_sorted(weight, sparsity):
+    if not 0 <= sparsity <= 1:
+        raise ValueError(sparsity)
+    order = weight.abs().flatten().argsort()
+    stay = len(order) - math.floor(sparsity * len(order) + 1e-9)
+    mask = torch.zeros(len(order), dtype=torch.bool)
+    mask[order[-stay:]] = True
+    return mask.view(weight.shape)
+
+
 # --- sparsity
 
 
@@ -374,6 +385,12 @@ def layer_by_layer_each_weight_once(network):
 def one_long_vector(network):
     everything = torch.cat([p.detach().flatten() for n, p in network.named_parameters() if p.dim() >= 2])
     return 1 - torch.count_nonzero(everything).item() / everything.numel()
+
+
+@wrong("sparsity", says="state_dict() holds them")
+def of_the_state_dict(network):
+    weights = [value for value in network.state_dict().values() if value.ndim > 1]
+    return sum(int((weight == 0).sum()) for weight in weights) / sum(weight.numel() for weight in weights)
 
 
 # --- global_threshold
@@ -565,6 +582,14 @@ def a_sorted_list(weights, sparsity):
         raise ValueError("0 ≤ sparsity < 1, please")
     magnitudes = sorted(abs(value) for weight in weights for value in weight.flatten().tolist())
     return magnitudes[int(sparsity * len(magnitudes) + 1e-9)]
+
+
+@wrong("global_threshold", says="interpolation='higher'")
+def the_higher_quantile(weights, sparsity):
+    if not 0 <= sparsity < 1:
+        raise ValueError(sparsity)
+    magnitudes = torch.cat([weight.detach().abs().flatten() for weight in weights]).double()
+    return magnitudes.quantile(sparsity, interpolation="higher").item()
 
 
 # --- apply_masks
@@ -923,6 +948,14 @@ def gradients_and_weights(network, images, labels, optimizer, masks):
             if name in masks:
                 parameter[~masks[name].bool()] = 0.0
     return loss
+
+
+@wrong("masked_step", says="a second pass through the network")
+def looks_at_the_loss_again(network, images, labels, optimizer, masks):
+    training_step(network, images, labels, optimizer)
+    apply_masks(network, masks)
+    with torch.no_grad():
+        return nn.functional.cross_entropy(network(images), labels).item()
 
 
 # --- rewind

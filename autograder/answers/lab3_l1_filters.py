@@ -1309,3 +1309,45 @@ def whole_minus_gone(weight, inputs):
 @wrong("greedy_l1_norms", says="gaps too")
 def gaps_too(weight, inputs):
     return weight[:, inputs.min() : inputs.max() + 1].abs().sum(dim=(1, 2, 3))
+
+
+@wrong("filters_to_keep", says="positions in the list that topk gave")
+def positions_in_the_list_of_the_best(scores, keep_ratio):
+    if not 0 <= keep_ratio <= 1:
+        raise ValueError("keep_ratio must lie between 0 and 1")
+    kept = max(1, len(scores) - math.floor((1 - keep_ratio) * len(scores) + 1e-9))
+    return scores.topk(kept).indices.sort().indices
+
+
+@wrong("narrow_conv", says="the layer's padding in the stride's place")
+def padding_in_the_strides_place(conv, outputs, inputs):
+    narrow = nn.Conv2d(
+        len(inputs),
+        len(outputs),
+        conv.kernel_size,
+        conv.padding,
+        conv.stride,
+        conv.dilation,
+        bias=conv.bias is not None,
+        padding_mode=conv.padding_mode,
+    ).to(conv.weight)
+    narrow.weight.data = conv.weight.data[outputs][:, inputs].clone()
+    if conv.bias is not None:
+        narrow.bias.data = conv.bias.data[outputs].clone()
+    return narrow
+
+
+@wrong("prune_vgg", says="divide by those before pruning")
+def pixels_counted_with_the_channels_that_are_left(network, keep_ratio):
+    pruned = copy.deepcopy(network)
+    kept = torch.arange(network.features[0].in_channels)
+    for position, layer in enumerate(network.features):
+        if isinstance(layer, nn.Conv2d):
+            outputs = filters_to_keep(filter_l1_norms(layer.weight), keep_ratio)
+            pruned.features[position] = narrow_conv(layer, outputs, kept)
+            kept = outputs
+        elif isinstance(layer, nn.BatchNorm2d):
+            pruned.features[position] = narrow_batchnorm(layer, kept)
+    pixels = network.classifier.in_features // len(kept)
+    pruned.classifier = narrow_linear(network.classifier, kept, pixels)
+    return pruned

@@ -1061,3 +1061,40 @@ def with_another_initialisation(pruned, seed):
         elif isinstance(module, nn.BatchNorm2d):
             module.reset_parameters()
     return twin
+
+
+@wrong("sensitivity_scan", says="a batch norm paired with the last convolution before it")
+def the_last_convolution_though_a_relu_stands_between(network, ratios, evaluate):
+    found, last = {}, None
+    for name, layer in network.named_modules():
+        if isinstance(layer, nn.Conv2d):
+            last = name, layer
+        elif isinstance(layer, nn.BatchNorm2d) and last is not None:
+            (conv_name, conv), last = last, None
+            found[conv_name], weight, bias = [], layer.weight.detach().clone(), layer.bias.detach().clone()
+            for keep_ratio in ratios:
+                stays = torch.zeros_like(weight)
+                stays[filters_to_keep(filter_l1_norms(conv.weight), keep_ratio)] = 1
+                layer.weight.data, layer.bias.data = weight * stays, bias * stays
+                try:
+                    found[conv_name].append(evaluate(network))
+                finally:
+                    layer.weight.data, layer.bias.data = weight.clone(), bias.clone()
+    return found
+
+
+@wrong("sensitivity_scan", says="all filters below a threshold silenced")
+def filters_of_equal_norms_stay_together(network, ratios, evaluate):
+    found = {}
+    for (name, conv), (_, norm) in pairwise(list(network.named_modules())):
+        if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+            scores = filter_l1_norms(conv.weight.detach())
+            found[name], weight, bias = [], norm.weight.detach().clone(), norm.bias.detach().clone()
+            for keep_ratio in ratios:
+                stays = scores >= scores[filters_to_keep(scores, keep_ratio)].min()
+                norm.weight.data, norm.bias.data = weight * stays, bias * stays
+                try:
+                    found[name].append(evaluate(network))
+                finally:
+                    norm.weight.data, norm.bias.data = weight.clone(), bias.clone()
+    return found

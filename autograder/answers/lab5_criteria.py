@@ -494,7 +494,7 @@ def multiplies_in_place(activation, gradient):
     return activation.mul_(gradient).mean(dim=(2, 3)).abs().mean(dim=0)
 
 
-@wrong("taylor_scores", says="the gradients' absolute values, and no other")
+@wrong("taylor_scores", says="the absolute value of the gradients alone")
 def only_the_gradients_absolute_value(activation, gradient):
     return (activation * gradient.abs()).mean(dim=(0, 2, 3))
 
@@ -626,7 +626,7 @@ def leaves_dead_layers_out(scores):
     return {name: values / values.norm() for name, values in scores.items() if values.norm() > 0}
 
 
-@wrong("normalize_per_layer", says="something added to the norm")
+@wrong("normalize_per_layer", says="1e-08 added to the norm")
 def with_a_small_number(scores):
     return {name: values / (values.norm() + 1e-8) for name, values in scores.items()}
 

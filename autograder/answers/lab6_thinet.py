@@ -95,6 +95,11 @@ def what_a_relu_leaves(patches, weight):
     return (patches * weight).sum(dim=(2, 3)).relu()
 
 
+@wrong("sample_contributions", says="mixes windows and channels")
+def reshaped_to_windows_first(patches, weight):
+    return (patches * weight).reshape(len(patches), -1, patches.shape[1]).sum(dim=1)
+
+
 @wrong("sample_contributions", says="shares of each sample")
 def shares_of_the_output(patches, weight):
     added = (patches * weight).sum(dim=(2, 3))
@@ -452,6 +457,12 @@ def one_factor_for_all(contributions, target):
 @wrong("least_squares_scale", says="each channel fitted for itself")
 def each_channel_for_itself(contributions, target):
     return contributions.T @ target / contributions.square().sum(0).clamp_min(1e-12)
+
+
+@wrong("least_squares_scale", says="fitted for itself to the REST")
+def each_channel_for_the_rest(contributions, target):
+    missing = target - contributions.sum(dim=1)
+    return 1 + contributions.T @ missing / contributions.square().sum(0).clamp_min(1e-12)
 
 
 @wrong("least_squares_scale", says="the driver 'gels' does not take X")

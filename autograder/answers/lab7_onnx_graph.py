@@ -229,6 +229,11 @@ def square_maps(channels, pixels):
     return (channels[:, None, None] * pixels + places).flatten()
 
 
+@wrong("features_of_channel", says="BOTH repeated as a whole")
+def channels_and_pixels_in_step(channels, pixels):
+    return channels.repeat(pixels) * pixels + torch.arange(pixels).repeat(len(channels))
+
+
 @wrong("features_of_channel", says="all channels from the lowest to the highest")
 def without_gaps(channels, pixels):
     if len(channels) == 0:
@@ -409,6 +414,12 @@ def an_offset_a_key(widths):
 @wrong("concat_offsets", says="widths[:k - 1] in place of widths[:k]")
 def slices_one_too_early(widths):
     return [sum(widths[: part - 1]) for part in range(len(widths))]
+
+
+@wrong("concat_offsets", says="no offset for an empty part")
+def empty_parts_skipped(widths):
+    ends = list(itertools.accumulate(widths))
+    return [end - width for end, width in zip(ends, widths, strict=True) if width]
 
 
 # --- coupled_channels
@@ -728,7 +739,25 @@ def unsorted_lists(graph):
     return [sorted(names, reverse=True) for key, names in sets.items() if key not in ends]
 
 
-@wrong("coupled_channels", says="to ALL of its members")
+@wrong("coupled_channels", says="ALL of its members must get it")
+def what_each_convolution_holds(graph):
+    coupled = {name: {name} for node in graph for name in node["inputs"] + node["outputs"]}
+    for node in graph:
+        if node["op"] in PASSING or node["op"] in JOINING or (node["op"] == "Conv" and node["groups"] > 1):
+            maps = node["inputs"] + node["outputs"]
+            coupled.update(dict.fromkeys(maps, set().union(*(coupled[name] for name in maps))))
+    made = {name for node in graph for name in node["outputs"]}
+    read = {name for node in graph for name in node["inputs"]}
+    weights = {node["outputs"][0]: node["weight"] for node in graph if node["op"] == "Conv"}
+    found, seen = [], set()
+    for output in weights:
+        if output not in seen and coupled[output] <= made & read:
+            found.append(sorted(weights[name] for name in coupled[output] if name in weights))
+        seen |= coupled[output]
+    return found
+
+
+@wrong("coupled_channels", says="ALL of its members must get it")
 def the_maps_at_hand(graph):
     sets = {tensor: {tensor} for node in graph for tensor in node["inputs"] + node["outputs"]}
     for node in graph:

@@ -443,6 +443,11 @@ def the_ends_by_hand(wide, narrow, alpha):
     return wide if alpha == 1 else torch.add(alpha * wide, narrow, alpha=1 - alpha)
 
 
+@wrong("alpha_mix", says="brackets around 1 - alpha are missing")
+def no_brackets(wide, narrow, alpha):
+    return alpha * wide + 1 - alpha * narrow
+
+
 @wrong("alpha_mix", says="brackets that make alpha count for the narrow way, too")
 def brackets_around_both(wide, narrow, alpha):
     return alpha * (wide + (1 - alpha) * narrow)

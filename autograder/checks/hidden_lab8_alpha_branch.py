@@ -5,22 +5,37 @@ import torch
 from torch import nn
 
 from autograder.checks.test_lab8_alpha_branch import (
-    EVERY,
+    BOTH,
+    EITHER,
     FAN,
     FORMULAS,
     MIX,
+    STAYS,
     TURNED,
+    biases_before,
+    biases_transposed,
     branch_of,
     check_outputs,
     conv,
+    conv_1x1,
     levels,
     merged,
     names_of,
+    one_by_one_conv,
+    one_by_one_transposed,
+    other_biases,
+    other_schedules,
     pointwise,
+    same_bias,
     same_mix,
+    same_settings,
+    same_weight,
     schedule,
     schedule_hint,
     transposed,
+    weights_before,
+    weights_behind,
+    weights_transposed,
 )
 from autograder.checks.test_lab8_alpha_branch import numbers as fixed_numbers
 from course_utils import expect
@@ -34,9 +49,11 @@ numbers = expect.in_course(fixed_numbers)
 @pytest.mark.points(1)
 def test_schedules_of_other_lengths(alpha_schedule):
     for kind in FORMULAS:
-        for steps in (2, 7, 20, 90 + expect.drawn(5) % 20):
+        for steps in (7, 2, 20, 101 + expect.drawn(5) % 20):
+            mistakes = other_schedules(kind, steps)
             hint = f"{schedule_hint(kind)}; here K = {steps}, below 0.015 it is 0, and so is the last"
-            expect.same(levels(alpha_schedule, kind, steps), schedule(kind, steps), hint, tolerance=1e-6)
+            found = levels(alpha_schedule, kind, steps, mistakes)
+            expect.same(found, schedule(kind, steps), hint, tolerance=1e-6, mistakes=mistakes)
 
 
 # --- alpha_mix
@@ -78,6 +95,22 @@ def test_what_a_branch_computes(make_branch):
             expect.same(answer, layers[-1](middle), f"{hint}\n  yours: {names}", tolerance=1e-2)
 
 
+# --- merged layers
+
+
+def check(layer, pair, conv, weight, bias, images, said):
+    """One after the other: the weight, the bias, the settings, and what comes out; each has its own hint and mistakes.
+
+    `weight`, `bias`: what is right, the hint and the mistakes of a pair, which need equal numbers of channels.
+    """
+    equal = pair[0].in_channels == pair[0].out_channels == pair[1].out_channels
+    for same, (right, hint, mistakes) in ((same_weight, weight), (same_bias, bias)):
+        same(layer, right, f"{said}: {hint}", mistakes(pair) if equal else None)
+    hint = f"{said}: the settings are those of `conv`"
+    same_settings(layer, pair, weight[0], bias[0], images, hint, conv)
+    check_outputs(layer, pair, images, f"{said}: what the layer computes as a whole, borders included")
+
+
 # --- merge_conv_1x1
 
 SETTINGS = {
@@ -101,9 +134,10 @@ def test_many_convolutions_before_a_1x1(merge_conv_1x1):
                 conv(inputs, between, bias=first, seed=expect.drawn(3), **options),
                 pointwise(between, outputs, bias=second, seed=expect.drawn(4)),
             )
-            hint = f"{said}: {MIX}; b = A b1 + bA; all settings are those of `conv`"
-            layer = merged(merge_conv_1x1, pair, hint)
-            check_outputs(layer, pair, numbers(2, inputs, 11, 10, seed=20), hint)
+            right, biases = conv_1x1(pair), BOTH[pair[0].bias is not None, pair[1].bias is not None]
+            weight, bias = (right[0], MIX, weights_before), (right[1], biases, biases_before)
+            images = numbers(2, inputs, 11, 10, seed=20)
+            check(merged(merge_conv_1x1, pair, said), pair, pair[0], weight, bias, images, said)
 
 
 # --- merge_1x1_conv
@@ -121,10 +155,13 @@ def test_many_convolutions_behind_a_1x1(merge_1x1_conv):
                 pointwise(inputs, between, bias=front, seed=expect.drawn(4)),
                 conv(between, outputs, bias=behind, seed=expect.drawn(3), **options),
             )
-            biases = f"{' and a bias in front' * front}{' and the bias b2 of `conv`' * behind}"
-            hint = f"{said}{biases}: {FAN}; {EVERY}; all settings are those of `conv`"
-            layer = merged(merge_1x1_conv, pair, hint)
-            check_outputs(layer, pair, numbers(2, inputs, 11, 10, seed=20), hint)
+            what = f"{said}{', a bias in front' * front}{', the bias b2 of `conv`' * behind}"
+            right, biases = one_by_one_conv(pair), EITHER[front, behind]
+            if front and options.get("padding_mode") == "replicate":
+                biases = "the padding repeats pixels of the image, which have the bias in them. " + biases
+            weight, bias = (right[0], FAN, weights_behind), (right[1], biases, other_biases)
+            images = numbers(2, inputs, 11, 10, seed=20)
+            check(merged(merge_1x1_conv, pair, what), pair, pair[1], weight, bias, images, what)
     pair = pointwise(3, 4, bias=True), conv(4, 5, 1, padding="same")
     hint = 'with a window of 1, padding="same" adds nothing'
     check_outputs(merged(merge_1x1_conv, pair, hint), pair, numbers(2, 3, 6, 6), hint)
@@ -148,6 +185,10 @@ def test_many_transposed_convolutions(merge_1x1_transposed):
                 pointwise(inputs, between, seed=expect.drawn(4)),
                 transposed(between, outputs, bias=bias, seed=expect.drawn(3), **options),
             )
-            hint = f"{said}: {TURNED}; stride, padding, output_padding, dilation and bias are those of `conv`"
-            layer = merged(merge_1x1_transposed, pair, hint)
-            check_outputs(layer, pair, numbers(2, inputs, 6, 5, seed=20), hint)
+            right, biases = (
+                one_by_one_transposed(pair),
+                STAYS if bias else "neither has a bias, so nothing may be added",
+            )
+            weight, added = (right[0], TURNED, weights_transposed), (right[1], biases, biases_transposed)
+            images = numbers(2, inputs, 6, 5, seed=20)
+            check(merged(merge_1x1_transposed, pair, said), pair, pair[1], weight, added, images, said)

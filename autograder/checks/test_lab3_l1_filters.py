@@ -123,8 +123,11 @@ def indices(answer, hint):
 def other_choices(scores, stay):
     """What comes out with mistakes that are often made when the best of some scores are chosen."""
     order = scores.argsort().tolist()
-    best = sorted(order[-stay:])
+    best, listed = sorted(order[-stay:]), scores.topk(stay).indices
+    positions = "in place of the filters that stand there: of the last sort take .values, not .indices"
     return {
+        f"positions in the list that topk gave, {positions}": listed.argsort().tolist(),
+        f"positions in the list that argsort gave, {positions}": torch.tensor(order[-stay:]).argsort().tolist(),
         "the LOWEST scores kept in place of the highest": sorted(order[:stay]),
         "the filters that go in place of those that stay": sorted(order[:-stay]),
         "the right filters, but ordered by their scores (sort the indices once more)": order[-stay:][::-1],
@@ -137,10 +140,11 @@ def other_choices(scores, stay):
 
 @pytest.mark.points(2)
 def test_the_highest_scores_stay_in_increasing_order(filters_to_keep):
-    scores = torch.tensor([3.0, -9.0, 0.1, 4.0, 0.2, 1.0])
-    hint = "of the scores 3, -9, 0.1, 4, 0.2, 1 half stay, the HIGHEST: their indices in increasing order"
+    scores = torch.tensor([3.0, -9.0, 0.1, 4.0, 0.2, 1.0, 0.5])
+    hint = "of the scores 3, -9, 0.1, 4, 0.2, 1, 0.5 3 of 7 stay, the HIGHEST: their indices in "
+    hint += "increasing order"
     mistakes = other_choices(scores, 3)
-    answer = expect.tensor(filters_to_keep(scores.clone(), 0.5), hint)
+    answer = expect.tensor(filters_to_keep(scores.clone(), 3 / 7), hint)
     if answer.tolist() not in mistakes.values():
         indices(answer, hint)
     expect.equal(answer.tolist(), [0, 3, 5], hint, mistakes=mistakes)
@@ -152,40 +156,53 @@ def test_the_highest_scores_stay_in_increasing_order(filters_to_keep):
     expect.equal(expect.tensor(filters_to_keep(scores.clone(), 1 / 16), hint).tolist(), best, hint, mistakes=mistakes)
 
 
-COUNTS = [(200, 0.625, 125), (10, 0.25, 3), (10, 0.9, 9)]
+COUNTS = [(200, [0.625], [125]), (10, [0.23, 0.28, 0.71], [3, 3, 8]), (10, [0.9], [9])]
 
 
-def other_counts(filters, keep_ratio):
-    """How many stay with other ways of rounding; without those that give the right number."""
+def other_counts(filters, keep_ratios):
+    """How many stay at some keep ratios with other ways of rounding."""
+
+    def at(count):
+        return [count(keep_ratio) for keep_ratio in keep_ratios]
+
     return {
-        "floor(keep_ratio * O): what stays was rounded down, in place of what goes": math.floor(keep_ratio * filters),
-        "round(keep_ratio * O)": round(keep_ratio * filters),
-        "ceil(keep_ratio * O), which comes out one too large where keep_ratio * O is not exact": math.ceil(
-            keep_ratio * filters
+        "floor(keep_ratio * O): what stays was rounded down (or what goes up), in place of what goes": at(
+            lambda ratio: math.floor(ratio * filters)
         ),
-        "the keep ratio cut to whole per cent": filters - (100 - int(100 * keep_ratio)) * filters // 100,
-        "floor((1 - keep_ratio) * O) as the number that STAYS": math.floor((1 - keep_ratio) * filters),
-        "ceil((1 - keep_ratio) * O) removed: what goes was rounded up": filters - math.ceil((1 - keep_ratio) * filters),
-        "floor((1 - keep_ratio) * O) removed, without the 1e-9": filters - math.floor((1 - keep_ratio) * filters),
+        "round(keep_ratio * O)": at(lambda ratio: round(ratio * filters)),
+        "ceil(keep_ratio * O), which comes out one too large where keep_ratio * O is not exact": at(
+            lambda ratio: math.ceil(ratio * filters)
+        ),
+        "the keep ratio cut to whole per cent": at(
+            lambda ratio: filters - (100 - int(100 * ratio)) * filters // 100,
+        ),
+        "floor((1 - keep_ratio) * O) as the number that STAYS": at(lambda ratio: math.floor((1 - ratio) * filters)),
+        "floor((1 - keep_ratio) * O) removed, without the 1e-9": at(
+            lambda ratio: filters - math.floor((1 - ratio) * filters)
+        ),
     }
 
 
 @pytest.mark.points(1, alone=False)
-@pytest.mark.parametrize(("filters", "keep_ratio", "stay"), COUNTS, ids=["125 of 200", "3 of 10", "9 of 10"])
-def test_how_many_stay(filters_to_keep, filters, keep_ratio, stay):
-    hint = f"of {filters} filters at keep ratio {keep_ratio}, floor((1 - keep_ratio) * {filters} + 1e-9) = "
-    hint += f"{filters - stay} are removed and {stay} stay; how many do"
-    kept = expect.tensor(filters_to_keep(numbers(filters), keep_ratio), hint)
-    expect.equal(kept.numel(), stay, hint, mistakes=other_counts(filters, keep_ratio))
+@pytest.mark.parametrize(("filters", "ratios", "stay"), COUNTS, ids=["125 of 200", "3 or 8 of 10", "9 of 10"])
+def test_how_many_stay(filters_to_keep, filters, ratios, stay):
+    removed = " and ".join(str(filters - count) for count in stay)
+    hint = f"of {filters} filters at keep ratio {' and '.join(map(str, ratios))}, floor((1 - keep_ratio) * {filters} + "
+    hint += f"1e-9) = {removed} are removed and {' and '.join(map(str, stay))} stay; how many do"
+    kept = [expect.tensor(filters_to_keep(numbers(filters), ratio), hint).numel() for ratio in ratios]
+    expect.equal(kept, stay, hint, mistakes=other_counts(filters, ratios))
 
 
 @pytest.mark.points(1)
 def test_the_ends(filters_to_keep):
-    scores = torch.tensor([1.0, 3.0, 2.0])
+    scores = torch.tensor([3.0, 5.0, 2.0, 1.0, 4.0])
     hint = "at keep ratio 0 the best filter stays: an empty layer cuts the network"
-    expect.equal(indices(filters_to_keep(scores.clone(), 0.0), hint), [1], hint)
+    choices = other_choices(scores, 1)  # with one filter, all lists are the same
+    mistakes = {words: choice for words, choice in choices.items() if "argsort" not in words}
+    expect.equal(indices(filters_to_keep(scores.clone(), 0.0), hint), [1], hint, mistakes=mistakes)
     hint = "at keep ratio 1 nothing is removed (beware of [:-0], which is empty)"
-    expect.equal(indices(filters_to_keep(scores.clone(), 1.0), hint), [0, 1, 2], hint)
+    mistakes = other_choices(scores, 5)
+    expect.equal(indices(filters_to_keep(scores.clone(), 1.0), hint), [0, 1, 2, 3, 4], hint, mistakes=mistakes)
     for score in (1.0, 0.0):
         hint = f"of equal scores, here {score:g}, as many stay as of others: floor(0.5 * 6) of 6 are removed"
         kept = indices(filters_to_keep(torch.full((6,), score), 0.5), hint)
@@ -227,23 +244,53 @@ def test_weight_of_the_filters_that_stay(narrow_conv):
     expect.same(narrow.weight, weight[outputs][:, inputs], hint, mistakes=mistakes)
 
 
+SORTED = "the indices in increasing order: keep the order that is given"
+
+
+def other_biases(layer, outputs, inputs):
+    """What may be taken for the bias of the filters that stay."""
+    return {
+        "the bias of `inputs`": layer.bias[inputs],
+        "the first entries of the bias": layer.bias[: len(outputs)],
+        "the whole bias": layer.bias,
+        "a bias of zeros": torch.zeros(len(outputs)),
+        SORTED: layer.bias[sorted(outputs)],
+    }
+
+
 @pytest.mark.points(1)
 def test_bias_is_narrowed(narrow_conv):
     layer, outputs = conv(5, 5, bias=True), torch.tensor([0, 3])
     narrow = narrow_conv(*expect.copies(layer, outputs, torch.tensor([1, 2])))
     assert narrow.bias is not None, "the layer has a bias, the narrow one has none: pass bias=… on"
-    mistakes = {
-        "the bias of `inputs`": layer.bias[torch.tensor([1, 2])],
-        "the first entries of the bias": layer.bias[:2],
-        "a bias of zeros": torch.zeros(2),
-    }
     hint = "the bias has one entry for every filter: pick it with `outputs`"
-    expect.same(narrow.bias, layer.bias[outputs], hint, mistakes=mistakes)
+    expect.same(narrow.bias, layer.bias[outputs], hint, mistakes=other_biases(layer, [0, 3], [1, 2]))
     without = narrow_conv(conv(4, 5, bias=False), outputs, torch.arange(4))
     assert without.bias is None, "the layer has no bias, so the narrow one must have none: a new random bias came in"
 
 
-SETTINGS = {"kernel_size": (3, 2), "stride": (2, 1), "padding": (1, 2), "dilation": (1, 2), "padding_mode": "reflect"}
+SETTINGS = {"kernel_size": (3, 2), "stride": (2, 1), "padding": (1, 3), "dilation": (2, 4), "padding_mode": "reflect"}
+
+
+def same_setting(narrow, layer, name):
+    """That a narrow convolution has a setting of the layer, and not another one in its place."""
+    right, words, plain = getattr(layer, name), name.replace("_", " "), nn.Conv2d(1, 1, 1)
+    mistakes = {f"a new layer's own {words}: the layer's was not passed on": getattr(plain, name)}
+    mistakes |= {
+        f"the layer's {other.replace('_', ' ')} in the {words}'s place: pass each by its name, {name}=…": getattr(
+            layer, other
+        )
+        for other in SETTINGS
+    }
+    if isinstance(right, tuple):
+        mistakes["the two directions exchanged"] = right[::-1]
+        mistakes |= {
+            f"the first direction's {words} for both": right[:1] * 2,
+            f"the second's {words} for both": right[1:] * 2,
+        }
+    first = {value: mistake for mistake, value in reversed(mistakes.items())}  # the likeliest of those that are equal
+    hint = f"{name} of the narrow layer is that of the layer, as it is (each direction has its own number)"
+    expect.equal(getattr(narrow, name), right, hint, mistakes={mistake: value for value, mistake in first.items()})
 
 
 @pytest.mark.points(1)
@@ -251,8 +298,7 @@ def test_the_settings_stay(narrow_conv):
     layer = conv(4, 6, **SETTINGS)
     narrow = narrow_conv(*expect.copies(layer, torch.tensor([1, 2, 5]), torch.arange(4)))
     for name in SETTINGS:
-        hint = f"{name} of the narrow layer is that of the layer (each direction has its own number)"
-        expect.equal(getattr(narrow, name), getattr(layer, name), hint)
+        same_setting(narrow, layer, name)
     images = numbers(2, 4, 9, 9, seed=5)
     hint = "with all inputs, the narrow layer gives what the layer gives, at the filters that stay"
     expect.same(narrow(images), layer(images)[:, [1, 2, 5]], hint)
@@ -271,19 +317,33 @@ def test_what_a_caller_of_narrow_conv_needs(narrow_conv):
 # --- narrow_batchnorm
 
 
+PARTS = ("weight", "bias", "running_mean", "running_var")
+
+
+def other_parts(norm, channels, name):
+    """What may be taken for a part of a batch norm at some channels."""
+    values, count = getattr(norm, name).detach(), len(channels)
+    return {
+        "the first channels, not those in `channels`": values[:count],
+        "the channels in increasing order": values[sorted(channels)],
+        "a new layer's ones": torch.ones(count),
+        "a new layer's zeros": torch.zeros(count),
+        **{
+            f"the batch norm's {other} in the place of {name}": getattr(norm, other).detach()[channels]
+            for other in PARTS
+            if other != name
+        },
+    }
+
+
 @pytest.mark.points(1)
 def test_weight_and_bias_of_the_channels_and_the_settings(narrow_batchnorm):
-    norm, channels = batchnorm(6), torch.tensor([1, 2, 5])
-    narrow = narrow_batchnorm(*expect.copies(norm, channels))
+    norm, channels = batchnorm(6), [1, 2, 5]
+    narrow = narrow_batchnorm(*expect.copies(norm, torch.tensor(channels)))
     for name in ("weight", "bias"):
-        values = getattr(norm, name).detach()
-        mistakes = {"the first channels, not those in `channels`": values[:3], "a new layer's ones": torch.ones(3)}
-        mistakes["a new layer's zeros"] = torch.zeros(3)
-        mistakes["the batch norm's weight in the bias's place"] = norm.weight[channels]
-        mistakes["the batch norm's bias in the weight's place"] = norm.bias[channels]
-        expect.same(
-            getattr(narrow, name), values[channels], f"the batch norm's {name} at `channels`", mistakes=mistakes
-        )
+        hint, values = f"the batch norm's {name} at `channels`", getattr(norm, name)
+        expect.same(getattr(narrow, name), values[channels], hint, mistakes=other_parts(norm, channels, name))
+    channels = torch.tensor(channels)
     norm.eps, norm.momentum = 0.01, 0.3
     narrow = narrow_batchnorm(*expect.copies(norm, channels))
     expect.equal((narrow.eps, narrow.momentum), (0.01, 0.3), "eps and momentum are those of the batch norm")
@@ -291,15 +351,13 @@ def test_weight_and_bias_of_the_channels_and_the_settings(narrow_batchnorm):
 
 @pytest.mark.points(2)
 def test_running_statistics_are_kept(narrow_batchnorm):
-    fresh = {"zeros, a new layer's": torch.zeros(2), "ones, a new layer's": torch.ones(2)}
-    channels = torch.tensor([0, 4])
+    channels = [0, 4]
     for training, mode in ((False, "evaluation"), (True, "training")):
         norm = batchnorm(6).train(training)
         norm.num_batches_tracked.fill_(7)
-        narrow = narrow_batchnorm(*expect.copies(norm, channels))
+        narrow = narrow_batchnorm(*expect.copies(norm, torch.tensor(channels)))
         for name in ("running_mean", "running_var"):
-            values = getattr(norm, name)
-            mistakes = {**fresh, "the first channels, not those in `channels`": values[:2]}
+            values, mistakes = getattr(norm, name), other_parts(norm, channels, name)
             hint = f"{name} belongs to the channels and is narrowed with them, here of a batch norm in {mode} mode"
             expect.same(getattr(narrow, name), values[channels], hint, mistakes=mistakes)
         hint = "num_batches_tracked, the count of batches, stays: with momentum=None the next average depends on it"
@@ -326,25 +384,41 @@ def test_what_a_caller_of_narrow_batchnorm_needs(narrow_batchnorm):
 # --- narrow_linear
 
 
+LAST_LEFT_OUT = "a channel's last column left out: a slice or range ends before its end"
+
+
+def columns_of(channels, pixels):
+    """A row of columns for each channel."""
+    return torch.tensor(channels)[:, None] * pixels + torch.arange(pixels)
+
+
+def other_columns(layer, channels, pixels):
+    """The weight with columns that may be taken for those of some channels."""
+    weight, columns, every = layer.weight.detach(), columns_of(channels, pixels), layer.in_features // pixels
+    first = torch.tensor(channels)[:, None]
+    by_pixel = first + every * torch.arange(pixels)
+    return {
+        "one column for each channel, column j alone": weight[:, channels],
+        "every C-th column from j on, as if the pixels came first": weight[:, by_pixel.flatten()],
+        "every C-th column, as if the pixels came first, ordered by pixel": weight[:, by_pixel.T.flatten()],
+        "the first channels, not those in `channels`": weight[:, : len(channels) * pixels],
+        "columns from j on, in place of j*pixels on": weight[:, (first + torch.arange(pixels)).flatten()],
+        LAST_LEFT_OUT: weight[:, columns[:, :-1].flatten()],
+        "the right columns, ordered by pixel first": weight[:, columns.T.flatten()],
+        "the channels in increasing order": weight[:, columns_of(sorted(channels), pixels).flatten()],
+    }
+
+
 @pytest.mark.points(1)
 def test_a_channel_owns_neighbouring_columns(narrow_linear):
-    layer, channels = linear(6 * 4, 2), torch.tensor([0, 2, 5])
-    narrow = narrow_linear(*expect.copies(layer, channels, 4))
-    hint = "of 4 pixels a channel, channel j owns the columns j*4 … j*4 + 3"
-    columns = (channels[:, None] * 4 + torch.arange(4)).flatten()
-    by_pixel = (channels[:, None] + 6 * torch.arange(4)).flatten()
-    mistakes = {
-        "one column for each channel, column j alone": layer.weight[:, channels],
-        "every 6th column from j on, as if the pixels came first": layer.weight[:, by_pixel],
-        "every 6th column, as if the pixels came first, ordered by pixel": layer.weight[:, by_pixel.sort().values],
-        "the first 3 channels, not those in `channels`": layer.weight[:, :12],
-        "columns from j on, in place of j*4 on": layer.weight[:, (channels[:, None] + torch.arange(4)).flatten()],
-        "a channel's last column left out: a slice or range ends before its end": layer.weight[
-            :, columns.view(3, 4)[:, :3].flatten()
-        ],
-        "the right columns, ordered by pixel first": layer.weight[:, columns.view(3, 4).T.flatten()],
-    }
-    expect.same(narrow.weight, layer.weight[:, columns], hint, mistakes=mistakes)
+    layer, channels = linear(6 * 4, 2), [0, 2, 5]
+    narrow = narrow_linear(*expect.copies(layer, torch.tensor(channels), 4))
+    hint = "of 6 channels of 4 pixels, channel j owns the columns j*4 … j*4 + 3"
+    expected = layer.weight[:, columns_of(channels, 4).flatten()]
+    expect.same(narrow.weight, expected, hint, mistakes=other_columns(layer, channels, 4))
+
+
+NO_BIAS = "the layer has no bias, so the narrow one must have none: a new random bias came in"
 
 
 @pytest.mark.points(1, alone=False)
@@ -358,8 +432,9 @@ def test_the_bias_of_the_outputs_stays(narrow_linear):
     expect.same(narrow.bias, layer.bias, hint, mistakes=mistakes)
     one = linear(3 * 4, 1, bias=False)
     without = narrow_linear(*expect.copies(one, torch.tensor([1]), 4))
-    assert without.bias is None, "the layer has no bias, so the narrow one must have none"
-    expect.same(without.weight, one.weight[:, 4:8], "a layer with one output: its weight keeps both axes, (1, 4)")
+    assert without.bias is None, NO_BIAS
+    hint = "a layer with one output: its weight keeps both axes, (1, 4)"
+    expect.same(without.weight, one.weight[:, 4:8], hint, mistakes=other_columns(one, [1], 4))
 
 
 @pytest.mark.points(1, alone=False)
@@ -393,16 +468,42 @@ def pruned_network(answer, network):
     whole = [layer for layer in network.features if isinstance(layer, nn.Conv2d)][-1].out_channels
     pixels = network.classifier.in_features // whole
     hint = f"the classifier reads {pixels} pixels of each of the {width} channels of {behind}: its in_features"
-    expect.equal(answer.classifier.in_features, pixels * width, hint)
+    mistakes = {
+        "pixels = in_features // the channels that are LEFT: divide by those before pruning": (
+            network.classifier.in_features // width * width
+        ),
+        "one pixel a channel": width,
+        "in_features as they were": network.classifier.in_features if network.classifier.in_features % width else None,
+    }
+    expect.equal(answer.classifier.in_features, pixels * width, hint, mistakes=mistakes)
     return answer.eval()
+
+
+def pruned_copy(prune_vgg, network, keep_ratio, hint):
+    """What is made of a copy of a network; where an index is too large for a layer, what indices there are is said."""
+    try:
+        answer = expect.called(hint, prune_vgg, *expect.copies(network, keep_ratio))
+    except AssertionError as error:
+        if "IndexError" not in str(error):
+            raise
+        whole = [layer for layer in network.features if isinstance(layer, nn.Conv2d)][-1].out_channels
+        features = network.classifier.in_features
+        fact = (
+            f"the classifier reads {features} features, and a channel owns `pixels` = {features} // {whole} = "
+            f"{features // whole} of them, {whole} being the channels BEFORE pruning; all indices count the filters "
+            "and channels of the network that was given"
+        )
+        raise AssertionError(f"{error}\n  {fact}") from None
+    return pruned_network(answer, network)
 
 
 @pytest.mark.points(1, alone=False)
 def test_nothing_changes_at_keep_ratio_1(prune_vgg):
     network, images = network_with_statistics(), numbers(2, 3, 32, 32, seed=3)
     with torch.no_grad():
-        pruned = pruned_network(prune_vgg(*expect.copies(network, 1.0)), network)
-        expect.same(pruned(images), network(images), "at keep ratio 1 nothing may change")
+        hint = "at keep ratio 1 nothing may change"
+        pruned = pruned_copy(prune_vgg, network, 1.0, hint)
+        expect.same(pruned(images), network(images), hint)
     pruned = pruned_network(prune_vgg(*expect.copies(network.train(), 1.0)), network)
     hint = "of a network in training mode the running statistics stay too: send no image through it or its copy;\n  "
     for name, value in network.features.named_buffers():
@@ -412,14 +513,15 @@ def test_nothing_changes_at_keep_ratio_1(prune_vgg):
 @pytest.mark.points(1, alone=False)
 def test_widths_of_the_pruned_network(prune_vgg):
     network = network_with_statistics(widths=(8, 8, 8, 6))
-    pruned = pruned_network(prune_vgg(*expect.copies(network, 0.5)), network)
+    network.features[10].weight.data[:3] *= 5  # the first filters are the strongest: so too many pixels are no error
+    hint = "every convolution keeps half of its own 8, 8, 8 and 6 filters, each ranked among those of its layer"
+    pruned = pruned_copy(prune_vgg, network, 0.5, hint)
     widths = [layer.out_channels for layer in pruned.features if isinstance(layer, nn.Conv2d)]
     mistakes = {
         "the last convolution left whole: its filters are no classes": [4, 4, 4, 6],
         "the first convolution left whole: only what it reads stays": [8, 4, 4, 3],
         "the first and the last convolution left whole": [8, 4, 4, 6],
     }
-    hint = "every convolution keeps half of its own 8, 8, 8 and 6 filters, each ranked among those of its layer"
     expect.equal(widths, [4, 4, 4, 3], hint, mistakes=mistakes)
     expect.equal(pruned.classifier.out_features, 3, "the classes are never pruned")
 
@@ -431,9 +533,9 @@ def test_removing_equals_zeroing(prune_vgg):
     for seed, which in ((0, ""), (9, " (a second network with layers as large as the first one's: remember nothing)")):
         network = network_with_statistics(seed=seed)
         with torch.no_grad():
-            pruned = pruned_network(prune_vgg(*expect.copies(network, 0.5)), network)
-            silenced = silence_weak_channels(network, 0.5)(images)
             hint = f"the pruned network must compute what the whole one does with the weakest channels silenced{which}"
+            pruned = pruned_copy(prune_vgg, network, 0.5, hint)
+            silenced = silence_weak_channels(network, 0.5)(images)
             answer = expect.tensor(pruned(images), hint)
             expect.same(answer, silenced, say_which_layer(pruned, network, 0.5, hint), tolerance=1e-4)
 
@@ -471,6 +573,9 @@ def best_filters(scores, keep_ratio):
 def say_which_filters(layer, narrow, outputs, kept, keep_ratio, norm):
     """What a narrow convolution holds of the whole one's filters, in place of the best with the inputs kept."""
     weight = layer.weight.detach()
+    if len(narrow.weight) != len(outputs):
+        held = f"holds {len(narrow.weight)} filters"
+        return f"{held}; {len(outputs)} of the given layer's {len(weight)} are to stay, {outputs}"
     if narrow.weight.shape == weight[outputs][:, kept].shape:
         rows = [
             next((row for row in range(len(weight)) if expect.alike(one, weight[row][kept])), None)
@@ -548,26 +653,36 @@ def test_accuracy_after_retraining(lab3_pruned_onnx, award):
 # --- greedy_l1_norms
 
 
+def other_greedy_scores(weight, inputs):
+    """What comes out with mistakes that are often made with norms over the input channels that are left."""
+    left, sizes = weight[:, inputs], weight.abs()
+    gone = [channel for channel in range(weight.shape[1]) if channel not in inputs]
+    rows = [channel for channel in inputs if channel < len(weight)]
+    return {
+        **{f"{mistake}, over the channels left": value for mistake, value in other_scores(left).items()},
+        "all input channels, also those that are gone": sizes.sum((1, 2, 3)),
+        "filters (axis 0) picked by `inputs`, in place of input channels (axis 1)": sizes[rows].sum((1, 2, 3)),
+        "the channels that are gone, in place of those that are left": sizes[:, gone].sum((1, 2, 3)),
+        "the first channels, not those in `inputs`": sizes[:, : len(inputs)].sum((1, 2, 3)),
+        "all channels from the first to the last in `inputs`, gaps too": (
+            sizes[:, min(inputs) : max(inputs) + 1].sum((1, 2, 3))
+        ),
+        "the sum divided by the number of channels left": left.abs().sum((1, 2, 3)) / len(inputs),
+    }
+
+
 @pytest.mark.points(1)
 def test_only_the_channels_left_are_counted(greedy_l1_norms):
     weight, inputs = numbers(6, 6, 3, 2), torch.tensor([1, 2, 4])
-    left = weight[:, inputs]
-    mistakes = {
-        **{f"{mistake}, over the channels left": value for mistake, value in other_scores(left).items()},
-        "all input channels, also those that are gone": weight.abs().sum((1, 2, 3)),
-        "filters (axis 0) picked by `inputs`, in place of input channels (axis 1)": weight[inputs].abs().sum((1, 2, 3)),
-        "the channels that are gone, in place of those that are left": weight[:, [0, 3, 5]].abs().sum((1, 2, 3)),
-        "the first channels, not those in `inputs`": weight[:, :3].abs().sum((1, 2, 3)),
-        "all channels from the first to the last in `inputs`, gaps too": weight[:, 1:5].abs().sum((1, 2, 3)),
-        "the sum divided by the number of channels left": left.abs().sum((1, 2, 3)) / 3,
-    }
+    left, mistakes = weight[:, inputs], other_greedy_scores(weight, [1, 2, 4])
     hint = "s_j = sum over the channels i in `inputs` of |W_ji|: pick them from axis 1 first, then sum as before"
     expect.same(greedy_l1_norms(*expect.copies(weight, inputs)), left.abs().sum((1, 2, 3)), hint, mistakes=mistakes)
     weight, inputs = numbers(6, 6, 3, 2, seed=1), torch.tensor([0, 5])
     weight[:, 1:5] *= 1e7
     hint = "other inputs, [0, 5]: channels that are gone count for nothing, however large (here 10 million times as "
     hint += "large); who subtracts them from the whole loses the digits of the others: pick those that are left"
-    earlier = {"the inputs of an earlier call too: remember nothing": weight[:, [0, 1, 2, 4, 5]].abs().sum((1, 2, 3))}
+    earlier = other_greedy_scores(weight, [0, 5])
+    earlier |= {"the inputs of an earlier call too: remember nothing": weight[:, [0, 1, 2, 4, 5]].abs().sum((1, 2, 3))}
     expected = weight[:, inputs].abs().sum((1, 2, 3))
     expect.same(greedy_l1_norms(*expect.copies(weight, inputs)), expected, hint, mistakes=earlier)
 

@@ -23,6 +23,7 @@ def lively(network, seed=0):
     for number, norm in enumerate(layer for layer in network.modules() if isinstance(layer, nn.BatchNorm2d)):
         channels, first = norm.num_features, seed + 10 * number
         norm.weight.data = numbers(channels, seed=first) + 1
+        norm.weight.data[2::4] *= -1
         norm.bias.data = numbers(channels, seed=first + 1)
         norm.running_mean = numbers(channels, seed=first + 2)
         norm.running_var = numbers(channels, seed=first + 3) ** 2 + 0.1
@@ -117,12 +118,28 @@ def other_scans(network, name, ratios):
     def by(scores):
         return with_removed(lambda ratio: weakest(network, name, ratio, scores))
 
+    def going_on(first):
+        """Each ratio measured on what those before had left, from a ratio on."""
+        least = [min(ratios[min(first, number) : number + 1]) for number in range(len(ratios))]
+        return lambda: [outputs(silenced(network, name, low(ratio))) for ratio in least] if len(ratios) > 1 else None
+
+    def on_the_layers_before():
+        copied = network
+        for path in convolutions[: convolutions.index(name)]:
+            copied = silenced(copied, path, weakest(network, path, ratios[-1]))
+        return scan(copied, name, ratios) if copied is not network else None
+
     def in_order(reverse):
         return lambda: scan(network, name, sorted(ratios, reverse=reverse)) if len(ratios) > 1 else None
 
     return {
         "the ratios taken from high to low: keep the order of `ratios`": in_order(reverse=True),
         "the ratios taken from low to high: keep the order of `ratios`": in_order(reverse=False),
+        "each ratio measured on what the ratios before had left": going_on(0),
+        "the copy that was kept put back itself, so that the next ratio's zeros get into it (put back a clone)": (
+            going_on(1)
+        ),
+        "the layer before left as it was at its last ratio: put it back": on_the_layers_before,
         "the batch norm's bias left as it was: the channel is that constant": with_removed(low, parts=["weight"]),
         "only the batch norm's bias set to zero, its weight left": with_removed(low, parts=["bias"]),
         "the convolution's filters set to zero: the batch norm makes a constant of them, not zeros": filters_zeroed,
@@ -154,15 +171,21 @@ def highest(weight):
     return -weight.abs().sum((1, 2, 3))
 
 
-def scanned(answer, names, ratios, mistakes=None):
-    """The answer as a dictionary with one list of numbers for each convolution."""
+def scanned(answer, network, names, ratios, mistakes=None):
+    """The answer as a dictionary with one list of numbers for each convolution that is to be scanned."""
     assert answer is not None, "your function returned None: is the `return` missing?"
     assert isinstance(answer, dict), (
         f"return a dictionary: a convolution's name and its numbers\n  yours: {answer!r:.200}"
     )
-    hint = "one entry for each convolution with a batch norm right behind it, under its name in named_modules(); "
-    hint += "and none of an earlier call"
-    expect.equal(sorted(answer), sorted(names), hint, mistakes=mistakes)
+    hint = "one entry for each convolution with a batch norm right behind it, under the CONVOLUTION's name in "
+    hint += "named_modules(); the keys"
+    paths = [path for path, _ in network.named_modules()]
+    if strange := [key for key in answer if key not in paths]:
+        hint += f"\n  {strange[0]!r} is no layer of this network: is it its name in full, and none of an earlier call?"
+    behind = {
+        "the names of the batch norms: the convolutions' are wanted": sorted(paths[paths.index(n) + 1] for n in names)
+    }
+    expect.equal(sorted(answer), sorted(names), hint, mistakes={**behind, **(mistakes or {})})
     for name, values in answer.items():
         hint = (
             f"{name}: one number for each of the {len(ratios)} keep ratios, also where nothing is removed and where a "
@@ -178,17 +201,18 @@ LAYERS = ["features.0", "features.3"]
 
 @pytest.mark.points(1)
 def test_one_number_for_each_layer_and_ratio(sensitivity_scan):
-    answer = scanned(sensitivity_scan(network_with_statistics(), [1.0, 0.5, 0.2], outputs), LAYERS, [1.0, 0.5, 0.2])
-    whole = outputs(network_with_statistics())
+    network, ratios = network_with_statistics(), [1.0, 0.5, 0.2]
+    answer = scanned(sensitivity_scan(network_with_statistics(), ratios, outputs), network, LAYERS, ratios)
+    whole = outputs(network)
     for name, values in answer.items():
         hint = f"{name}: at keep ratio 1 nothing is pruned, so evaluate(network) says what it says of the whole network"
         mistakes = {
-            "the keep ratio taken for the share that GOES": scan(network_with_statistics(), name, [0.0])[0],
-            "all filters silenced": outputs(silenced(network_with_statistics(), name, slice(None))),
-            "the layer before left as it was at its last ratio: put it back": lambda: scan(
-                network_with_statistics(), "features.0", [0.2]
-            )[0],
+            "the keep ratio taken for the share that GOES": scan(network, name, [0.0])[0],
+            "all filters silenced": outputs(silenced(network, name, slice(None))),
         }
+        if name != "features.0":
+            before = scan(network, "features.0", [0.2])[0]
+            mistakes["the layer before left as it was at its last ratio: put it back"] = before
         expect.same(values[0], whole, hint, tolerance=1e-4, mistakes=mistakes)
 
 
@@ -196,19 +220,20 @@ def test_one_number_for_each_layer_and_ratio(sensitivity_scan):
 def test_convolutions_without_a_batch_norm_are_left_out(sensitivity_scan):
     def network():
         torch.manual_seed(0)
-        layers = nn.Conv2d(3, 4, 3, stride=2), nn.ReLU(), BasicBlock(4, 4, stride=2), nn.Conv2d(4, 4, 1)
-        return lively(nn.Sequential(*layers))
+        layers = nn.Conv2d(3, 3, 1), nn.Conv2d(3, 4, 3, stride=2), nn.ReLU(), nn.BatchNorm2d(4)
+        return lively(nn.Sequential(*layers, BasicBlock(4, 4, stride=2), nn.Conv2d(4, 4, 1)))
 
-    names = ["2.conv1", "2.conv2", "2.shortcut.0"]
+    names = ["4.conv1", "4.conv2", "4.shortcut.0"]
     mistakes = {
-        "all convolutions, those without a batch norm too (0 and 3 here)": ["0", *names, "3"],
-        "the n-th convolution paired with the n-th batch norm": ["0", *names[:2]],
+        "all convolutions, those without a batch norm too (0, 1 and 5 here)": ["0", "1", *names, "5"],
+        "a batch norm paired with the last convolution before it, though a ReLU stands between 1 and 3": ["1", *names],
+        "the n-th convolution paired with the n-th batch norm": ["0", "1", *names[:2]],
         "layers that stand in a Sequential only": names[2:],
         "the names in their own block, without the block's name": ["0", "conv1", "conv2"],
         "convolutions at the first level only": [],
     }
     whole, ratios = network(), [0.5, 0.2]
-    answer = scanned(sensitivity_scan(network(), ratios, outputs), names, ratios, mistakes=mistakes)
+    answer = scanned(sensitivity_scan(network(), ratios, outputs), whole, names, ratios, mistakes=mistakes)
     for name in names:
         hint = f"{name} of a residual block: its batch norm is the next of named_modules()"
         expect.same(answer[name], scan(whole, name, ratios), hint, 1e-4, mistakes=other_scans(whole, name, ratios))
@@ -216,44 +241,51 @@ def test_convolutions_without_a_batch_norm_are_left_out(sensitivity_scan):
 
 @pytest.mark.points(1)
 def test_a_silenced_filter_is_as_good_as_gone(sensitivity_scan):
-    network, ratios = network_with_statistics(), [0.3]
-    answer = scanned(sensitivity_scan(network_with_statistics(), ratios, outputs), LAYERS, ratios)
+    network, ratios = network_with_statistics(), [0.6, 0.3]
+    answer = scanned(sensitivity_scan(network_with_statistics(), ratios, outputs), network, LAYERS, ratios)
     for name in LAYERS:
-        gone, filters = len(weakest(network, name, 0.3)), len(network.get_submodule(name).weight)
+        gone = " and ".join(str(len(weakest(network, name, ratio))) for ratio in ratios)
+        filters = len(network.get_submodule(name).weight)
         hint = (
-            f"{name} alone at keep ratio 0.3: of its {filters} filters the {gone} with the lowest L1 norms are silent; "
-            "behind the batch norm their channels must be ZERO, so its weight and its bias are zero there"
+            f"{name} alone at keep ratio 0.6 and 0.3: of its {filters} filters the {gone} with the lowest L1 norms are "
+            "silent; behind the batch norm their channels must be ZERO, so its weight and its bias are 0 there"
         )
         mistakes = other_scans(network, name, ratios)
         expect.same(answer[name], scan(network, name, ratios), hint, tolerance=1e-4, mistakes=mistakes)
+    equal = nn.Sequential(nn.Conv2d(3, 5, 1), nn.BatchNorm2d(5)).eval()
+    equal[0].weight.data.fill_(1)
+    answer = scanned(sensitivity_scan(equal, [0.6, 0.2], silent_channels), equal, ["0"], [0.6, 0.2])
+    hint = "five filters of equal norms at keep ratios 0.6 and 0.2: the ratio says how many go; how many are silent"
+    mistakes = {
+        "all filters below a threshold silenced, and none is below it": [0, 0],
+        "all filters up to a threshold silenced, and all are equal to it": [5, 5],
+    }
+    expect.equal(list(answer["0"]), [2, 4], hint, mistakes=mistakes)
+
+
+def silent_channels(network):
+    """How many channels are zero at the network's end, whatever comes in."""
+    with torch.no_grad():
+        maps = copy.deepcopy(network).eval()(numbers(2, 3, 4, 4))
+    return int((maps.abs().amax((0, 2, 3)) == 0).sum())
 
 
 @pytest.mark.points(1)
 def test_every_measurement_starts_from_the_whole_network(sensitivity_scan):
-    network, ratios = network_with_statistics(), [0.2, 0.5, 0.7, 0.2]
-    answer = scanned(sensitivity_scan(network_with_statistics(), ratios, outputs), LAYERS, ratios)
+    network, ratios = network_with_statistics(), [0.2, 0.5, 0.6, 0.2]
+    answer = scanned(sensitivity_scan(network_with_statistics(), ratios, outputs), network, LAYERS, ratios)
     for name in LAYERS:
         hint = f"{name} at {ratios}: each layer alone, each ratio from the whole layer: put everything back before the "
         hint += "next measurement"
-        left = scan(network, name, ratios)
-        mistakes = {
-            "each ratio measured on what the ratios before had left": [left[0]] * 4,
-            "the copy that was kept put back itself, so that the next ratio's zeros get into it (put back a clone)": [
-                left[number] for number in (0, 1, 1, 0)
-            ],
-            **other_scans(network, name, ratios),
-        }
-        if name != "features.0":
-            on_top = silenced(network, "features.0", weakest(network, "features.0", ratios[-1]))
-            mistakes["the layer before left as it was at its last ratio"] = scan(on_top, name, ratios)
-        expect.same(answer[name], left, hint, tolerance=1e-4, mistakes=mistakes)
+        mistakes = other_scans(network, name, ratios)
+        expect.same(answer[name], scan(network, name, ratios), hint, tolerance=1e-4, mistakes=mistakes)
 
 
 @pytest.mark.points(1, alone=False)
 def test_the_network_is_as_it_was_even_after_an_error(sensitivity_scan):
     network = network_with_statistics()
     before = copy.deepcopy(network.state_dict())
-    scanned(sensitivity_scan(network, [0.5], outputs), LAYERS, [0.5])
+    scanned(sensitivity_scan(network, [0.5], outputs), network, LAYERS, [0.5])
     for name, value in network.state_dict().items():
         hint = f"{name} is not as it was before the scan: keep a clone, and put it back"
         expect.same(value, before[name], hint, tolerance=0)
@@ -404,8 +436,10 @@ def test_what_a_caller_of_cubic_sparsity_needs(cubic_sparsity):
 # --- prune_and_reset
 
 
-def pruned_and_reset(answer, old):
+def pruned_and_reset(prune_and_reset, network, old, keep_ratio):
     """The two things that are returned: a network, and an optimizer; the old one has its parameters still."""
+    before = known_to(old)
+    answer = prune_and_reset(network, old, keep_ratio)
     hint = "return two things: the pruned network, and the new optimizer"
     assert isinstance(answer, (tuple, list)) and len(answer) == 2, f"{hint}\n  yours: {answer!r:.200}"
     pruned, optimizer = answer
@@ -413,14 +447,35 @@ def pruned_and_reset(answer, old):
     assert isinstance(optimizer, torch.optim.Optimizer), f"{hint}; the second is a {type(optimizer).__name__}"
     hint = "you took `params` out of a group of the old optimizer, which cannot step any more: copy the group first"
     assert all("params" in group for group in old.param_groups), hint
+    new = known_to(old) - before & {id(parameter) for parameter in pruned.parameters()}
+    hint = "make a NEW optimizer with a dictionary of its own, such as {**group, 'params': …}, and leave the old one "
+    hint += "as it is: you wrote the pruned network's parameters into the OLD optimizer's param_groups"
+    assert optimizer is old or not new, hint
     return pruned, optimizer
 
 
+MEMORY = {"SGD": ["momentum_buffer"], "Adagrad": ["sum"]}  # and Adam and its kin:
+MOMENTS = ["exp_avg", "exp_avg_sq"]
+
+
 def used(optimizer, network):
-    """Give it the momentum that it has after a step (PyTorch needs a second for the first step of a program)."""
+    """Give it the memory that it has after a step (PyTorch needs a second for the first step of a program)."""
+    kind = type(optimizer).__name__
     for number, parameter in enumerate(network.parameters()):
-        optimizer.state[parameter]["momentum_buffer"] = numbers(*parameter.shape, seed=number)
+        state = optimizer.state[parameter]
+        state |= {name: numbers(*parameter.shape, seed=number).abs() for name in MEMORY.get(kind, MOMENTS)}
+        if kind != "SGD":
+            state["step"] = torch.tensor(3.0)
+        if kind == "NAdam":
+            state["mu_product"] = torch.tensor(0.5)
     return optimizer
+
+
+def without_memory(fresh):
+    """That a new optimizer has seen no step: all that it may hold already is zeros, and Adagrad does."""
+    hint = "a NEW optimizer starts without memory; this one brings momentum of filters that are gone"
+    values = [value for state in fresh.state.values() for value in state.values() if value is not None]
+    assert not any(bool(torch.as_tensor(value).any()) for value in values), hint
 
 
 def known_to(optimizer):
@@ -448,7 +503,7 @@ def test_the_new_optimizer_trains_the_pruned_network_without_memory(prune_and_re
     network.features[1].requires_grad_(False)
     optimizer = used(torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9), network)
     expected = prune_vgg(network, 0.25).state_dict()
-    pruned, fresh = pruned_and_reset(prune_and_reset(network, optimizer, 0.25), optimizer)
+    pruned, fresh = pruned_and_reset(prune_and_reset, network, optimizer, 0.25)
     hint = "keep_ratio 0.25: of 6 and 8 filters 2 and 2 stay; keep_ratio, your argument, is the share that STAYS"
     mistakes = {
         "keep_ratio taken for the share that goes": [5, 6],
@@ -463,8 +518,7 @@ def test_the_new_optimizer_trains_the_pruned_network_without_memory(prune_and_re
         hint = f"{name}: the trained weights and statistics of the filters that stay must come along, as in prune_vgg"
         expect.same(came[name], value, hint)
     trains(fresh, pruned, network)
-    hint = "a NEW optimizer starts without memory; this one brings momentum of filters that are gone"
-    assert not any(value is not None for state in fresh.state.values() for value in state.values()), hint
+    without_memory(fresh)
 
 
 def a_new_one(fresh, optimizer, pruned, groups=1):
@@ -477,25 +531,32 @@ def a_new_one(fresh, optimizer, pruned, groups=1):
     expect.equal(len(optimizer.param_groups), groups, f"{hint}; how many parameter groups it has")
 
 
-def same_settings(fresh, optimizer, names):
-    """That every group of a new optimizer has the settings that the old one's first group has now."""
-    now, plain = optimizer.param_groups[0], type(optimizer)([nn.Parameter(torch.ones(1))])
-    kind = type(optimizer).__name__
-    expect.equal(type(fresh).__name__, kind, "the new optimizer is of the same kind: type(optimizer)")
+def settings_of(optimizer, names):
+    """The settings of an optimizer's first group, and what may be taken for them: to be asked for before the call."""
+    kind, plain, settings = type(optimizer).__name__, type(optimizer)([nn.Parameter(torch.ones(1))]), {}
     for name in names:
-        hint = (
-            f"{name}, in each of the new one's groups, is the one that the old optimizer ({kind}) has NOW in its first "
-        )
-        hint += "group, param_groups[0] (a schedule may have changed it)"
+        now = optimizer.param_groups[0][name]
         mistakes = {
             f"optimizer.defaults, the settings at the beginning: {name} has changed since": optimizer.defaults[name],
             f"{kind}'s own default: {name} was not passed on": plain.defaults[name],
         }
         if len(optimizer.param_groups) > 1:
             mistakes["the settings of another parameter group"] = optimizer.param_groups[-1][name]
+        settings[name] = now, {words: value for words, value in mistakes.items() if value != now}
+    return settings
+
+
+def same_settings(fresh, kind, settings):
+    """That every group of a new optimizer has the settings that the old one's first group had."""
+    kind = kind.__name__
+    expect.equal(type(fresh).__name__, kind, "the new optimizer is of the same kind: type(optimizer)")
+    for name, (now, mistakes) in settings.items():
+        hint = (
+            f"{name}, in each of the new one's groups, is the one that the old optimizer ({kind}) has NOW in its first "
+        )
+        hint += "group, param_groups[0] (a schedule may have changed it)"
         for group in fresh.param_groups:
-            mistakes = {words: value for words, value in mistakes.items() if value != now[name]}
-            expect.equal(group.get(name), now[name], hint, mistakes=mistakes)
+            expect.equal(group.get(name), now, hint, mistakes=mistakes)
 
 
 SETTINGS = {"momentum": 0.8, "weight_decay": 0.01, "nesterov": True}
@@ -508,9 +569,10 @@ def test_the_settings_are_those_of_the_first_group_now(prune_and_reset):
     groups[1] |= {"momentum": 0.3, "weight_decay": 0.2, "nesterov": False}
     optimizer = torch.optim.SGD(groups, lr=0.1, **SETTINGS)
     optimizer.param_groups[0].update(lr=0.025, weight_decay=0.005)
-    pruned, fresh = pruned_and_reset(prune_and_reset(network, optimizer, 0.5), optimizer)
+    settings = settings_of(optimizer, ("lr", *SETTINGS))
+    pruned, fresh = pruned_and_reset(prune_and_reset, network, optimizer, 0.5)
     a_new_one(fresh, optimizer, pruned, groups=2)
-    same_settings(fresh, optimizer, ("lr", *SETTINGS))
+    same_settings(fresh, torch.optim.SGD, settings)
 
 
 @pytest.mark.points(1)
@@ -524,17 +586,17 @@ def test_optimizers_of_all_kinds(prune_and_reset):
         network = network_with_statistics()
         optimizer = kind(network.parameters(), lr=0.003, **options)
         optimizer.param_groups[0]["lr"] = 0.001
+        settings = settings_of(optimizer, ("lr", *options))
         try:
-            answer = prune_and_reset(network, optimizer, 0.5)
+            pruned, fresh = pruned_and_reset(prune_and_reset, network, optimizer, 0.5)
         except TypeError as error:
             hint = f"an optimizer of any kind, here {kind.__name__}, must work"
             if "unexpected keyword" in str(error):
                 hint += ". Some have settings that their constructor does not take: hand the settings over in a group, "
                 hint += "as param_groups has them: [{'params': …, 'lr': …, …}]"
             raise AssertionError(f"{hint}\n  yours stopped with TypeError: {error}") from None
-        pruned, fresh = pruned_and_reset(answer, optimizer)
         a_new_one(fresh, optimizer, pruned)
-        same_settings(fresh, optimizer, ("lr", *options))
+        same_settings(fresh, kind, settings)
 
 
 @pytest.mark.points(1, alone=False)
@@ -636,12 +698,13 @@ def test_batch_norms_start_anew(narrow_twin):
             kind, old = type(norm).__name__, pruned.get_submodule(name)
             if "Norm" not in kind:
                 continue
+            left = "; reset_running_stats leaves it, reset_parameters does not" if hasattr(norm, "running_mean") else ""
             for part, start, words in (
                 ("running_mean", 0.0, "a network that has seen nothing has no statistics: they start at 0 and 1"),
                 ("running_var", 1.0, "both statistics start anew, mean and variance: the variance starts at 1"),
                 ("num_batches_tracked", 0.0, "it has seen no batch yet"),
-                ("weight", 1.0, "γ (weight) starts at 1; reset_running_stats leaves it, reset_parameters does not"),
-                ("bias", 0.0, "β (bias) starts at 0; reset_running_stats leaves it, reset_parameters does not"),
+                ("weight", 1.0, f"γ (weight) starts at 1{left}"),
+                ("bias", 0.0, f"β (bias) starts at 0{left}"),
             ):
                 value = getattr(norm, part, None)
                 if value is not None:

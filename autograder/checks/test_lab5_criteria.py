@@ -44,37 +44,39 @@ class Losses:
 # --- oracle_scores
 
 
+def doubles(values):
+    return torch.tensor(values, dtype=torch.float64)
+
+
 def other_oracles(losses):
     """What comes out with mistakes that are often made with the oracle."""
-    channels, whole, changes = range(len(losses.changes)), losses.whole, torch.tensor(losses.changes)
-    alone = [losses.loss([c]) for c in channels]
-    growing = torch.tensor([losses.loss(list(range(c + 1))) for c in channels], dtype=torch.float64)
-    others = torch.tensor([losses.loss([other for other in channels if other != c]) for c in channels])
-    before = torch.cat([torch.tensor([whole], dtype=torch.float64), growing[:-1]])
+    channels, whole, changes = range(len(losses.changes)), losses.whole, doubles(losses.changes)
+    alone = doubles([losses.loss([c]) for c in channels])
+    growing = doubles([losses.loss(list(range(c + 1))) for c in channels])
+    others = doubles([losses.loss([other for other in channels if other != c]) for c in channels])
+    before = torch.cat([doubles([whole]), growing[:-1]])
     return {
         "the sign of the change: take the absolute value": changes,
         "the loss of the whole network minus the other, with its sign: take the absolute value": -changes,
         "0 where the loss falls: a fall is a change too": changes.clamp_min(0),
         "the losses themselves, without the whole network's subtracted": alone,
         "the change as a share of the whole network's loss": changes.abs() / whole,
-        "the change as a share of the loss without the channel": changes.abs() / torch.tensor(alone),
-        "the difference of the losses' absolute values: a loss may be negative": (
-            torch.tensor(alone).abs() - abs(whole)
-        ).abs(),
+        "the change as a share of the loss without the channel": changes.abs() / alone,
+        "the difference of the losses' absolute values: a loss may be negative": (alone.abs() - abs(whole)).abs(),
         "the square of the change": changes.square(),
         "the root of the change": changes.abs().sqrt(),
         "channels that stay away once removed: each must be gone ALONE": (growing - whole).abs(),
         "each channel on top of those before it: each must be gone ALONE": (growing - before).abs(),
         "the list of the channels that STAY, in place of the one that goes": (others - whole).abs(),
         "all channels removed, evaluate([0, 1, …]), taken for the whole network": (
-            torch.tensor(alone) - losses.loss(list(channels))
+            alone - losses.loss(list(channels))
         ).abs(),
         "the channel after the one that is asked for": changes.abs().roll(-1),
         "the channel before the one that is asked for": changes.abs().roll(1),
-        "each loss compared with the one before": (torch.tensor(alone) - torch.tensor([whole, *alone[:-1]])).abs(),
+        "each loss compared with the one before": (alone - torch.cat([doubles([whole]), alone[:-1]])).abs(),
         "scores cut to whole numbers": changes.abs().trunc(),
         "losses rounded to float32 before the difference: subtract first": (
-            torch.tensor(alone, dtype=torch.float32) - torch.tensor(whole, dtype=torch.float32)
+            alone.float() - torch.tensor(whole, dtype=torch.float32)
         ).abs(),
         "the axis lost": changes.abs().squeeze(),
         "the mean over all channels": changes.abs().mean(),
@@ -243,17 +245,20 @@ def other_shares(activation):
 
 @pytest.mark.points(1)
 def test_the_share_that_is_not_zero(apoz_scores):
-    activation = numbers(4, 6, 3, 2).relu()
+    activation = numbers(5, 6, 3, 2).relu()
     activation[:, 0] *= -1
     activation[:, 1, :, 0] = 0
     activation[:, 2], activation[:, 5] = 0, 0
-    early = numbers(4, 6, 3, 2, seed=1).relu()
+    activation[:, 3, 0, 0] = torch.tensor([1.5, -1.5, 0.0, 0.0, 0.0])  # whose mean over the examples is 0
+    activation[1, 4] = torch.tensor([[0.5, -0.5], [0.0, 2.0], [-2.0, 0.0]])  # whose mean over the positions is 0
+    activation[0, 1], activation[4, 4] = 0, 1
+    early = numbers(5, 6, 3, 2, seed=1).relu()
     activation[0, 2, 1, 1], activation[2, 2, 0, 0], activation[3, 2, 0, 1] = 3e-5, -2e-7, 1e-12
     activation[3, 2, 1, 1] = 1e-30
     hint = (
-        "of a channel's N · H · W activations the share that is NOT zero, negative and tiny ones too: of (4, 6, 3, 2)"
+        "of a channel's N · H · W activations the share that is NOT zero, negative and tiny ones too: of (5, 6, 3, 2)"
     )
-    hint += " one share for each of the 6 channels, over 24 activations; 0 for the last one, which is dead"
+    hint += " one share for each of the 6 channels, over 30 activations; 0 for the last one, which is dead"
     apoz_scores(*expect.copies(early))
     answer = apoz_scores(*expect.copies(activation))
     mistakes = other_shares(activation)
@@ -276,7 +281,7 @@ def other_taylors(activation, gradient):
     examples, channels, height, width = activation.shape
     means = effects.mean(positions)
     scores = means.abs().mean(0)
-    active = (activation != 0).sum(positions).clamp_min(1)
+    active, single = (activation != 0).sum(positions).clamp_min(1), 1 in (examples, channels)
     return {
         "the absolute value INSIDE, at every place: it comes AFTER the mean over positions": effects.abs().mean(axes),
         "the absolute value OUTSIDE: it comes BEFORE the mean over examples": effects.mean(axes).abs(),
@@ -289,14 +294,15 @@ def other_taylors(activation, gradient):
         "the absolute value after the mean over a COLUMN: it comes after the mean over all positions": (
             effects.mean(2).abs().mean((0, 2))
         ),
-        "the absolute value of each example's positive part only": means.clamp_min(0).mean(0),
+        "0 in place of each example's negative mean: the absolute value is wanted": means.clamp_min(0).mean(0),
         "the sum over positions: divide by H · W": effects.sum(positions).abs().mean(0),
-        "the sum over examples: divide by N": means.abs().sum(0),
+        "the sum over examples, or a gradient times N: take the mean, each row is of its example's OWN loss already": (
+            means.abs().sum(0)
+        ),
         "sums in place of both means": effects.sum(positions).abs().sum(0),
         "H · H in place of H · W": effects.sum(positions).abs().mean(0) / height**2,
         "W · W in place of H · W": effects.sum(positions).abs().mean(0) / width**2,
         "N - 1 in place of N": means.abs().sum(0) / max(examples - 1, 1),
-        "the gradient times N: each row belongs to its example's OWN loss already": scores * examples,
         "one more division by N: each row belongs to its example's OWN loss already": scores / examples,
         "one more division by the channels": scores / channels,
         "the gradient alone": gradient.mean(positions).abs().mean(0),
@@ -310,9 +316,15 @@ def other_taylors(activation, gradient):
         "half the squares of the sums (that is OBD)": 0.5 * effects.sum(positions).square().mean(0),
         "the root of the mean square": means.square().mean(0).sqrt(),
         "squares at every position": effects.square().mean(axes),
-        "the activations' absolute values": (activation.abs() * gradient).mean(positions).abs().mean(0),
-        "the gradients' absolute values": (activation * gradient.abs()).mean(positions).abs().mean(0),
-        "the gradients' absolute values, and no other": (activation * gradient.abs()).mean(axes),
+        "the activations' absolute values in place of the activations": (
+            (activation.abs() * gradient).mean(positions).abs().mean(0)
+        ),
+        "the gradients' absolute values in place of the gradients": (
+            (activation * gradient.abs()).mean(positions).abs().mean(0)
+        ),
+        "the absolute value of the gradients alone, and none after the mean over positions": (
+            (activation * gradient.abs()).mean(axes)
+        ),
         "negative activations left out": (activation.relu() * gradient).mean(positions).abs().mean(0),
         "the mean over positions that are not zero, not over all": (effects.sum(positions) / active).abs().mean(0),
         "the largest position in place of their mean": effects.amax(positions).abs().mean(0),
@@ -323,9 +335,18 @@ def other_taylors(activation, gradient):
         "one score for each example: one for each CHANNEL is wanted": means.abs().mean(1),
         "one score for each example and channel: take the mean over examples": means.abs(),
         "one score for each position: one for each CHANNEL is wanted": effects.abs().mean((0, 1)),
-        "one number for everything: one for each CHANNEL is wanted": means.abs().mean(),
-        "axes of length 1 squeezed away: name the axes of the mean": scores.squeeze(),
+        # with one example or one channel that is what squeezing gives, and the tests have asked for more before
+        "one number for everything: one for each CHANNEL is wanted": None if single else means.abs().mean(),
+        "axes of length 1 squeezed away: name the axes of the mean": means.squeeze().abs().mean(0),
     }  # fmt: skip
+
+
+def of_both_signs(activation, gradient):
+    """The gradient, with other signs for two channels, whose mean effects are negative and positive then."""
+    signs, gradient = (activation * gradient).mean((0, 2, 3)).sign(), gradient.clone()
+    gradient[:, 0] *= -signs[0]
+    gradient[:, 1] *= signs[1]
+    return gradient
 
 
 @pytest.mark.points(2)
@@ -333,6 +354,7 @@ def test_one_score_for_each_channel(taylor_scores):
     activation, gradient = numbers(4, 5, 3, 2) + 0.4, numbers(4, 5, 3, 2, seed=1) - 0.2
     activation[activation.abs() < 0.4] = 0
     activation[:, 2] = 0
+    gradient = of_both_signs(activation, gradient)
     hint = "mean over examples of | mean over positions of activation · gradient |: of (N, C, H, W) = (4, 5, 3, 2) "
     hint += "one score for each of the 5 CHANNELS, divided by N · H · W = 4 · 3 · 2"
     early = numbers(4, 5, 3, 2, seed=2), numbers(4, 5, 3, 2, seed=3)
@@ -350,30 +372,39 @@ def test_one_score_for_each_channel(taylor_scores):
 
 @pytest.mark.points(1)
 def test_effects_of_positions_may_cancel(taylor_scores):
-    activation = torch.tensor([[[[1.0, -2.0, 0.5]], [[1.0, -1.0, 1.0]]]])
-    gradient = torch.tensor([[[[3.0, 1.0, -0.5]], [[0.5, -1.0, -4.5]]]])
+    means = torch.tensor([[0.25, -0.75], [0.5, 0.125], [-0.125, -0.375]])
+    activation, gradient = with_means(means, height=2, width=4)
     hint = (
-        "one example of two channels; the effects on its loss are 3, -2 and -0.25 for channel 0, together 0.75, "
-        "divided by 3 positions. The absolute value comes AFTER the mean over positions"
+        "three examples of two channels; the effects of channel 0 on the first one's loss are "
+        f"{expect.show((activation * gradient)[0, 0].flatten())}, together 2, divided by 2 · 4 positions 0.25. The "
+        "absolute value comes AFTER the mean over positions"
     )
-    expect.same(
-        taylor_scores(*expect.copies(activation, gradient)),
-        [0.25, 1.0],
-        hint,
-        mistakes=other_taylors(activation, gradient) | {"axes of length 1 squeezed away: name the axes": 0.625},
-    )
+    answer = taylor_scores(*expect.copies(activation, gradient))
+    expect.same(answer, means.abs().mean(0), hint, mistakes=other_taylors(activation, gradient))
+    activation, gradient = activation[:1], gradient[:1]
+    hint = "ONE example of two channels, the means of whose effects are 0.25 and -0.75: two scores, 0.25 and 0.75"
+    answer = taylor_scores(*expect.copies(activation, gradient))
+    expect.same(answer, means[0].abs(), hint, mistakes=other_taylors(activation, gradient))
+
+
+def with_means(means, height, width):
+    """An activation and a gradient whose products have these means over the positions, for examples and channels."""
+    effects, gradient = numbers(*means.shape, height, width), numbers(*means.shape, height, width, seed=1)
+    effects += (means - effects.mean((2, 3)))[..., None, None]
+    return effects / gradient, gradient
 
 
 @pytest.mark.points(1)
 def test_effects_of_examples_must_not_cancel(taylor_scores):
-    activation = torch.tensor([[1.5, 4.0], [2.0, 1.0], [1.0, 0.5]])[..., None, None]
-    gradient = torch.tensor([[2.0, -0.5], [-0.5, 0.5], [-0.5, 1.0]])[..., None, None]
+    means = torch.tensor([[3.0, -2.0], [-1.0, 0.25], [-0.5, 1.0]])
+    activation, gradient = with_means(means, height=4, width=2)
     hint = (
-        "three examples; their effects for channel 0 are 3, -1 and -0.5: what helps one image must not hide what harms "
-        "another. The absolute value comes BEFORE the mean over examples: (3 + 1 + 0.5) / 3"
+        "three examples; the means of their effects over the positions are 3, -1 and -0.5 for channel 0: what helps "
+        "one image must not hide what harms another. The absolute value comes BEFORE the mean over examples: "
+        "(3 + 1 + 0.5) / 3"
     )
     answer = taylor_scores(*expect.copies(activation, gradient))
-    expect.same(answer, [1.5, 1.0], hint, mistakes=other_taylors(activation, gradient))
+    expect.same(answer, means.abs().mean(0), hint, mistakes=other_taylors(activation, gradient))
 
 
 @pytest.mark.points(1, alone=False)
@@ -392,7 +423,9 @@ def layers(answer, names):
     """The answer as a dictionary with these layers."""
     assert answer is not None, "your function returned None: is the `return` missing?"
     assert isinstance(answer, dict), f"return a dictionary, with the same layers\n  yours: {answer!r:.200}"
-    hint = "the same layers, under the same names, all of them; and none of an earlier call"
+    hint = "the same layers, under the same names, all of them"
+    if "earlier" in set(answer) - set(names):
+        hint += "; and none of an earlier call, as 'earlier' is"
     expect.equal(sorted(answer), sorted(names), hint)
     return answer
 
@@ -436,7 +469,7 @@ def other_scales(scores, name):
 def test_every_layer_by_its_own_length(normalize_per_layer):
     layers(normalize_per_layer({"earlier": torch.tensor([5.0, 1.0])}), ["earlier"])
     scores = {
-        "first": torch.tensor([3.0, 4.0, 12.0]),
+        "first": torch.tensor([8.0, 9.0, -12.0]),
         "second": torch.tensor([0.0, 10.0, -0.5, 2.0, -1.0]),
         "third": torch.tensor([-2.0, -0.5, 1.0, 0.0]),
         "cancels": torch.tensor([3.0, -3.0]),
@@ -451,16 +484,38 @@ def test_every_layer_by_its_own_length(normalize_per_layer):
 
 @pytest.mark.points(1)
 def test_a_layer_of_zeros_keeps_its_zeros(normalize_per_layer):
-    scores = {"dead": torch.zeros(3), "alive": torch.tensor([2.0]), "small": torch.tensor([3e-10, 4e-10])}
+    sizes = {"smallest": 1e-10, "smaller": 1e-7, "small": 1e-4, "middle": 1.0, "large": 2.0}
+    scores = {"dead": torch.zeros(3)} | {name: size * torch.tensor([3.0, -4.0]) for name, size in sizes.items()}
     answer = layers(normalize_per_layer(*expect.copies(scores)), scores)
     hint = "all scores of this layer are 0, and 0 / 0 is not a number: leave the zeros as they are"
     expect.same(answer["dead"], [0.0, 0.0, 0.0], hint)
-    expect.same(answer["alive"], [1.0], "a single score of 2 has the norm 2, and becomes 1")
-    hint = "small scores are no zeros: 0.0000000003 and 0.0000000004 become 0.6 and 0.8, like 3 and 4"
-    small = expect.same_shape(answer["small"], (2,), hint)
-    if float(small.norm()) < 0.99:
-        hint += "\n  the norm of yours is less than 1: was something added to the norm, or has it a least value?"
-    expect.same(small, [0.6, 0.8], hint, tolerance=1e-2, mistakes={"small scores left as they were": scores["small"]})
+    hint = "small scores are no zeros: layers of 3e-10 and -4e-10, 3e-7 and -4e-7, 0.0003 and -0.0004, 3 and -4, and "
+    hint += "6 and -8; all become 0.6 and -0.8"
+    came = torch.cat([expect.same_shape(answer[name], (2,), hint) for name in sizes])
+    others = [other_scales(scores, name) | other_guards(scores[name]) for name in sizes]
+    mistakes = {words: torch.cat([other[words] for other in others]) for words in others[0]}
+    expect.same(came, [0.6, -0.8] * 5, hint, tolerance=1e-2, mistakes=mistakes)
+
+
+def other_guards(values):
+    """What comes out of one layer with other ways to avoid 0 / 0."""
+    norm, guards = values.double().norm(), {}
+    for small in (1e-12, 1e-10, 1e-9, 1e-8, 1e-7, 1.1920929e-07, 1e-6, 1e-5, 1e-4, 1e-3):
+        guards |= {
+            f"{small:.5g} added to the norm: ask in its place whether the norm is 0": values / (norm + small),
+            f"{small:.5g} added to the sum of the squares: ask in its place whether it is 0": (
+                values / (norm.square() + small).sqrt()
+            ),
+            f"{small:.5g} as the least value of the norm: ask in its place whether it is 0": (
+                values / norm.clamp_min(small)
+            ),
+        }
+    for least, most in ((5e-10, 5e-7), (5e-7, 5e-4), (5e-4, 5)):
+        words = (
+            f"the norm compared with a number from {least:g} to {most:g} in place of 0, and layers below it left out"
+        )
+        guards[words] = values / norm if norm > least * 1.1 else values
+    return guards
 
 
 @pytest.mark.points(1, alone=False)

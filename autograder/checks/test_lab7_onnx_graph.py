@@ -114,15 +114,21 @@ def other_readers(graph, tensor):
         "names that BEGIN as the feature map's: compare whole names": found(
             lambda node: any(name.startswith(tensor) for name in node["inputs"])
         ),
+        "names that END as the feature map's: compare whole names": found(
+            lambda node: any(name.endswith(tensor) for name in node["inputs"])
+        ),
+        "names that are a PART of the feature map's: compare whole names": found(
+            lambda node: any(name in tensor for name in node["inputs"])
+        ),
         "the readers sorted by the names of what they write, not in the graph's order": sorted(right),
         "the readers in reversed order": right[::-1],
         "the readers that follow one another: stopped at the first node that does not read it": found(
             lambda node: node in graph[first:row]
         ),
-        "the nodes behind the one that makes the feature map: an input of the network is made by none": found(
+        "the readers BEHIND the node that makes the feature map only: an input of the network is made by none": found(
             lambda node: tensor in node["inputs"] and node in graph[made:]
         ),
-        "one reader of every weight: of those without a weight only the first": found(
+        'one reader of every weight, as in a dict by `node.get("weight")`: all nodes without one share None': found(
             lambda node: node in of_weight.values()
         ),
         "one reader of every operator": found(lambda node: node in of_op.values()),
@@ -157,9 +163,9 @@ def forked_graph():
     return [
         conv("pixels", "stem", to="x", inputs=3),
         op("Sigmoid", "x", to="zeta"),
+        op("Relu", "x", to="gate"),
         conv("zeta", "narrow", to="maps"),
         op("Relu", "maps", to="x_1"),
-        op("Relu", "x", to="gate"),
         conv("x", "side", to="max"),
         op("Mul", "gate", "x", to="scaled"),
         op("Add", "x_1", "scaled", to="x_10"),
@@ -168,6 +174,24 @@ def forked_graph():
         op("Concat", "x_10", "alpha", "max", "late", to="joined"),
         *classifier("joined"),
     ]
+
+
+def readers(consumers, graph, tensor, expected, hint, more=None):
+    """That the readers of a feature map are the right ones; of mistakes only those that other feature maps bear out."""
+    found = read_by(consumers(graph, tensor))
+    if found == expected:
+        return
+    mistakes = other_readers(graph, tensor) | (more or {})
+    likely = {words: nodes for words, nodes in mistakes.items() if nodes == found}
+    for other in ("maps", "gate", "x") if len(likely) > 1 else ():
+        try:
+            came = read_by(consumers(forked_graph(), other))
+        except (AssertionError, LookupError, TypeError, ValueError, AttributeError, RuntimeError):
+            continue
+        others = other_readers(forked_graph(), other)
+        likely = {words: nodes for words, nodes in likely.items() if others.get(words) == came} or likely
+    mistakes = {words: nodes for words, nodes in mistakes.items() if words in likely or nodes != found}
+    expect.equal(found, expected, hint, mistakes=mistakes)
 
 
 @pytest.mark.points(2)
@@ -179,47 +203,53 @@ def test_all_nodes_that_read_a_feature_map_in_order(consumers):
     ):
         hint = f"the nodes that READ {name!r}, those with this name among their inputs: all of them, in the graph's "
         hint += "order (shown by what they write)"
-        mistakes = other_readers(graph, name)
+        more = {}
         if earlier := [node["outputs"][0] for node in forked_graph() if name in node["inputs"]]:
             remembered = "the answer for an earlier graph in which a feature map had this name: remember nothing"
-            mistakes[remembered] = earlier
-        expect.equal(read_by(consumers(graph, name)), expected, hint, mistakes=mistakes)
+            more[remembered] = earlier
+        readers(consumers, graph, name, expected, hint, more)
 
 
 @pytest.mark.points(1)
 def test_whole_names_and_each_node_once(consumers):
-    graph = [op("Relu", "images", to="relu"), op("Relu", "relu", to="relu_1"), op("Relu", "relu_1", to="relu_10")]
-    hint = "'relu_1' is another feature map than 'relu', which one node reads"
-    expect.equal(read_by(consumers(graph, "relu")), ["relu_1"], hint, mistakes=other_readers(graph, "relu"))
+    graph = [
+        op("Relu", "images", to="relu"),
+        conv("relu", "narrow", to="relu_1"),
+        conv("relu_1", "wide", to="prelu"),
+        conv("prelu", "last", to="late"),
+    ]
+    for name, expected in {"relu": ["relu_1"], "prelu": ["late"]}.items():
+        hint = f"'relu', 'relu_1' and 'prelu' are three feature maps; one node reads {name!r}"
+        readers(consumers, graph, name, expected, hint)
     graph = [conv("images", "first", to="maps"), op("Mul", "maps", "maps", to="square"), *classifier("square")]
     hint = "Mul reads 'maps' with both inputs: it is one node all the same, so it comes once"
-    expect.equal(read_by(consumers(graph, "maps")), ["square"], hint, mistakes=other_readers(graph, "maps"))
+    readers(consumers, graph, "maps", ["square"], hint)
 
 
 @pytest.mark.points(1)
 def test_inputs_and_outputs_of_the_network(consumers):
     graph = forked_graph()
     hint = "'pixels', the network's input, is read by the stem, though no node makes it"
-    expect.equal(read_by(consumers(graph, "pixels")), ["x"], hint, mistakes=other_readers(graph, "pixels"))
+    readers(consumers, graph, "pixels", ["x"], hint)
     hint = "nobody reads 'logits', the network's output: an empty list, no error and no None"
     try:
-        answer = consumers(graph, "logits")
+        consumers(graph, "logits")
     except (ValueError, KeyError, IndexError, LookupError) as error:
         raise AssertionError(f"{hint}\n  yours stopped with {type(error).__name__}: {error}") from None
-    expect.equal(read_by(answer), [], hint, mistakes=other_readers(graph, "logits"))
+    readers(consumers, graph, "logits", [], hint)
 
 
 @pytest.mark.points(1, alone=False)
 def test_what_a_caller_of_consumers_needs(consumers):
-    def readers(graph, tensor):
+    def listed(graph, tensor):
         found = consumers(graph, tensor)
         assert isinstance(found, list), f"return a list; yours is of type {type(found).__name__}"
         return found
 
     for tensor in ("x", "logits"):
-        Contract(gives=[dict]).hold(readers, lambda tensor=tensor: {"graph": forked_graph(), "tensor": tensor})
+        Contract(gives=[dict]).hold(listed, lambda tensor=tensor: {"graph": forked_graph(), "tensor": tensor})
     graph = forked_graph()
-    copied = [node for node in readers(graph, "x") if not any(node is own for own in graph)]
+    copied = [node for node in listed(graph, "x") if not any(node is own for own in graph)]
     assert not copied, "return the nodes themselves, the very dicts of the graph; yours are copies of them"
 
 
@@ -238,7 +268,7 @@ def other_columns(channels, pixels):
         "the last column of each channel only": channels * pixels + pixels - 1,
         "the right columns ordered by pixel: those of one channel are neighbours": (first + places).T.flatten(),
         "pixels that count from 1": (first + places + 1).flatten(),
-        "pixels that count from 1, without the last": (first + places[1:]).flatten(),
+        "pixels that count from 1, without the last": (first + places[1:]).flatten() if pixels > 1 else None,
         "one pixel too many": (first + torch.arange(pixels + 1)).flatten(),
         "one pixel too few": (first + places[:-1]).flatten(),
         f"steps of {count}, the number of channels given, as if the pixels came first": (
@@ -260,6 +290,13 @@ def other_columns(channels, pixels):
         f"square feature maps of {side} x {side} pixels": (first + square).flatten(),
         "a table, one row a channel: flatten it": first + places,
         "a table, one row a pixel: one row a channel, flattened": (first + places).T,
+        "channels and pixels BOTH repeated as a whole (`repeat`), which pairs them wrongly: each channel meets all "
+        "pixels, so repeat every channel (`repeat_interleave`) and the pixels as a whole": (
+            channels.repeat(pixels) * pixels + places.repeat(count)
+        ),
+        "channels and pixels BOTH with `repeat_interleave`, which pairs them wrongly: repeat the pixels as a whole": (
+            channels.repeat_interleave(pixels) * pixels + places.repeat_interleave(count)
+        ),
         "each channel repeated, without its pixels": channels.repeat_interleave(pixels),
         "the first columns repeated, without the pixels": (channels * pixels).repeat_interleave(pixels),
     }
@@ -359,7 +396,9 @@ def other_offsets(widths):
         "widths[:k - 1] in place of widths[:k], which for k = 0 is all but the last": [
             sum(widths[: part - 1]) for part in places
         ],
-        "each offset once only: a part may be empty, and begins where the next one does": list(dict.fromkeys(right)),
+        "no offset for an empty part (or each offset once only): it begins where the next one does": list(
+            dict.fromkeys(right)
+        ),
         "one channel left free between parts": [offset + part for part, offset in enumerate(right)],
         "one channel too few for every part": [offset - part for part, offset in enumerate(right)],
     }
@@ -379,10 +418,11 @@ def test_where_the_parts_begin(concat_offsets):
 def test_one_offset_a_part(concat_offsets):
     hint = "one part of 16 channels begins at 0: one offset for every part"
     expect.equal(whole_numbers(concat_offsets([16]), hint), [0], hint, mistakes=other_offsets([16]))
-    hint = "two parts of 4 and 7 channels: two offsets"
-    expect.equal(whole_numbers(concat_offsets([4, 7]), hint), [0, 4], hint, mistakes=other_offsets([4, 7]))
-    hint = "parts of 4, 0 and 7 channels: the empty one has an offset too, and begins where the next one does"
-    expect.equal(whole_numbers(concat_offsets([4, 0, 7]), hint), [0, 4, 4], hint, mistakes=other_offsets([4, 0, 7]))
+    hint = "two parts of 9 channels each: two offsets"
+    expect.equal(whole_numbers(concat_offsets([9, 9]), hint), [0, 9], hint, mistakes=other_offsets([9, 9]))
+    hint = "parts of 4, 0, 7 and 2 channels: the empty one has an offset too, and begins where the next one does"
+    widths = [4, 0, 7, 2]
+    expect.equal(whole_numbers(concat_offsets(list(widths)), hint), [0, 4, 4, 11], hint, mistakes=other_offsets(widths))
     hint = "no parts: no offsets, an empty list"
     try:
         answer = concat_offsets([])
@@ -467,8 +507,8 @@ def both_ends(graph):
     return inputs_of(graph) | outputs_of(graph)
 
 
-def other_sets(graph):
-    """What comes out with mistakes that are often made with couplings."""
+def other_sets(graph, came=None):
+    """What comes out with mistakes that are often made with couplings: of several forms of one, what came."""
 
     def only(operators, depthwise=True):
         return lambda node: node["inputs"] if node["op"] in operators or (depthwise and is_depthwise(node)) else []
@@ -502,10 +542,10 @@ def other_sets(graph):
         return node["op"] == "Conv" and not is_depthwise(node)
 
     everything = PASSING | JOINING
-    at_hand = "the joined set given to the feature maps at hand only, not to ALL of its members"
+    at_hand = sets_at_hand(graph)
     mistakes = {
-        at_hand: sets_at_hand(graph),
-        f"{at_hand} (and each weight listed once)": sets_at_hand(graph, once=True),
+        "the joined set given to the node's own inputs and output only: ALL of its members must get it, those of "
+        "earlier nodes too": came if came in at_hand else at_hand[0],
         "every convolution in a list of its own": sets_of(graph, lambda node: []),
         "only the FIRST input of a joining node coupled with its output": sets_of(graph, first_input),
         "only the FIRST reader of every feature map followed: a fork has several": sets_of(graph, first_reader),
@@ -576,20 +616,24 @@ def other_sets(graph):
     return mistakes
 
 
-def sets_at_hand(graph, once=False):
-    """What comes out where a joined set is given to a node's inputs and output only."""
+def sets_at_hand(graph):
+    """What comes out where a joined set is given to a node's inputs and output only: a list of several forms."""
     held = {tensor: {tensor} for node in graph for tensor in node["inputs"] + node["outputs"]}
     for node in graph:
         maps = [node["outputs"][0], *couples(node)]
         held.update(dict.fromkeys(maps, set().union(*(held[tensor] for tensor in maps))))
     weights = {node["outputs"][0]: node["weight"] for node in graph if node["op"] == "Conv"}
-    sets, seen = [], set()
+    whole, once, own, passed = [], [], [], set()
     for some in {id(some): some for some in held.values()}.values():
-        names = [weights[tensor] for tensor in some if tensor in weights and not (once and weights[tensor] in seen)]
-        if names and not some & both_ends(graph):
-            sets.append(sorted(names))
-            seen.update(names)
-    return sorted(sets)
+        if not some & both_ends(graph):
+            whole.append(sorted(weights[tensor] for tensor in some & weights.keys()))
+            once.append([name for name in whole[-1] if name not in {name for names in once for name in names}])
+    for tensor in weights:  # the set that each convolution's own output has
+        if tensor not in passed and not held[tensor] & both_ends(graph):
+            own.append(sorted(weights[other] for other in held[tensor] & weights.keys()))
+        passed |= held[tensor] if tensor not in passed else set()
+    different = [list(names) for names in {tuple(names): None for names in whole}]
+    return [sorted(filter(None, sets)) for sets in (whole, once, own, different)]
 
 
 def last_outputs(graph):
@@ -607,7 +651,9 @@ def coupled(coupled_channels, graph, expected, hint):
     """That the lists of an answer are the right ones; expected without the `.weight` behind every name."""
     names = sorted(sorted(f"{name}.weight" for name in some) for some in expected)
     answer = partition(coupled_channels(copy.deepcopy(graph)))
-    mistakes = {words: sets for words, sets in other_sets(graph).items() if sets == answer} if answer != names else {}
+    mistakes = (
+        {words: sets for words, sets in other_sets(graph, answer).items() if sets == answer} if answer != names else {}
+    )
     expect.equal(answer, names, hint, mistakes=narrowed(coupled_channels, mistakes) if len(mistakes) > 1 else mistakes)
 
 
@@ -631,7 +677,7 @@ def narrowed(coupled_channels, mistakes):
             came = partition(coupled_channels(copy.deepcopy(graph)))
         except (AssertionError, LookupError, TypeError, ValueError, AttributeError, RuntimeError):
             continue
-        others = other_sets(graph)
+        others = other_sets(graph, came)
         mistakes = {words: sets for words, sets in mistakes.items() if others[words] == came} or mistakes
     return mistakes
 

@@ -15,10 +15,8 @@ from torch import Tensor, nn
 import course_utils.networks
 from autograder.wall.errors import Stays, WallError
 from autograder.wall.handles import Handle
-from autograder.wall.objects import Arrival, IncomingObjects, Kind, OutgoingObjects, State
-from autograder.wall.values import Node, is_whole
-
-MOST_HOOKS = 1_000  # of one sort, on one layer
+from autograder.wall.objects import Arrival, IncomingObjects, Kind, OutgoingObjects, State, fill_hooks
+from autograder.wall.values import Node
 
 NETWORKS: dict[str, type[nn.Module]] = {
     f"{value.__module__}.{value.__qualname__}": value
@@ -91,6 +89,7 @@ class Network(Kind):
         }
         for part, (attribute, _) in PARTS.items():
             state[part] = {name: out.encode(member) for name, member in getattr(value, attribute).items()}
+        state["not saved"] = sorted(value._non_persistent_buffers_set)
         return {**state, "hooks": [len(getattr(value, name)) for name in HOOKS]}, None
 
     def make(self, arrival: Arrival, incoming: IncomingObjects) -> nn.Module:
@@ -107,8 +106,9 @@ class Network(Kind):
         for part, (attribute, cls) in PARTS.items():
             arrived = {name: incoming.decode(node) for name, node in arrival.state[part].items()}
             self._fill_part(part, getattr(value, attribute), arrived, cls)
+        value._non_persistent_buffers_set = set(value._buffers) & set(arrival.state["not saved"])
         for name, count in zip(HOOKS, arrival.state["hooks"], strict=True):
-            self._fill_hooks(getattr(value, name), count)
+            fill_hooks(getattr(value, name), count)
 
     def _fill_settings(self, network: nn.Module, nodes: Mapping[str, Node], incoming: IncomingObjects) -> None:
         settings = {name: incoming.decode(node) for name, node in nodes.items()}
@@ -125,14 +125,6 @@ class Network(Kind):
         if list(members) != list(arrived) or any(members[name] is not member for name, member in arrived.items()):
             members.clear()
             members.update(arrived)
-
-    def _fill_hooks(self, hooks: dict[int, Any], count: Any) -> None:
-        if not is_whole(count) or count > MOST_HOOKS:
-            raise WallError("too many hooks")
-        while len(hooks) > count:
-            hooks.popitem()
-        while len(hooks) < count:
-            hooks[-1 - len(hooks)] = _nothing
 
 
 class Optimizer(Kind):
@@ -174,7 +166,3 @@ class Optimizer(Kind):
         value.state.clear()
         for tensor, memory in arrival.state["state"]:
             value.state[incoming.decode(tensor)] = incoming.decode(memory)
-
-
-def _nothing(*_: Any) -> None:
-    """A hook in place of one that was left behind on the other side."""

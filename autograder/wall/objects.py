@@ -12,7 +12,7 @@ argument of the wrong kind, which the wall turns into a WallError.
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -35,6 +35,7 @@ from autograder.wall.values import (
 
 State = dict[str, Node]
 NumberArray = np.ndarray[Any, np.dtype[Any]]
+MOST_HOOKS = 1_000  # of one sort, on one tensor or layer
 
 
 class Asking(Protocol):
@@ -132,11 +133,11 @@ class Storage(Kind):
 class TensorKind(Kind):
     """Tensors of numbers in ordinary memory: where they lie in which storage, whether they are trained, the gradient.
 
-    So does whether one was made in inference mode. Those on torch's device "meta" cross without any memory. A subclass
-    crosses as what it is, a Tensor or Parameter.
+    So does whether its memory was made in inference mode, and of a Parameter's hooks how many there are. Those on
+    torch's device "meta" cross without any memory. A subclass crosses as what it is, a Tensor or Parameter.
 
     Checked: dtype in `DTYPES`, shape and strides whole and of one length, at most `LARGEST_TENSOR` elements, no element
-    beyond the storage. torch checks that gradients fit.
+    beyond the storage; at most `MOST_HOOKS` hooks, and those made here do nothing. torch checks that gradients fit.
     """
 
     name = "tensor"
@@ -159,6 +160,7 @@ class TensorKind(Kind):
             "parameter": isinstance(value, nn.Parameter),
             "inference": value.is_inference(),
             "grad": out.encode(value.grad if value.is_leaf else None),
+            "hooks": len(value._backward_hooks or ()) if value.is_leaf else 0,
         }
         return state, None
 
@@ -170,15 +172,35 @@ class TensorKind(Kind):
             return tensor
 
     def fill(self, value: Tensor, arrival: Arrival, incoming: IncomingObjects) -> None:
-        view, trained = _view(arrival, incoming), bool(arrival.state["trained"])
-        if _place(value) != _place(view):
-            value.data = view
+        trained, inference = bool(arrival.state["trained"]), bool(arrival.state["inference"])
+        with torch.inference_mode(inference):
+            view = _view(arrival, incoming)
+            if _place(value) != _place(view) or value.is_inference() != inference:
+                value.data = view
         if value.is_leaf and not value.is_inference():
             if value.requires_grad != trained:
                 value.requires_grad_(trained)
             grad = incoming.decode(arrival.state["grad"])
             if grad is not value.grad:
                 value.grad = grad
+            if trained and (arrival.state["hooks"] or value._backward_hooks):
+                if value._backward_hooks is None:
+                    value._backward_hooks = {}
+                fill_hooks(value._backward_hooks, arrival.state["hooks"])
+
+
+def fill_hooks(hooks: MutableMapping[int, Any], count: Node) -> None:
+    """As many hooks as there are on the other side; those made here do nothing. Raises WallError if too many."""
+    if not is_whole(count) or count > MOST_HOOKS:
+        raise WallError("too many hooks")
+    while len(hooks) > count:
+        hooks.popitem()
+    while len(hooks) < count:
+        hooks[-1 - len(hooks)] = _nothing
+
+
+def _nothing(*_: Any) -> None:
+    """A hook in place of one that was left behind on the other side."""
 
 
 class Array(Kind):

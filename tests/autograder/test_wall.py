@@ -552,7 +552,7 @@ def test_a_method_put_on_a_network_is_left_behind(across: Across) -> None:
 
 
 STORAGE = [1, {"kind": "storage"}, 0]
-TENSOR = {"kind": "tensor", "storage": {"ref": 1}, "dtype": "float32", "shape": [1], "stride": [1], "offset": 0, "trained": False, "parameter": False, "inference": False, "grad": None}  # fmt: skip
+TENSOR = {"kind": "tensor", "storage": {"ref": 1}, "dtype": "float32", "shape": [1], "stride": [1], "offset": 0, "trained": False, "parameter": False, "inference": False, "grad": None, "hooks": 0}  # fmt: skip
 
 
 def forged_tensor(**changes: Any) -> dict[str, Any]:
@@ -734,9 +734,36 @@ def test_whether_a_tensor_was_made_in_inference_mode_crosses(across: Across) -> 
         with torch.inference_mode():
             return nn.Linear(2, 2)
 
+    def remade(layer: nn.Linear) -> None:
+        with torch.inference_mode():
+            layer.weight.data = layer.weight.data * 2
+
     layer = across(made)()
     assert layer.weight.is_inference()
-    assert not across(lambda: nn.Linear(2, 2))().weight.is_inference()
+    layer = across(lambda: nn.Linear(2, 2))()
+    assert not layer.weight.is_inference()
+    across(remade)(layer)
+    assert layer.weight.is_inference()
+
+
+def test_how_many_hooks_a_parameter_has_crosses(across: Across) -> None:
+    layer = nn.Linear(2, 2)
+    across(lambda given: given.weight.register_hook(lambda gradient: gradient * 0) and None)(layer)
+    assert len(layer.weight._backward_hooks or ()) == 1
+    layer(torch.ones(1, 2)).sum().backward()
+    assert layer.weight.grad is not None and layer.weight.grad.all()  # the hook made here does nothing
+    across(lambda given: given.weight._backward_hooks.clear())(layer)
+    assert not layer.weight._backward_hooks
+
+
+def test_which_buffers_are_not_saved_crosses(across: Across) -> None:
+    def made() -> nn.Module:
+        layer = nn.ReLU()
+        layer.register_buffer("mask", torch.ones(1), persistent=False)
+        layer.register_buffer("count", torch.ones(1))
+        return layer
+
+    assert list(across(made)().state_dict()) == ["count"]
 
 
 # --- the tests of the labs

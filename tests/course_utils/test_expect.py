@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 
+from course_utils import expect
 from course_utils.expect import SECRET, drawn, equal, same
 
 EXPECTED = torch.linspace(0.1, 1, 50, dtype=torch.float64)
@@ -113,6 +114,22 @@ def test_a_mistake_is_named_where_its_numbers_came() -> None:
     mistakes = {"the mean": NORMS.mean(), "the largest": lambda: NORMS.max()}
     assert "that is what comes out with the largest" in said(torch.tensor(9.0), NORMS.sum(), mistakes=mistakes)
     assert "comes out" not in said(torch.tensor(8.0), NORMS.sum(), mistakes=mistakes)
+
+
+def test_a_mistake_that_another_comparison_refutes_is_not_named() -> None:
+    expect.tried.clear()
+    mean, largest = "the mean", "the largest"
+    message = said(torch.tensor(2.0), torch.tensor(4.0), mistakes={mean: 2.0, largest: 2.0})
+    assert f"{mean}, or {largest}" in expect.without_refuted(message)
+    said(torch.tensor(3.0), torch.tensor(6.0), mistakes={largest: 5.0, mean: None})
+    assert f"comes out with {mean}\n" in f"{expect.without_refuted(message)}\n"
+    said(torch.tensor(1.0), torch.tensor(7.0), mistakes={mean: 5.0})
+    assert expect.without_refuted(message) == message, "nothing is left: two mistakes at once"
+
+
+def test_nearly_zero_is_not_said_to_be_zero() -> None:
+    assert "0 everywhere" not in said(torch.tensor([1e-10, 2e-10]), torch.tensor([0.6, 0.8]))
+    assert "0 everywhere" in said(torch.zeros(2), torch.tensor([0.6, 0.8]))
 
 
 def test_a_mistake_is_named_where_the_shape_is_wrong_too() -> None:
