@@ -6,6 +6,7 @@ For each network 30 % and 50 % of every group go at random, in float64; the diff
 standard deviation of the outputs. Rows are written as they come; without names the smallest of every family.
 """
 
+import re
 import sys
 import time
 import warnings
@@ -23,6 +24,7 @@ from minicifar.files import atomic
 from solutions.plans import channels_to_keep, parameters_left
 from solutions.prunable import prunable_groups
 
+PLACE = re.compile(r" \([\w.]+: \w+\)$")  # where in the network, at a reason's end
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "prunable.md"
 HEAD = """# What can be pruned in torchvision's networks
 
@@ -45,7 +47,7 @@ def row(name: str) -> str:
     results = [compared(network, groups, share, images(name, 4)) for share in (0.3, 0.5)]
     assert all(result["left"] == result["foretold"] for result in results), name
     frozen = [group for group in groups if not group.free]
-    reasons = Counter(reason for group in groups for reason in group.reasons)
+    reasons = Counter(PLACE.sub("", reason) for group in groups for reason in group.reasons)
     why = "; ".join(f"{reason} ({count})" for reason, count in reasons.most_common())
     least = {group.name: channels_to_keep(group, torch.zeros(group.channels), 0.0) for group in groups if group.free}
     prunable = 1 - parameters_left(network, groups, least) / parameter_count(network)

@@ -33,6 +33,7 @@ def save_network(
     network: nn.Module,
     path: str | Path,
     *,
+    recipe: Mapping[str, Any] | None = None,
     history: list[dict[str, Any]] | None = None,
     images: Any = None,
     **notes: Any,
@@ -41,14 +42,16 @@ def save_network(
 
     `images` is the data set that the network was trained on: its fingerprint and description are kept, so
     that a result on synthetic images is never taken for a real one. `notes` are plain values, such as
-    `accuracy=0.86`.
+    `accuracy=0.86`. `recipe` says how a network is built that the course's functions did not make, one of torchvision
+    or timm: `recipe={"builder": "from_torchvision", "arguments": {"name": "resnet18"}}`.
     Raises CheckpointError when loading the file would not give this network back.
     """
-    recipe = getattr(network, "recipe", None)
+    recipe = recipe or getattr(network, "recipe", None)
     if recipe is None:
         raise CheckpointError(
             "This network has no `recipe`, so nobody could build it again: make it with a function of "
-            "course_utils.networks, or put @builder before your own."
+            "course_utils.networks, put @builder before your own, or say how torchvision or timm makes it by "
+            'recipe={"builder": "from_torchvision", "arguments": {"name": …}}.'
         )
     tensors, tied = _tensors(network)
     _refuse_new_modules(network, rebuild(recipe, tensors, tied))
@@ -190,6 +193,11 @@ def follow_shapes(module: nn.Module) -> None:
     if isinstance(module, (*_NORMS, *_INSTANCE_NORMS)):
         sized = module.running_mean if module.running_mean is not None else module.weight
         module.num_features = module.num_features if sized is None else len(sized)
+    elif isinstance(module, nn.GroupNorm) and module.weight is not None:
+        size = module.num_channels // module.num_groups
+        module.num_channels, module.num_groups = len(module.weight), len(module.weight) // size
+    elif isinstance(module, nn.RNNBase):
+        module.input_size = module.get_parameter("weight_ih_l0").shape[1]
     elif isinstance(module, nn.PReLU):
         module.num_parameters = len(module.weight)
     elif isinstance(module, nn.Linear):

@@ -56,7 +56,7 @@ def build(recipe: Mapping[str, Any]) -> nn.Module:
 
 def names() -> list[str]:
     """The names of all networks that can be built with their arguments left out."""
-    return [name for name in _builders if name != "from_torchvision"]
+    return [name for name in _builders if name not in ("from_torchvision", "from_timm")]
 
 
 def parameter_count(network: nn.Module) -> int:
@@ -159,6 +159,24 @@ def from_torchvision(name: str, classes: int = 1000, seed: int = 0) -> nn.Module
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network: nn.Module = models.get_model(name, weights=None, num_classes=classes)
+    return network
+
+
+@builder
+def from_timm(name: str, classes: int = 1000, seed: int = 0) -> nn.Module:
+    """A network of `timm` by name, untrained: images (N, 3, H, W) → logits (N, classes).
+
+    Raises ValueError for a name that timm does not have, and where timm is not installed.
+    """
+    try:
+        import timm
+    except ImportError:
+        raise ValueError("timm is not installed here: pip install timm.") from None
+    if name not in timm.list_models(pretrained=False):
+        raise ValueError(f"timm has no network {name!r}.")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network: nn.Module = timm.create_model(name, pretrained=False, num_classes=classes)
     return network
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from solutions.graph.groups import Group, Slot
+from solutions.graph.tensors import first_names, parametrised, tensors_of
 from solutions.rounding import channels_removed
 
 Plan = Mapping[str, Sequence[int] | Tensor]
@@ -25,22 +26,35 @@ def without(group: Group, removed: Iterable[int]) -> list[int]:
 
 
 def channels_to_keep(group: Group, scores: Tensor, keep_ratio: float) -> list[int]:
-    """The channels with the highest `scores` (one each), and all that are frozen, in increasing order.
+    """The free channels with the highest `scores` (one each), and all that are frozen, in increasing order.
 
-    `channels_removed` says how many go. At least one stays, and at least one of every layer that makes or carries them.
+    Of F free channels `channels_removed(F, keep_ratio)` = floor((1 - keep_ratio) * F + 1e-9) go, as far as one of every
+    layer that makes or carries them stays; `held_back` says where more stay.
     Raises PlanError where keep_ratio is not between 0 and 1, or there is not one score a channel.
     """
     if not 0 <= keep_ratio <= 1:
         raise PlanError(f"keep_ratio must lie between 0 and 1, not {keep_ratio}.")
     if len(scores) != group.channels:
         raise PlanError(f"{group.name} has {group.channels} channels; there are {len(scores)} scores.")
-    left = max(1, group.channels - channels_removed(group.channels, keep_ratio))
+    left = max(1, group.channels - channels_removed(len(group.free), keep_ratio))
     order = sorted(range(group.channels), key=lambda channel: (-float(scores[channel]), channel))
     stay = must_stay(group, order)
     for channel in order:
         if len(stay) < left:
             stay.add(channel)
     return sorted(stay)
+
+
+def held_back(groups: Sequence[Group], plan: Plan, keep_ratio: float) -> dict[str, str]:
+    """Where a plan keeps more than `keep_ratio` of all channels of a group: the group's name → a sentence why."""
+    sentences = {}
+    for group in groups:
+        stay = len(plan.get(group.name, range(group.channels)))
+        asked = max(1, group.channels - channels_removed(group.channels, keep_ratio))
+        if stay > asked:
+            why = group.reasons or ["one channel of every layer must stay"]
+            sentences[group.name] = f"{stay} of {group.channels} channels stay in place of {asked}: {'; '.join(why)}"
+    return sentences
 
 
 def must_stay(group: Group, order: Sequence[int]) -> set[int]:
@@ -70,13 +84,19 @@ def l1_norms(network: nn.Module, group: Group) -> Tensor:
 
 def makers(network: nn.Module, group: Group) -> list[tuple[Slot, Tensor]]:
     """The weights (two axes and more) that make or carry a group's channels, without gradients, and where they do."""
-    weights = dict(network.named_parameters(remove_duplicate=False))
+    weights = tensors_of(network)
     slots = [slot for slot in group.slots if not slot.consumes and slot.parameter in weights]
-    return [(slot, weights[slot.parameter].detach()) for slot in slots if weights[slot.parameter].ndim > 1]
+    return [(slot, weights[slot.parameter]) for slot in slots if weights[slot.parameter].ndim > 1]
 
 
 def l1_plan(network: nn.Module, groups: Sequence[Group], keep_ratio: float) -> dict[str, list[int]]:
-    """In every group the channels with the highest L1 norms."""
+    """In every group the free channels with the highest L1 norms, and those that must stay → {group's name: channels}.
+
+    `keep_ratio` (0 to 1) is of the channels that can go, rounded as `channels_to_keep` does, one ratio for all groups;
+    groups of which nothing can go are not in the plan. Raises PlanError for a ratio out of range. Its siblings:
+    `channels_to_keep` for scores of your own, `kept_without` for channels that should go, `held_back` for what a plan
+    could not reach.
+    """
     return {group.name: channels_to_keep(group, l1_norms(network, group), keep_ratio) for group in groups if group.free}
 
 
@@ -120,17 +140,18 @@ def _stays(group: Group, channels: Sequence[int] | Tensor, checked: bool) -> np.
 def parameters_left(network: nn.Module, groups: Sequence[Group], plan: Plan) -> int:
     """The number of parameters that `prune` will leave, worked out from the plan alone."""
     masks = positions(groups, plan)
-    total = 0
-    names: dict[int, list[str]] = {}  # of every parameter: a shared one has several, and the graph knows one of them
-    for name, parameter in network.named_parameters(remove_duplicate=False):
-        names.setdefault(id(parameter), []).append(name)
-    for parameter in network.parameters():
-        sizes = list(parameter.shape)
-        for axis in range(parameter.ndim):
-            for alias in names[id(parameter)]:
-                if (alias, axis) in masks:
-                    sizes[axis] = int(masks[alias, axis].sum())
-        total += math.prod(sizes)
+    first, tensors = first_names(network), tensors_of(network)
+
+    def left(name: str) -> int:
+        sizes = enumerate(tensors[name].shape)
+        return math.prod(int(masks[name, axis].sum()) if (name, axis) in masks else size for axis, size in sizes)
+
+    total = sum(left(name) for name, _ in network.named_parameters() if first.get(name) == name)
+    for name, module, tensor in parametrised(network):
+        originals = module.parametrizations[tensor].parameters()  # type: ignore[index,union-attr]
+        layer = name.removesuffix(tensor)
+        changed = any(changing in {f"{layer}{other}" for other in module.parametrizations} for changing, _ in masks)  # type: ignore[union-attr]
+        total += left(name) if changed else sum(parameter.numel() for parameter in originals)
     return total
 
 
@@ -150,4 +171,4 @@ def _narrowed(group: Group, channels: Sequence[int] | Tensor, masks: Mapping[tup
         there = masks.get((slot.parameter, slot.axis), np.ones(len(slot.channel), dtype=bool))
         slots.append(dataclasses.replace(slot, channel=number[slot.channel][there]))
     frozen = {int(number[channel]): reason for channel, reason in group.frozen.items()}
-    return Group(group.name, len(left), tuple(slots), frozen)
+    return dataclasses.replace(group, channels=len(left), slots=tuple(slots), frozen=frozen)

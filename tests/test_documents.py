@@ -36,6 +36,13 @@ def test_imports_that_are_shown_work(page: Path) -> None:
             assert hasattr(importlib.import_module(module), name), f"{page.name}: from {module} import {name}"
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_python_that_is_shown_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for code in re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL):
+        exec(compile(code, page.name, "exec"), {})
+
+
 def test_new_names_in_the_changelog_can_be_imported() -> None:
     table = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8").partition("| old | new |")[2].partition("\n\n")[0]
     cells = [line.split("|")[2] for line in table.splitlines() if line.startswith("| `")]

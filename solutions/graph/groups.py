@@ -36,17 +36,25 @@ class Slot:
     consumes: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Group:
     """Channels that are chosen from together, because the same layers make them.
 
-    `frozen`: channel → why it must stay; all others can be removed.
+    `frozen`: channel → why it must stay; all others can be removed. `network`: the `digest` of the network that they
+    belong to, "" where it is not known.
     """
 
     name: str
     channels: int
     slots: tuple[Slot, ...]
     frozen: Mapping[int, str] = field(default_factory=dict)
+    network: str = ""
+
+    def __repr__(self) -> str:
+        makers = sum(not slot.consumes for slot in self.slots)
+        places = f"{makers} places make or carry them, {len(self.slots) - makers} read them"
+        why = f"; {'; '.join(self.reasons)}" if self.frozen else ""
+        return f"Group({self.name}: {self.channels} channels, {len(self.free)} can go; {places}{why})"
 
     @property
     def free(self) -> list[int]:
@@ -65,7 +73,7 @@ class Group:
 def channel_groups(model: onnx.ModelProto, parameters: Sequence[str] | None = None) -> list[Group]:
     """The channel groups of a graph, in the order in which their channels are made.
 
-    `parameters`: which initializers are parameters or buffers of the network (all of them if not given).
+    `parameters`: the names of all of the network's parameters and buffers (all initializers if not given).
     """
     reading = Reading(model, parameters)
     for node in model.graph.node:
@@ -79,6 +87,8 @@ def resolved(reading: Reading) -> list[Group]:
     """The groups that follow from a reading: tied marks are a channel, channels that one layer makes are a group."""
     channel = components(reading.count, reading.tied)
     made, read = marked(reading.count, reading.made), marked(reading.count, reading.read)
+    one = components(reading.count, reading.combined)
+    read = np.isin(one, one[read])
     makers = [span for span in reading.spans if span.size and made[span.marks].all()]
     owner = owners(channel, makers)
     drafts = drafted(makers, channel, owner)
@@ -137,13 +147,20 @@ class Draft:
 
 
 def drafted(makers: Sequence[Span], channel: np.ndarray, owner: np.ndarray) -> dict[int, Draft]:
-    """The groups of what makes channels, by owner: named after the first, channels numbered as they are made."""
+    """The groups of what makes channels, by owner: named after the first, channels numbered as they are made.
+
+    A weight that makes channels along two of its axes (a tied one) gives its name to the first of the two groups.
+    """
     drafts: dict[int, Draft] = {}
+    taken: set[str] = set()
     for span in makers:
         members = channel[span.marks].tolist()
-        draft = drafts.setdefault(int(owner[members[0]]), Draft(span.parameter.removesuffix(".weight")))
+        first, name = int(owner[members[0]]), span.parameter.removesuffix(".weight")
+        if first not in drafts:
+            drafts[first] = Draft(name if name not in taken else f"{name} along axis {span.axis}")
+            taken.add(drafts[first].name)
         for member in members:
-            draft.numbers.setdefault(member, len(draft.numbers))
+            drafts[first].numbers.setdefault(member, len(drafts[first].numbers))
     return drafts
 
 

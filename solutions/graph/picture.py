@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 
 import onnx
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
+from matplotlib.colors import hsv_to_rgb, to_hex, to_rgb
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 from solutions.graph.groups import Group
 
@@ -14,6 +15,7 @@ LAYERS = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
 JOINTS = {"Add": "+", "Sub": "−", "Mul": "×", "Concat": "concat", "Split": "split", "SplitToSequence": "split"}
 FROZEN = "#d0d0d0"
 COLOURS = ["#4e79a7", "#f28e2b", "#59a14f", "#e15759", "#b07aa1", "#76b7b2", "#edc948", "#ff9da7", "#9c755f", "#a0cbe8"]
+MOST_LISTED = 40  # groups in the legend
 ROW, COLUMN = 0.62, 2.6  # inches
 
 
@@ -57,12 +59,27 @@ def stations(model: onnx.ModelProto, groups: Sequence[Group]) -> list[Station]:
     return [*shown, Station("output", "white", 1 + lowest(shown), last)]
 
 
+def colours_of(groups: Sequence[Group]) -> dict[str, str]:
+    """A colour for each group that is not frozen as a whole, by its name: ten that are told apart easily, and for more
+    groups as many as there are, around the circle of colours in steps of the golden ratio, in turn light and dark.
+    """
+    free = [group.name for group in groups if group.free]
+    if len(free) <= len(COLOURS):
+        return dict(zip(free, COLOURS, strict=False))
+    around = []
+    for number in range(len(free)):
+        saturation, value = 0.45 + 0.25 * (number % 3 == 1), 0.92 - 0.22 * (number % 2)
+        around.append((number * 0.618034 % 1, saturation, value))
+    return {name: to_hex(hsv_to_rgb(colour)) for name, colour in zip(free, around, strict=True)}
+
+
 def group_colours(groups: Sequence[Group]) -> dict[str, str]:
     """The colour of every parameter that makes or carries channels of a group that is not frozen as a whole."""
-    free = [group for group in groups if group.free]
+    colours = colours_of(groups)
     return {
-        slot.parameter: COLOURS[number % len(COLOURS)]
-        for number, group in enumerate(free)
+        slot.parameter: colours[group.name]
+        for group in groups
+        if group.free
         for slot in group.slots
         if not slot.consumes
     }
@@ -93,7 +110,7 @@ def lay_out(shown: Sequence[Station]) -> int:
 def draw_graph(model: onnx.ModelProto, groups: Sequence[Group], axes: Axes | None = None) -> Figure:
     """Draw the graph; a colour for every group whose channels can be removed, grey for what must stay whole.
 
-    With more than ten groups colours come again.
+    With more than ten groups a legend beside it says which colour is whose (of the first 40).
     """
     shown = stations(model, groups)
     columns, rows = lay_out(shown), lowest(shown) + 1
@@ -111,6 +128,11 @@ def draw_graph(model: onnx.ModelProto, groups: Sequence[Group], axes: Axes | Non
         axes.text(station.column, -station.row, station.text, **style)
     axes.set(xlim=(-0.7, columns - 0.3), ylim=(-rows + 0.4, 0.6))
     axes.axis("off")
+    colours = colours_of(groups)
+    if len(colours) > len(COLOURS):
+        listed = list(colours.items())[:MOST_LISTED]
+        boxes = [Patch(facecolor=colour, edgecolor="#333333", label=name) for name, colour in listed]
+        axes.legend(handles=boxes, loc="upper left", bbox_to_anchor=(1, 1), fontsize=6, frameon=False)
     drawn = axes.get_figure()
     assert isinstance(drawn, Figure)
     return drawn

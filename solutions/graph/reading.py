@@ -1,5 +1,6 @@
 """Following the channels of a network through its ONNX graph: values with marks, and what is known about these."""
 
+import ast
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -71,7 +72,8 @@ class Reading:
     """A graph that is being read: all marks so far, and which of them are tied, made, read and frozen.
 
     `values`: of every tensor's name; `spans`: the axes of all parameters; `tied`: arrays (2, n) of marks that are one
-    channel; `made` and `read`: marks of what a layer makes and reads; `frozen`: marks with the reason why they stay.
+    channel, `combined` those among them that are of weights which become one; `made` and `read`: marks of what a layer
+    makes and reads; `frozen`: marks with the reason why they stay.
     """
 
     def __init__(self, model: onnx.ModelProto, parameters: Sequence[str] | None) -> None:
@@ -80,9 +82,11 @@ class Reading:
         self.spans: list[Span] = []
         self.count = 0
         self.tied: list[np.ndarray] = []
+        self.combined: list[np.ndarray] = []  # (2, n) of marks of weights that one weight is computed from
         self.made: list[np.ndarray] = []
         self.read: list[np.ndarray] = []
         self.frozen: list[tuple[np.ndarray, str]] = []
+        self.place = ""  # where in the network the operator stands that is read now: "layer2.1.norm: GroupNorm"
         self.shapes = {
             value.name: tuple(size.dim_value for size in value.type.tensor_type.shape.dim)
             for value in [*graph.value_info, *graph.output, *graph.input]
@@ -115,10 +119,15 @@ class Reading:
         """These marks belong together, one by one."""
         self.tied.append(np.stack([array.ravel() for array in np.broadcast_arrays(first, second)]))
 
+    def combine(self, first: np.ndarray, second: np.ndarray) -> None:
+        """Tie marks of two weights that become one: whatever reads this reads both."""
+        self.tie(first, second)
+        self.combined.append(self.tied[-1])
+
     def freeze(self, marks: np.ndarray | None, reason: str) -> None:
-        """These channels must stay; nothing happens without marks."""
+        """These channels must stay, for a reason at the place that is read now; nothing happens without marks."""
         if marks is not None:
-            self.frozen.append((marks.ravel(), reason))
+            self.frozen.append((marks.ravel(), f"{reason} ({self.place})" if self.place else reason))
 
     def freeze_all(self, values: Sequence[Value], reason: str) -> None:
         """All channels of these values must stay, and those of their parts."""
@@ -141,6 +150,7 @@ class Reading:
         """Follow one operator: work it out if it has constants only, else by its rule."""
         inputs = [self.values.get(name, Value(())) for name in node.input]
         inner = [self.values[name] for name in _read_inside(node) if name in self.values]
+        self.place = place_of(node)
         results = None if inner else _known_beforehand(node, inputs)
         if results is None:
             results = self._by_rule(node, inputs, inner, rules)
@@ -148,6 +158,7 @@ class Reading:
         for name, value in zip(node.output, results, strict=False):
             value.weight = weight
             self.values[name] = value
+        self.place = ""
 
     def _by_rule(
         self, node: onnx.NodeProto, inputs: list[Value], inner: list[Value], rules: Mapping[str, "Rule"]
@@ -155,12 +166,28 @@ class Reading:
         """What an operator's rule says; without one all that it touches is frozen. `inner`: what graphs in it read."""
         rule = rules.get(node.op_type) if node.domain in ("", "ai.onnx") and not inner else None
         if rule is None:
-            self.freeze_all([*inputs, *inner], f"operator {node.op_type} is not known")
+            chance = node.op_type.startswith(("Random", "Bernoulli", "Multinomial"))
+            why = "random numbers are drawn there, in evaluation mode too" if chance else "is not known"
+            self.freeze_all(
+                [*inputs, *inner], f"operator {node.op_type}: {why}" if chance else f"operator {node.op_type} {why}"
+            )
             return [Value(self.shapes.get(name, ())) for name in node.output]
         try:
             return rule(self, node, inputs)
         except (IndexError, ValueError, TypeError, ArithmeticError):  # a form that the rule was not written for
             return unknown(self, node, inputs)
+
+
+def place_of(node: onnx.NodeProto) -> str:
+    """The module, inside the network, in whose forward an operator stands, as the exporter notes it; or ""."""
+    notes = {note.key: note.value for note in node.metadata_props}
+    try:
+        scopes = ast.literal_eval(notes["pkg.torch.onnx.name_scopes"])
+        classes = ast.literal_eval(notes["pkg.torch.onnx.class_hierarchy"])
+        name, cls = scopes[-2], classes[-2].rpartition(".")[2]
+    except (KeyError, ValueError, SyntaxError, IndexError, AttributeError):
+        return ""
+    return f"{name}: {cls}" if name else ""
 
 
 def _read_inside(node: onnx.NodeProto) -> list[str]:

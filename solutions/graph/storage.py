@@ -19,6 +19,7 @@ def save_groups(groups: Sequence[Group], path: str | Path) -> Path:
             "channels": group.channels,
             "slots": [[slot.parameter, slot.axis, slot.consumes, slot.channel.tolist()] for slot in group.slots],
             "frozen": [[channel, reason] for channel, reason in group.frozen.items()],
+            "network": group.network,
         }
         for group in groups
     ]
@@ -37,6 +38,7 @@ def load_groups(path: str | Path) -> list[Group]:
                 stored["channels"],
                 tuple(Slot(name, axis, np.array(channel), reads) for name, axis, reads, channel in stored["slots"]),
                 dict(stored["frozen"]),
+                stored.get("network", ""),
             )
             for stored in data
         ]

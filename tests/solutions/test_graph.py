@@ -45,7 +45,7 @@ def read(network: nn.Module, example: Tensor | None = None) -> dict[str, Group]:
     """The groups by name, as the graph alone has them; the trial must find nothing against them."""
     example = images() if example is None else example
     groups = channel_groups(export_graph(network, example), list(network.state_dict()))
-    assert problem_with(network, example, groups) == ""
+    assert problem_with(network, [example], groups) == ""
     for share in (0.3, 0.6):
         plan = random_plan(groups, share)
         assert difference(prune(network, groups, plan), silence(network, groups, plan), example) < 1e-10
@@ -268,7 +268,7 @@ def test_a_shortcut_without_parameters_shifts_channels_and_its_padding_stays() -
 
 
 def test_normalising_over_channels_freezes() -> None:
-    for norm in (nn.GroupNorm(2, 4), nn.LocalResponseNorm(3), nn.LayerNorm([4, 6, 6])):
+    for norm in (nn.GroupNorm(2, 4, affine=False), nn.LocalResponseNorm(3), nn.LayerNorm([4, 6, 6])):
         groups = read(Net(lambda n, x: n.b(n.norm(n.a(x))), a=conv(3, 4), norm=norm, b=conv(4, 5)))
         assert groups["a"].free == [], type(norm).__name__
 
@@ -303,7 +303,9 @@ def test_attention_freezes_and_the_layers_behind_it_do_not() -> None:
         "c": nn.Linear(6, 2),
     }
     groups = read(Net(run, **layers))
-    assert groups["q"].free == [] and groups["v"].free == [] and len(groups["b"].free) == 6
+    assert groups["q"].free == [] == groups["k"].free and "a product of two activations" in groups["q"].reasons[0]
+    assert len(groups["v"].free) == 4 and slots(groups["v"])["b.weight/1"] == 4, "what is weighted and read on goes"
+    assert len(groups["b"].free) == 6
 
 
 def test_an_unknown_operator_freezes_what_it_touches_and_says_so() -> None:
@@ -352,9 +354,97 @@ def test_a_wrong_result_is_found_by_trial() -> None:
     assert group.free == [] and "computes something else" in group.reasons[0]
 
 
-def test_what_the_graph_does_not_reach_freezes_what_it_may_read() -> None:
-    network = Net(lambda n, x: n.b(n.a(x)), a=conv(3, 4), b=conv(4, 5), unused=conv(4, 2))
-    assert all(group.free == [] for group in prunable_groups(network, images()))
+def test_a_group_norm_loses_whole_groups_of_channels() -> None:
+    network = Net(lambda n, x: n.b(n.norm(n.a(x))), a=conv(3, 8), norm=nn.GroupNorm(4, 8), b=conv(8, 5))
+    groups = read(network)
+    assert groups["a"].channels == 4 and slots(groups["a"])["norm.weight/0"] == 8
+    norm = prune(network, list(groups.values()), {"a": [0, 2, 3]}).norm
+    assert (norm.num_groups, norm.num_channels) == (3, 6)
+
+
+def test_an_instance_norm_with_running_statistics_is_a_batch_norm() -> None:
+    norm = nn.InstanceNorm2d(4, affine=True, track_running_stats=True)
+    groups = read(Net(lambda n, x: n.b(n.norm(n.a(x))), a=conv(3, 4), norm=norm, b=conv(4, 5)))
+    assert len(groups["a"].free) == 4 and slots(groups["a"])["norm.running_mean/0"] == 4
+
+
+def test_branches_that_are_stacked_are_one_group() -> None:
+    groups = read(
+        Net(lambda n, x: n.c(torch.stack([n.a(x), n.b(x)], 1).sum(1)), a=conv(3, 4), b=conv(3, 4), c=conv(4, 5))
+    )
+    assert set(groups) == {"a", "c"} and slots(groups["a"])["b.weight/0"] == 4
+
+
+def test_channels_that_are_repeated_are_read_in_several_places() -> None:
+    for repeated in (lambda x: x.repeat(1, 2, 1, 1), lambda x: x.repeat_interleave(2, 1)):
+        groups = read(Net(lambda n, x, repeated=repeated: n.b(repeated(n.a(x))), a=conv(3, 4), b=conv(8, 5)))
+        assert slots(groups["a"])["b.weight/1"] == 8 and groups["a"].channels == 4
+
+
+def test_a_pixel_shuffle_takes_four_channels_at_once() -> None:
+    groups = read(Net(lambda n, x: n.b(F.pixel_shuffle(n.a(x), 2)), a=conv(3, 16), b=conv(4, 5)))
+    slot = next(slot for slot in groups["a"].slots if slot.parameter == "a.weight")
+    assert slot.channel.tolist() == [0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3]
+    groups = read(Net(lambda n, x: n.b(F.pixel_unshuffle(n.a(x), 2)), a=conv(3, 4), b=conv(16, 5)))
+    assert slots(groups["a"])["b.weight/1"] == 16
+
+
+def test_the_halves_of_a_gated_linear_unit_go_together() -> None:
+    groups = read(Net(lambda n, x: n.b(F.glu(n.a(x), 1)), a=conv(3, 8), b=conv(4, 5)))
+    slot = next(slot for slot in groups["a"].slots if slot.parameter == "a.weight")
+    assert slot.channel.tolist() == [0, 1, 2, 3, 0, 1, 2, 3] and len(groups["a"].free) == 4
+
+
+def test_linear_layers_that_are_written_by_hand() -> None:
+    for product in (
+        lambda w, x: torch.einsum("oc,nchw->nohw", w, x),
+        lambda w, x: (w @ x.flatten(2)).unflatten(2, x.shape[2:]),
+        lambda w, x: (x.permute(0, 2, 3, 1) @ w.t()).permute(0, 3, 1, 2),
+    ):
+        weight = nn.Parameter(torch.ones(6, 4))
+        layers = {"a": conv(3, 4), "w": weight, "b": conv(6, 5)}
+        groups = read(Net(lambda n, x, product=product: n.b(product(n.w, n.a(x)).relu()), **layers))
+        assert slots(groups["a"])["w/1"] == 4 and slots(groups["w"]) == {"w/0": 6, "b.weight/1": 6}
+
+
+def test_variance_over_pixels_is_of_each_channel() -> None:
+    groups = read(Net(lambda n, x: n.b(n.a(x).std((2, 3)) + n.a(x).var((2, 3))), a=conv(3, 4), b=nn.Linear(4, 5)))
+    assert len(groups["a"].free) == 4
+
+
+def test_a_recurrent_layer_reads_channels_and_keeps_its_own_width() -> None:
+    for layer in (nn.LSTM(4, 5, batch_first=True), nn.GRU(4, 5, batch_first=True, bidirectional=True)):
+        width = 5 * (1 + layer.bidirectional)
+        network = Net(lambda n, x: n.b(n.r(n.a(x))[0]), a=nn.Linear(3, 4), r=layer, b=nn.Linear(width, 2))
+        groups = read(network, torch.randn(2, 6, 3, dtype=torch.float64))
+        assert len(groups["a"].free) == 4 and slots(groups["a"])["r.weight_ih_l0/1"] == 4
+        assert groups["r.weight_ih_l0"].free == [] and f"(r: {type(layer).__name__})" in str(groups["r.weight_ih_l0"])
+        assert prune(network, list(groups.values()), {"a": [0, 1]}).r.input_size == 2
+
+
+def test_a_blur_of_each_channel_passes_them_on() -> None:
+    def run(n, x):
+        x = n.a(x)
+        return n.b(F.conv2d(x, torch.ones(1, 1, 3, 3, dtype=x.dtype).expand(x.shape[1], -1, -1, -1), groups=x.shape[1]))
+
+    assert len(read(Net(run, a=conv(3, 4), b=conv(4, 5)))["a"].free) == 4
+
+
+def test_a_reason_says_where_in_the_network() -> None:
+    block = nn.Sequential(conv(3, 4), nn.LayerNorm([4, 6, 6]))
+    groups = read(Net(lambda n, x: n.b(n.block(x)), block=block, b=conv(4, 5)))
+    assert groups["block.0"].reasons == ["LayerNormalization normalises over the channels (block.1: LayerNorm)"]
+
+
+def test_the_last_channels_counted_from_behind_stay() -> None:
+    network = Net(lambda n, x: n.b(n.a(x)[:, -2:]) + n.c(n.a(x)), a=conv(3, 6), b=conv(2, 5), c=conv(6, 5))
+    assert read(network)["a"].free == [0, 1, 2, 3]
+
+
+def test_weights_that_become_one_are_read_together() -> None:
+    run = lambda n, x: F.conv2d(n.a(x), n.u + n.v)  # noqa: E731
+    weights = {name: nn.Parameter(torch.ones(5, 4, 1, 1)) for name in ("u", "v")}
+    assert {"u/1", "v/1"} <= set(slots(read(Net(run, a=conv(3, 4), **weights))["a"]))
 
 
 def test_a_head_that_only_training_reaches_is_narrowed_too() -> None:

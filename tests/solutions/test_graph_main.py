@@ -18,3 +18,14 @@ def test_the_picture_is_written_and_the_groups_are_listed(tmp_path: Path, capsys
 def test_a_network_that_there_is_not_is_said(tmp_path: Path) -> None:
     with pytest.raises(typer.BadParameter, match=r"Networks of the course: vgg_mini"):
         main("nothing", tmp_path / "graph.svg")
+
+
+def test_networks_of_torchvision_are_named_with_their_source(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    main("torchvision:squeezenet1_1", tmp_path / "graph.png", pixels=64)
+    assert "26 groups, 1 of them frozen" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["elsewhere:resnet18", "torchvision:nothing", "timm:nothing"])
+def test_a_source_or_name_that_there_is_not_is_said(name: str, tmp_path: Path) -> None:
+    with pytest.raises(typer.BadParameter, match=r"not known|no classification network|not installed|no network"):
+        main(name, tmp_path / "graph.svg")

@@ -1,7 +1,7 @@
 """Rules of what joins channels: operators of several tensors, concatenations, reductions."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import onnx
@@ -31,7 +31,7 @@ def elementwise(reading: Reading, node: onnx.NodeProto, inputs: list[Value]) -> 
         for marks in value.marks:
             passing.setdefault(axes_of(marks), marks)
             for other in operands:
-                meet(reading, node.op_type, marks, other)
+                meet(reading, node.op_type, marks, other, value.weight and other.weight)
     return [Value(shape, list(passing.values()))]
 
 
@@ -42,19 +42,22 @@ def with_axes(value: Value, rank: int) -> Value:
     return Value(lead + value.shape, marks, value.array, value.weight)
 
 
-def meet(reading: Reading, op: str, marks: np.ndarray, other: Value) -> None:
-    """Marks of one operand and those of another one that lie along the same axes: tied, or frozen."""
+def meet(reading: Reading, op: str, marks: np.ndarray, other: Value, weights: bool) -> None:
+    """Marks of one operand and those of another one that lie along the same axes: tied, or frozen.
+
+    `weights`: both are weights, which become one.
+    """
     axes = axes_of(marks)
     facing = [against for against in other.marks if set(axes_of(against)) & set(axes)]
     for against in facing:
         if axes_of(against) == axes:
-            reading.tie(marks, against)
+            (reading.combine if weights else reading.tie)(marks, against)
         else:
             for apart in (marks, against):
                 reading.freeze(apart, f"{op} joins channels that are arranged in different ways")
     uniform = other.array is not None and len(np.unique(other.array)) == 1
     if not facing and not uniform and any(other.shape[axis] > 1 for axis in axes):
-        reading.freeze(marks, f"{op} joins it with a tensor of a fixed size")
+        reading.freeze(marks, f"{op} joins it with a tensor of a fixed size (a constant, or the network's input)")
 
 
 def joined(reading: Reading, maps: Value, parameter: Value | None, axis: int, rest: str) -> None:
@@ -80,9 +83,11 @@ def reduction(reading: Reading, node: onnx.NodeProto, inputs: list[Value]) -> li
     reduced = {axis % rank for axis in axes} or set(range(rank))
     others = [axis for axis in range(rank) if axis not in reduced]
     passing = reading.keep_only(inputs[0], others, f"{node.op_type} mixes the channels")
+    shape = tuple(1 if axis in reduced else size for axis, size in enumerate(inputs[0].shape))
     if not keep:
         passing = [np.squeeze(marks, axis=tuple(reduced)) for marks in passing]
-    return [Value(reading.shapes.get(node.output[0], ()), passing)]
+        shape = tuple(inputs[0].shape[axis] for axis in others)
+    return [Value(shape, passing)]
 
 
 def concat(reading: Reading, node: onnx.NodeProto, inputs: list[Value]) -> list[Value]:
@@ -93,18 +98,21 @@ def concat(reading: Reading, node: onnx.NodeProto, inputs: list[Value]) -> list[
     axis = attribute(node, "axis", 0) % len(inputs[0].shape)
     shape = list(inputs[0].shape)
     shape[axis] = sum(value.shape[axis] for value in inputs)
-    across = across_parts(reading, [[marks for marks in v.marks if axis not in axes_of(marks)] for v in inputs])
+    tie = reading.combine if all(value.weight for value in inputs) else reading.tie
+    across = across_parts(reading, [[marks for marks in v.marks if axis not in axes_of(marks)] for v in inputs], tie)
     return [Value(tuple(shape), [*across, *along_parts(reading, inputs, axis)])]
 
 
-def across_parts(reading: Reading, parts: Sequence[list[np.ndarray]]) -> list[np.ndarray]:
+def across_parts(
+    reading: Reading, parts: Sequence[list[np.ndarray]], tie: Callable[[np.ndarray, np.ndarray], None]
+) -> list[np.ndarray]:
     """Marks along other axes than that of a concatenation: every part must have those of the first, and no more."""
     fixed = "Concat joins it with a tensor of a fixed size"
     first, *others = parts
     for marks, part in itertools.product(first, others):
         facing = [other for other in part if axes_of(other) == axes_of(marks)]
         for other in facing:
-            reading.tie(marks, other)
+            tie(marks, other)
         if not facing and axes_of(marks):
             reading.freeze(marks, fixed)
     axes_of_first = {axes_of(marks) for marks in first}

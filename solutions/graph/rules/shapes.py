@@ -26,18 +26,35 @@ def reshape(reading: Reading, node: onnx.NodeProto, inputs: list[Value]) -> list
     Where the channels are put in rows (a channel shuffle), all rows must stay equally long: the same columns are tied.
     """
     value, shape = inputs[0], reading.shapes.get(node.output[0])
-    if shape is None and (sizes := constant(given(inputs, 1))) and node.op_type == "Reshape":
-        shape = np.broadcast_to(np.int8(0), value.shape).reshape(sizes).shape
+    sizes = constant(given(inputs, 1))
+    if shape is None and sizes:
+        shape = arranged_as(node.op_type, value.shape, sizes)
     if shape is None or math.prod(shape) != math.prod(value.shape):
         return unknown(reading, node, inputs)
-    arranged = []
+    arranged: list[np.ndarray] = []
     for marks in value.marks:
         new = narrowed(np.broadcast_to(marks, value.shape).reshape(shape))
         if len(axes_of(new)) > len(axes_of(marks)):
             for axis in axes_of(new)[:-1]:
                 reading.tie(new, new.take([0], axis))
-        arranged.append(new)
+        if any(axes_of(other) == axes_of(new) != () for other in arranged):  # an outer product made one axis
+            reading.freeze(new, "channels that are arranged in different ways become one axis")
+        else:
+            arranged.append(new)
     return [Value(shape, arranged)]
+
+
+def arranged_as(op: str, shape: tuple[int, ...], sizes: list[int]) -> tuple[int, ...]:
+    """The shape behind a Reshape to `sizes`, or behind an Unsqueeze or Squeeze of the axes that `sizes` says."""
+    if op == "Unsqueeze":
+        rank = len(shape) + len(sizes)
+        axes, rest = {axis % rank for axis in sizes}, iter(shape)
+        return tuple(1 if axis in axes else next(rest) for axis in range(rank))
+    if op == "Squeeze":
+        axes = {axis % len(shape) for axis in sizes}
+        return tuple(size for axis, size in enumerate(shape) if axis not in axes)
+    whole = [shape[axis] if size == 0 else size for axis, size in enumerate(sizes)]
+    return np.broadcast_to(np.int8(0), shape).reshape(whole).shape
 
 
 def transpose(reading: Reading, node: onnx.NodeProto, inputs: list[Value]) -> list[Value]:
@@ -49,11 +66,46 @@ def transpose(reading: Reading, node: onnx.NodeProto, inputs: list[Value]) -> li
 
 def expand(reading: Reading, node: onnx.NodeProto, inputs: list[Value]) -> list[Value]:
     """Copies along axes of size 1 and along new ones in front: channels stay on their axis, counted from the last."""
-    shape = reading.shapes.get(node.output[0])
+    shape, sizes = reading.shapes.get(node.output[0]), constant(given(inputs, 1))
+    if shape is None and sizes:
+        shape = np.broadcast_shapes(inputs[0].shape, tuple(sizes))
     if shape is None:
         return unknown(reading, node, inputs)
     lead = (1,) * (len(shape) - len(inputs[0].shape))
     return [Value(shape, [marks.reshape(lead + marks.shape) for marks in inputs[0].marks])]
+
+
+def tile(reading: Reading, node: onnx.NodeProto, inputs: list[Value]) -> list[Value]:
+    """Copies of the whole one behind the other: every copy has the same channels."""
+    value, repeats = inputs[0], constant(inputs[1])
+    if repeats is None or len(repeats) != len(value.shape):
+        return unknown(reading, node, inputs)
+    shape = tuple(size * copies for size, copies in zip(value.shape, repeats, strict=True))
+    arranged = []
+    for marks in value.marks:
+        along = [copies if size > 1 else 1 for size, copies in zip(marks.shape, repeats, strict=True)]
+        arranged.append(narrowed(np.tile(marks, along)))
+    return [Value(shape, arranged)]
+
+
+def depth_to_space(reading: Reading, node: onnx.NodeProto, inputs: list[Value]) -> list[Value]:
+    """b² channels become one with b times as many rows and columns (a pixel shuffle): they go together.
+
+    In the order CRD these b² lie side by side, in DCR the width of the result lies between them.
+    """
+    value, block = inputs[0], attribute(node, "blocksize", 1)
+    parts = block**2
+    passing = []
+    for marks in reading.keep_only(value, (0, 1), "DepthToSpace mixes pixels that belong to channels"):
+        if marks.shape[1] > 1:
+            turned = attribute(node, "mode", b"DCR") == b"CRD"
+            rows = marks.reshape(-1, parts) if turned else marks.reshape(parts, -1).T
+            for column in rows.T[1:]:
+                reading.tie(rows[:, 0], column)
+            marks = lying_along(rows[:, 0], 1, marks.ndim)
+        passing.append(marks)
+    count, channels, height, width = value.shape
+    return [Value((count, channels // parts, height * block, width * block), passing)]
 
 
 def taken(value: Value, axis: int, positions: np.ndarray) -> Value:
@@ -72,13 +124,30 @@ def hold(reading: Reading, value: Value, axis: int, positions: Any, reason: str)
 
 
 def split(reading: Reading, node: onnx.NodeProto, inputs: list[Value]) -> list[Value]:
-    """The places at which it is cut do not move when channels go, so none may go."""
+    """A number of equal parts must stay equal: what lies at the same place in each is one channel.
+
+    Parts whose sizes are stated do not follow when channels go, so none may go.
+    """
     value, axis = inputs[0], attribute(node, "axis", 0) % len(inputs[0].shape)
     size, to_sequence = value.shape[axis], node.op_type == "SplitToSequence"
-    hold(reading, value, axis, np.arange(size), "it is cut in parts at a place that is written in the code")
-    sizes = _sizes_of_parts(constant(given(inputs, 1), []) or [], size, None if to_sequence else len(node.output))
+    stated = constant(given(inputs, 1), []) or []
+    sizes = _sizes_of_parts(stated, size, None if to_sequence else len(node.output))
     ends = np.cumsum(sizes)
     parts = [taken(value, axis, np.arange(end - part, end)) for part, end in zip(sizes, ends, strict=True)]
+    if stated or to_sequence or len(set(sizes)) > 1:
+        hold(
+            reading,
+            value,
+            axis,
+            np.arange(size),
+            "it is cut in parts at a place that is written in the code",
+        )
+    else:
+        for marks in value.marks:
+            if marks.shape[axis] > 1:
+                pieces = np.split(marks, len(sizes), axis)
+                for piece in pieces[1:]:
+                    reading.tie(pieces[0], piece)
     if not to_sequence:
         return parts
     if not attribute(node, "keepdims", 1):
@@ -120,8 +189,10 @@ def slice_(reading: Reading, node: onnx.NodeProto, inputs: list[Value]) -> list[
         axis, size = axis % rank, value.shape[axis % rank]
         chosen = np.arange(size)[start::step] if step < 0 and end < -size else np.arange(size)[start:end:step]
         if len(chosen) < size or step != 1:
-            fixed = np.arange(_first_that_may_go(chosen, size, step))
-            hold(reading, value, axis, fixed, "a part is taken at a place that is written in the code")
+            from_behind = start < 0 and step == 1 and len(chosen) and chosen[-1] == size - 1  # x[:, -3:]
+            fixed = chosen if from_behind else np.arange(_first_that_may_go(chosen, size, step))
+            what = "a part of a weight" if value.weight else "a part"
+            hold(reading, value, axis, fixed, f"{what} is taken at a place that is written in the code")
         value = taken(value, axis, chosen)
     return [value]
 
