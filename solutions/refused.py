@@ -14,7 +14,7 @@ from torch.nn.utils.weight_norm import WeightNorm
 from course_utils.modes import evaluating
 from solutions.graph.export import said
 from solutions.plans import PlanError
-from solutions.surgery import outputs
+from solutions.surgery import NOT_COPIED, outputs
 
 WRAPPED = (nn.DataParallel, nn.parallel.DistributedDataParallel)
 HOOKS = {  # hooks that compute a weight before each call → what to do about them
@@ -41,10 +41,7 @@ def refuse(network: nn.Module, example: Any) -> None:
     try:
         copy.deepcopy(network)
     except Exception as error:
-        raise PlanError(
-            f"The network cannot be copied ({said(error)}): it may hold on to a tensor of an earlier run, or to "
-            "something that is no part of it; take that out."
-        ) from error
+        raise PlanError(f"{NOT_COPIED} ({said(error)}).") from error
     if not found:
         raise PlanError(
             "The network's output holds no tensor: make it return one, or several in a list, tuple or dict."

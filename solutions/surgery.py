@@ -10,9 +10,15 @@ from torch import Tensor, nn
 
 from course_utils.checkpoints import follow_shapes
 from course_utils.modes import evaluating
+from solutions.graph.export import said
 from solutions.graph.groups import Group
 from solutions.graph.tensors import digest, every_name, parametrised, tensors_in, tensors_of, without_parametrisations
 from solutions.plans import Plan, PlanError, positions
+
+NOT_COPIED = (
+    "The network cannot be copied: it may hold on to a tensor of an earlier run, or to something that is no part of "
+    "it; take that out"
+)
 
 
 def outputs(network: nn.Module, example: Any) -> list[Tensor]:
@@ -92,7 +98,8 @@ def silence(network: nn.Module, groups: Sequence[Group], plan: Plan) -> nn.Modul
 def copied(network: nn.Module, names: Iterable[str], change: Callable[[str, Tensor], Tensor]) -> nn.Module:
     """A deep copy in which the named parameters and buffers are what `change(name, tensor)` makes of them.
 
-    A weight that a parametrisation computes is an ordinary parameter there, if it is among them.
+    A weight that a parametrisation computes is an ordinary parameter there, if it is among them. Raises PlanError for a
+    network that cannot be copied.
     """
     changing, memo = set(names), {}
     for name, tensor in every_name(network):
@@ -100,7 +107,10 @@ def copied(network: nn.Module, names: Iterable[str], change: Callable[[str, Tens
             changed = formatted(change(name, tensor.detach()), tensor)
             kind = type(tensor) if isinstance(tensor, nn.Parameter) else None
             memo[id(tensor)] = kind(changed, requires_grad=tensor.requires_grad) if kind else changed
-    other = without_parametrisations(copy.deepcopy(network, memo), changing)
+    try:
+        other = without_parametrisations(copy.deepcopy(network, memo), changing)
+    except RuntimeError as error:
+        raise PlanError(f"{NOT_COPIED} ({said(error)}).") from error
     for name, _, _ in parametrised(network):
         if name in changing:
             parameter = other.get_parameter(name)

@@ -297,6 +297,15 @@ def test_what_cannot_be_pruned_is_refused_in_a_sentence(case: str) -> None:
     assert words in str(caught.value) and "\n" not in str(caught.value)
 
 
+def test_a_network_that_holds_on_to_a_run_is_told_so() -> None:
+    network = nn.Sequential(conv(3, 4), nn.ReLU(), conv(4, 5)).eval()
+    groups = prunable_groups(network, images())
+    network.seen = network(images())
+    for call in (lambda: prune(network, groups, {"0": [0, 1]}), lambda: prunable_groups(network, images())):
+        with pytest.raises(PlanError, match="cannot be copied: it may hold on to a tensor of an earlier run"):
+            call()
+
+
 @pytest.mark.parametrize(
     "example", [torch.zeros(2, 4, 8, 8), torch.zeros(2, 3, 8, 8).double(), (images(), images()), 3]
 )
