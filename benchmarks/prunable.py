@@ -30,7 +30,7 @@ HEAD = """# What can be pruned in torchvision's networks
 
 Written by `python benchmarks/prunable.py`: untrained networks whose batch norms, gates and heads have been made lively
 (see `tests/helpers/torchvision_networks.py`), in float64. *Prunable*: the share of the parameters that goes when one channel of
-every layer is left. *Difference*: between the network without 30 % or 50 % of the channels of every group, at random, and
+every layer is left: what could go at most, and nothing that a useful network would reach. *Difference*: between the network without 30 % or 50 % of the channels of every group, at random, and
 the whole one in which every layer that reads them has zeros there, by the standard deviation of the outputs; and, as a
 comparison, when one wrong channel has gone at 50 % (the largest over three groups). *Seconds* on one thread: export, groups and trial.
 

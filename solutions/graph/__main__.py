@@ -15,6 +15,7 @@ from minicifar.files import atomic
 from solutions.graph.export import export_graph
 from solutions.graph.groups import channel_groups
 from solutions.graph.picture import draw_graph
+from solutions.graph.remedies import remedies
 from solutions.graph.tensors import tensors_of
 from solutions.plans import PlanError
 
@@ -44,7 +45,7 @@ def main(
         draw_graph(graph, groups).savefig(temporary, format=kind, bbox_inches="tight", dpi=150)
     print(f"{path}: {len(groups)} groups, {sum(not group.free for group in groups)} of them frozen")
     for group in groups:
-        why = f", frozen: {'; '.join(group.reasons)}" if group.frozen else ""
+        why = f", frozen: {'; '.join([*group.reasons, *remedies(group.reasons)])}" if group.frozen else ""
         print(f"  {group.name}: {group.channels} channels{why}")
 
 

@@ -19,6 +19,7 @@ import numpy as np
 import onnx
 
 from solutions.graph.reading import Reading, Span
+from solutions.graph.remedies import remedies
 from solutions.graph.rules import RULES
 
 
@@ -53,7 +54,7 @@ class Group:
     def __repr__(self) -> str:
         makers = sum(not slot.consumes for slot in self.slots)
         places = f"{makers} places make or carry them, {len(self.slots) - makers} read them"
-        why = f"; {'; '.join(self.reasons)}" if self.frozen else ""
+        why = f"; {'; '.join([*self.reasons, *remedies(self.reasons)])}" if self.frozen else ""
         return f"Group({self.name}: {self.channels} channels, {len(self.free)} can go; {places}{why})"
 
     @property

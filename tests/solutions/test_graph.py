@@ -1,8 +1,11 @@
 """Every rule of the graph reader on a small network of its own: what may go, what must stay and why."""
 
+import numpy as np
+import onnx
 import torch
 import torch.nn.functional as F
 from helpers.torchvision_networks import difference, random_plan
+from onnx import numpy_helper
 from torch import Tensor, nn
 
 from solutions.graph.export import export_graph
@@ -434,6 +437,31 @@ def test_a_reason_says_where_in_the_network() -> None:
     block = nn.Sequential(conv(3, 4), nn.LayerNorm([4, 6, 6]))
     groups = read(Net(lambda n, x: n.b(n.block(x)), block=block, b=conv(4, 5)))
     assert groups["block.0"].reasons == ["LayerNormalization normalises over the channels (block.1: LayerNorm)"]
+
+
+def test_what_would_have_to_change_is_said_for_what_can_change() -> None:
+    groups = read(Net(lambda n, x: n.b(n.norm(n.a(x))), a=conv(3, 4), norm=nn.LayerNorm([4, 6, 6]), b=conv(4, 5)))
+    assert "a norm of each channel by itself" in repr(groups["a"])
+    assert repr(groups["b"]).endswith("it is an output of the network)")
+
+
+def test_depth_to_space_in_the_other_order() -> None:
+    """DCR, which torch does not export: the four channels of one do not lie side by side."""
+    nodes = [
+        onnx.helper.make_node("Conv", ["x", "a"], ["maps"]),
+        onnx.helper.make_node("DepthToSpace", ["maps"], ["wide"], blocksize=2, mode="DCR"),
+        onnx.helper.make_node("Conv", ["wide", "b"], ["y"]),
+    ]
+    shapes = {"x": (1, 3, 4, 4), "maps": (1, 8, 4, 4), "wide": (1, 2, 8, 8), "y": (1, 5, 8, 8)}
+    values = {n: onnx.helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, shape) for n, shape in shapes.items()}
+    weights = [
+        numpy_helper.from_array(np.ones(shape, np.float32), name)
+        for name, shape in (("a", (8, 3, 1, 1)), ("b", (5, 2, 1, 1)))
+    ]
+    between = [values["maps"], values["wide"]]
+    graph = onnx.helper.make_graph(nodes, "g", [values["x"]], [values["y"]], weights, value_info=between)
+    group = channel_groups(onnx.helper.make_model(graph))[0]
+    assert next(slot for slot in group.slots if slot.parameter == "a").channel.tolist() == [0, 1] * 4
 
 
 def test_the_last_channels_counted_from_behind_stay() -> None:
