@@ -1,6 +1,7 @@
 """The course's networks for 32×32 colour images; every one knows the recipe that builds it again."""
 
 import functools
+import importlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ParamSpec, TypeVar
@@ -169,7 +170,7 @@ def from_timm(name: str, classes: int = 1000, seed: int = 0) -> nn.Module:
     Raises ValueError for a name that timm does not have, and where timm is not installed.
     """
     try:
-        import timm
+        timm = importlib.import_module("timm")  # by its name: nothing of the course needs it
     except ImportError:
         raise ValueError("timm is not installed here: pip install timm.") from None
     if name not in timm.list_models(pretrained=False):
