@@ -202,7 +202,8 @@ class _Run:
                 self.snapshots[budget] = {"plan": plan, "weights": copy.deepcopy(self.network.state_dict())}
                 if budget == self.budgets[-1]:
                     filters = filters[:needed]
-        search.prune(filters) if filters else None
+        if filters:
+            search.prune(filters)
         search.history[-1]["pruned"] = sorted(filters)
         self.paths.gone[name] = sorted(set(range(search.filters)) - set(search.alive) - set(self.frozen(name)))
         self.idle = set() if filters else self.idle | ({name} if full else set())

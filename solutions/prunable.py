@@ -85,7 +85,10 @@ def tried_out(network: nn.Module, example: Any, groups: Sequence[Group], bar: An
     network, examples = to_try(network, example)
     if not examples:
         return [frozen_as_a_whole(group, NOT_FINITE) for group in groups]
-    if apart(finite(network, examples[0]) or [], finite(network, examples[0]) or [], torch.float32):
+    with evaluating(network):
+        first, again = outputs(network, examples[0]), outputs(network, examples[0])
+        precision = coarsest(network, examples[0])
+    if apart(again, first, precision):
         return [frozen_as_a_whole(group, RANDOM) for group in groups]
     if not problem_with(network, examples, groups):
         return list(groups)

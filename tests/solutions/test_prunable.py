@@ -158,6 +158,13 @@ def test_dropout_that_evaluation_does_not_stop_is_told() -> None:
     assert group.reasons == [RANDOM] and torch.equal(torch.get_rng_state(), before)
 
 
+def test_a_little_chance_is_not_taken_for_a_size() -> None:
+    def run(n, x):
+        return n.b(n.a(x) * (1 + 1e-5 * F.dropout(x.mean((1, 2, 3), keepdim=True), 0.5)))
+
+    assert free(Net(run, a=conv(3, 4), b=conv(4, 5)), images()).reasons == [RANDOM]
+
+
 # --- identity
 
 
