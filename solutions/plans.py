@@ -9,14 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from solutions.graph.groups import Group, Slot
+from solutions.graph.groups import PlanError as PlanError
 from solutions.graph.tensors import first_names, parametrised, tensors_of
 from solutions.rounding import channels_removed
 
 Plan = Mapping[str, Sequence[int] | Tensor]
-
-
-class PlanError(ValueError):
-    """A plan that cannot be carried out; the message says what stands against it."""
 
 
 def without(group: Group, removed: Iterable[int]) -> list[int]:

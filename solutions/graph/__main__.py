@@ -13,11 +13,10 @@ from course_utils import networks
 from course_utils.command_line import run_program
 from minicifar.files import atomic
 from solutions.graph.export import export_graph
-from solutions.graph.groups import channel_groups
+from solutions.graph.groups import PlanError, channel_groups
 from solutions.graph.picture import draw_graph
 from solutions.graph.remedies import remedies
 from solutions.graph.tensors import tensors_of
-from solutions.plans import PlanError
 
 
 def main(

@@ -10,8 +10,8 @@ from torch import nn
 from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
 from course_utils.onnx_files.export import OPSET, quiet
+from solutions.graph.groups import PlanError
 from solutions.graph.tensors import as_exported, first_names, tensors_in
-from solutions.plans import PlanError
 
 DECIDES = (
     "its forward decides by the numbers that come in (an `if` on data, or .item()): write it with torch.where, or "

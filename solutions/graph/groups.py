@@ -23,6 +23,10 @@ from solutions.graph.remedies import remedies
 from solutions.graph.rules import RULES
 
 
+class PlanError(ValueError):
+    """A plan that cannot be carried out, or a network that cannot be pruned; the message says why."""
+
+
 @dataclass(frozen=True)
 class Slot:
     """The positions of a group's channels along one axis of a parameter or buffer.

@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from minicifar.files import atomic
-from solutions.graph.groups import Group, Slot
-from solutions.plans import PlanError
+from solutions.graph.groups import Group, PlanError, Slot
 
 
 def save_groups(groups: Sequence[Group], path: str | Path) -> Path:
