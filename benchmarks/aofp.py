@@ -17,8 +17,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from course_utils.networks import vgg_mini
-from solutions.aofp import random_half
-from solutions.aofp_training import Paths
+from solutions.aofp import damage, random_half
+from solutions.aofp_paths import Paths
 from solutions.followers import targets
 from solutions.graph.export import export_graph
 from solutions.prunable import prunable_groups
@@ -45,7 +45,7 @@ def main() -> None:
     scored = copy.deepcopy(plain)
     example = torch.zeros(1, 3, 32, 32)
     found, _ = targets(scored, prunable_groups(scored, example, progress=False), export_graph(scored, example))
-    paths = Paths(scored, found)
+    paths = Paths(scored, found, damage)
     scored.train()
     images, labels = torch.randn(BATCH, 3, 32, 32).to(memory_format=torch.channels_last), torch.randint(4, (BATCH,))
     optimizers = [torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9) for network in (plain, scored)]

@@ -99,13 +99,14 @@ def vgg16(widths: Sequence[int] | None = None, classes: int = 10, seed: int = 0)
 
 
 @builder
-def resnet20(widths: Sequence[int] = (16, 32, 64), classes: int = 10, seed: int = 0) -> "ResNet":
+def resnet20(widths: Sequence[int] = (16, 32, 64), classes: int = 10, seed: int = 0, inner: float = 1.0) -> "ResNet":
     """ResNet-20 for CIFAR (He et al. 2015, section 4.2): images (N, 3, 32, 32) → logits (N, classes).
 
     Where a block changes the shape, its shortcut is a 1×1 convolution with a batch norm (their option B), not
-    padding with zeros (option A), so that every channel count can change.
+    padding with zeros (option A), so that every channel count can change. `inner`: how many times as wide as its
+    outputs a block is inside.
     """
-    return _seeded(lambda: ResNet(widths, blocks=(3, 3, 3), classes=classes), seed)
+    return _seeded(lambda: ResNet(widths, blocks=(3, 3, 3), classes=classes, inner=inner), seed)
 
 
 @builder
@@ -274,7 +275,7 @@ class MobileNet(nn.Module):
 class ResNet(nn.Module):
     """Conv 3×3, stages of basic blocks (each but the first halves the image), mean, linear layer."""
 
-    def __init__(self, widths: Sequence[int], blocks: Sequence[int], classes: int):
+    def __init__(self, widths: Sequence[int], blocks: Sequence[int], classes: int, inner: float = 1.0):
         super().__init__()
         if len(widths) != len(blocks):
             raise ValueError(f"This network has {len(blocks)} stages: give {len(blocks)} widths, not {len(widths)}.")
@@ -285,7 +286,7 @@ class ResNet(nn.Module):
         for stage, (width, count) in enumerate(zip(widths, blocks, strict=True)):
             layers = []
             for index in range(count):
-                layers.append(BasicBlock(channels, width, stride=2 if stage and not index else 1))
+                layers.append(BasicBlock(channels, width, 2 if stage and not index else 1, inner))
                 channels = width
             stages.append(nn.Sequential(*layers))
         self.stages = nn.Sequential(*stages)
@@ -300,13 +301,17 @@ class ResNet(nn.Module):
 
 
 class BasicBlock(nn.Module):
-    """relu(bn2(conv2(relu(bn1(conv1(x))))) + shortcut(x)), the shortcut the identity where shapes allow."""
+    """relu(bn2(conv2(relu(bn1(conv1(x))))) + shortcut(x)), the shortcut the identity where shapes allow.
 
-    def __init__(self, inputs: int, outputs: int, stride: int):
+    Between its convolutions there are round(inner · outputs) channels, at least one.
+    """
+
+    def __init__(self, inputs: int, outputs: int, stride: int, inner: float = 1.0):
         super().__init__()
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(outputs)
-        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
+        between = max(1, round(inner * outputs))
+        self.conv1 = nn.Conv2d(inputs, between, 3, stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(between)
+        self.conv2 = nn.Conv2d(between, outputs, 3, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(outputs)
         self.relu = nn.ReLU()
         self.shortcut: nn.Module = nn.Identity()

@@ -63,6 +63,26 @@ class AlphaStudy(About):
 
 
 @dataclass(frozen=True, kw_only=True)
+class BudgetStudy(About):
+    """`studies.budgets`: methods under budgets of MACs; `epochs` before any pruning, `retraining` from there on."""
+
+    network: str
+    epochs: int
+    retraining: int
+    description: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RedesignStudy(About):
+    """`studies.redesign`: inner layers `inner` times as wide, pruned back to the old MACs, all in `epochs`."""
+
+    network: str
+    inner: float
+    epochs: int
+    description: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, kw_only=True)
 class AutoencoderStudy(About):
     """`studies.autoencoder`: a network of `width` on images of `side` pixels; its parts pruned together or in turn.
 
@@ -177,7 +197,51 @@ class AutoencoderResult:
     parameters_left: float
 
 
-Record = MethodResult | ShapeTime | Refusal | MomentResult | Correlation | Curve | AlphaResult | AutoencoderResult
+@dataclass(frozen=True)
+class BudgetResult:
+    """One method under one budget (the share of the MACs that may be left).
+
+    `before`: the accuracy just after surgery, where a method has such a moment; `widths`: of the channel groups that a
+    search can narrow; `search_batches`: training batches until its search was there; `cost`: of the whole training, in
+    epochs of the unpruned network by MACs.
+    """
+
+    method: str
+    budget: float
+    seed: int
+    before: float | None
+    accuracy: float
+    macs_left: float
+    parameters_left: float
+    widths: tuple[int, ...]
+    search_batches: int
+    cost: float
+
+
+@dataclass(frozen=True)
+class RedesignResult:
+    """One of the four networks of a re-design. `widths`: of the blocks' inner layers; images/s in batches of 64."""
+
+    network: str
+    seed: int
+    accuracy: float
+    macs: int
+    widths: tuple[int, ...]
+    images_per_second: float
+
+
+Record = (
+    MethodResult
+    | ShapeTime
+    | Refusal
+    | MomentResult
+    | Correlation
+    | Curve
+    | AlphaResult
+    | AutoencoderResult
+    | BudgetResult
+    | RedesignResult
+)
 TYPES: dict[str, type] = {kind.__name__: kind for kind in (*About.__subclasses__(), *Record.__args__)}
 
 # --- files

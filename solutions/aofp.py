@@ -1,16 +1,15 @@
 """AOFP, approximated oracle filter pruning (Ding et al., ICML 2019): which filters matter, asked during training.
 
-The four small functions that a search is made of, and the search of one target with them. `aofp_training` runs it.
+The four small functions that a search is made of. `aofp_search` searches one target with them, `aofp_training` a whole
+network.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor
 
-THRESHOLD = 0.01  # theta: the damage below which filters go (the paper's default)
+from solutions.aofp_search import Kernels
 
 
 def random_half(space: Sequence[int], seed: int) -> list[int]:
@@ -64,64 +63,4 @@ def next_move(
     return [], sorted(lowest) if half > 1 else sorted(alive)
 
 
-@dataclass
-class Search:
-    """The binary filter search of one target: the filters that are `alive`, the `space`, their accounts, its history.
-
-    `waits`: how many training batches pass before it begins; `batches`: how many it has seen since its last move;
-    `history`: one dict a move, with the training batch, the space and its scores, v, and what was pruned.
-    """
-
-    filters: int
-    alive: list[int]
-    waits: int = 0
-    space: list[int] = field(default_factory=list)
-    batches: int = 0
-    totals: Tensor = field(default_factory=lambda: torch.zeros(0))
-    counts: Tensor = field(default_factory=lambda: torch.zeros(0))
-    history: list[dict[str, Any]] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        if not self.space:
-            self.look_at(self.alive)
-
-    def look_at(self, space: Sequence[int]) -> None:
-        """Search this space next, with empty accounts."""
-        self.space, self.batches = sorted(space), 0
-        self.totals = torch.zeros(self.filters, dtype=torch.float64)
-        self.counts = torch.zeros(self.filters, dtype=torch.int64)
-
-    def ablated(self, batch: int, seed: int) -> list[int]:
-        """The half that is ablated in a training batch; none while it waits, or where one filter is left."""
-        return [] if batch < self.waits else random_half(self.space, seed)
-
-    def note(self, ablated: Sequence[int], amount: float) -> None:
-        """One batch more: the damage of a half."""
-        credit(self.totals, self.counts, ablated, amount)
-        self.batches += 1
-
-    def scores(self) -> Tensor:
-        """The mean damage of every filter (C,) float64; infinite where it was never ablated."""
-        return torch.where(self.counts > 0, self.totals / self.counts, torch.inf)
-
-    def move(self, batch: int, threshold: float) -> list[int]:
-        """End a search, and begin the next → the filters that should go, those of the lowest score first.
-
-        They are alive until `prune` says which of them went: a budget may need fewer.
-        """
-        scores = self.scores()
-        pruned, space = next_move(scores, self.alive, self.space, threshold)
-        half = sorted(scores[self.space].tolist())[: len(self.space) // 2]
-        entry = {"batch": batch, "space": self.space, "scores": scores[self.space].tolist()}
-        self.history.append({**entry, "v": half[-1] if half else None, "pruned": pruned})
-        self.look_at(space)
-        return sorted(pruned, key=lambda filter: (scores[filter].item(), filter))
-
-    def prune(self, filters: Sequence[int]) -> None:
-        """Take filters out; the next search is among all that are left."""
-        self.alive = sorted(set(self.alive) - set(filters))
-        self.look_at(self.alive)
-
-    def state(self) -> dict[str, Any]:
-        """All of it as plain data and tensors, which `Search(**state)` takes."""
-        return dict(vars(self))
+KERNELS = Kernels(random_half, damage, credit, next_move)

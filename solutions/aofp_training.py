@@ -1,129 +1,37 @@
-"""AOFP's driver: a network is trained as always while every target is searched; at each budget it leaves a snapshot.
+"""AOFP's drivers: a network is trained as always while every target is searched; surgery, and finetuning.
 
-Ding et al., ICML 2019. The base path is the training's own forward pass, with zeros in what the followers read of
-filters that are gone. The scoring path computes each follower once more, without gradient, on the first images of a
-batch, without a random half of the filters that are searched: by linearity only what this half gives is computed.
+Ding et al., ICML 2019. At each budget of MACs that a search passes it leaves a snapshot.
 """
 
 import copy
 import json
-from collections.abc import Callable, Mapping, Sequence
+import math
+import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from course_utils.training import train
 from minicifar import BatchLoader
 from minicifar.files import atomic
-from solutions.aofp import THRESHOLD, Search, damage
+from solutions.aofp_paths import Paths
+from solutions.aofp_search import THRESHOLD, Kernels, Search
 from solutions.budgets import macs_left, uses_of
 from solutions.followers import Target, targets
 from solutions.graph.export import export_graph
 from solutions.graph.groups import Group
+from solutions.iterative import digest_of
 from solutions.plans import PlanError
 from solutions.prunable import prunable_groups
 from solutions.surgery import prune
 
-SCORED = 16  # images of a batch on which damage is measured
-
-
-class Paths:
-    """Hooks on the followers: what is gone reads as zero (base path), and each batch's half is scored.
-
-    `damages`: of the last forward pass in training mode, by target; `halves`: what is to be ablated in the next.
-    """
-
-    def __init__(self, network: nn.Module, found: Sequence[Target]) -> None:
-        self.halves: dict[str, list[int]] = {}
-        self.damages: dict[str, float] = {}
-        self.gone: dict[str, list[int]] = {target.name: [] for target in found}
-        self.widths = {target.name: target.group.channels for target in found}
-        self.maps: dict[str, Tensor] = {}
-        self.hooks = []
-        for target in found:
-            follower = network.get_submodule(target.follower)
-            norm = network.get_submodule(target.norm) if target.norm else None
-            self.hooks.append(follower.register_forward_pre_hook(self.base(target)))
-            self.hooks.append(follower.register_forward_hook(self.scoring(target, norm)))
-
-    def base(self, target: Target) -> Callable[[nn.Module, tuple[Tensor, ...]], tuple[Tensor, ...] | None]:
-        """What the follower reads, with zeros for filters that are gone."""
-
-        def mask(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
-            (maps,) = inputs
-            gone = self.gone[target.name]
-            if gone:
-                places = torch.isin(torch.from_numpy(target.channel), torch.tensor(gone)).to(maps.device)
-                maps = maps * along(~places, maps, module).to(maps.dtype)
-            if module.training and self.halves.get(target.name):
-                self.maps[target.name] = maps.detach()[:SCORED]
-            return (maps,) if gone else None
-
-        return mask
-
-    def scoring(self, target: Target, norm: nn.Module | None) -> Callable[[nn.Module, Any, Tensor], None]:
-        """The damage of this batch's half to the follower's output behind its batch norm and activation."""
-
-        def score(module: nn.Module, _inputs: Any, output: Tensor) -> None:
-            maps = self.maps.pop(target.name, None)
-            if maps is None:
-                return
-            half = torch.isin(torch.from_numpy(target.channel), torch.tensor(self.halves[target.name]))
-            places = half.nonzero().flatten().to(maps.device)
-            with torch.no_grad(), torch.autocast(maps.device.type, enabled=False):
-                base = output.detach().float()
-                removed = contribution(module, maps.float(), places)
-                seen = base[: len(maps)]
-                behind = as_normalised(norm, base, seen, seen - removed) if norm is not None else (seen, seen - removed)
-                own = torch.ones(base.shape[channel_axis(module)], dtype=torch.bool)
-                own[torch.tensor(self.gone.get(target.made, []), dtype=torch.int64)] = False
-                base_out, ablated_out = (channels_second(module, target.activation(maps)) for maps in behind)
-                self.damages[target.name] = damage(base_out, ablated_out, own)
-
-        return score
-
-    def remove(self) -> None:
-        """Take all hooks away."""
-        for hook in self.hooks:
-            hook.remove()
-
-
-def channel_axis(module: nn.Module) -> int:
-    """Where a layer's channels lie: the last axis of a linear layer's maps, the second of a convolution's."""
-    return -1 if isinstance(module, nn.Linear) else 1
-
-
-def along(values: Tensor, maps: Tensor, module: nn.Module) -> Tensor:
-    """A value for each channel, so that it broadcasts to a layer's maps."""
-    return values if isinstance(module, nn.Linear) else values.view(-1, *[1] * (maps.ndim - 2))
-
-
-def channels_second(module: nn.Module, maps: Tensor) -> Tensor:
-    """The same maps with the channels on axis 1."""
-    return maps.movedim(channel_axis(module), 1)
-
-
-def contribution(module: nn.Module, maps: Tensor, places: Tensor) -> Tensor:
-    """What some of a follower's inputs give of its output: the follower is linear, but for its bias."""
-    weight = module.get_parameter("weight").detach().float().index_select(1, places)
-    chosen = maps.index_select(channel_axis(module), places)
-    if isinstance(module, nn.Linear):
-        return F.linear(chosen, weight)
-    assert isinstance(module, nn.Conv2d)
-    return module._conv_forward(chosen, weight, None)
-
-
-def as_normalised(norm: nn.Module, whole: Tensor, *some: Tensor) -> list[Tensor]:
-    """Maps behind a batch norm that normalises by the statistics of the base path, and changes nothing."""
-    mean, var = norm.running_mean, norm.running_var
-    if norm.training or mean is None:
-        var, mean = torch.var_mean(whole, dim=[axis for axis in range(whole.ndim) if axis != 1], correction=0)
-    return [F.batch_norm(maps, mean, var, norm.weight, norm.bias, False, 0.0, norm.eps) for maps in some]  # type: ignore[arg-type]
+SEARCHING: dict[str, Any] = {"lr": 0.02, "schedule": "constant", "label_smoothing": 0.1}  # for `train`, while searching
+FINETUNING: dict[str, Any] = {"lr": 0.1, "label_smoothing": 0.1}  # and afterwards
 
 
 class _Reached(Exception):
@@ -133,17 +41,25 @@ class _Reached(Exception):
 @dataclass
 class Widths:
     """What a search found: `networks`, a really smaller one for each budget (share of the MACs) that was reached, with
-    the weights that it had then; `history`: all moves, and what it was asked.
+    the weights that it had then; `last`: the network at its end; `history`: all moves, and what it was asked.
     """
 
     networks: dict[float, nn.Module]
+    last: nn.Module
     history: dict[str, Any]
+
+    @property
+    def short(self) -> str:
+        """Why the search ended short of its budgets; "" if it did not."""
+        reason: str = self.history["short"]
+        return reason
 
 
 @dataclass
 class _Run:
     """A search under way."""
 
+    kernels: Kernels
     network: nn.Module
     groups: list[Group]
     found: list[Target]
@@ -199,7 +115,8 @@ class _Run:
             if filters and self.left(self.plan({name: filters})) <= budget:
                 needed = self.needed(name, filters, budget)
                 plan = self.plan({name: filters[:needed]})
-                self.snapshots[budget] = {"plan": plan, "weights": copy.deepcopy(self.network.state_dict())}
+                weights = copy.deepcopy(self.network.state_dict())
+                self.snapshots[budget] = {"plan": plan, "weights": weights, "batch": self.batch}
                 if budget == self.budgets[-1]:
                     filters = filters[:needed]
         if filters:
@@ -229,13 +146,71 @@ class _Run:
         return many
 
 
+def aofp(
+    network: nn.Module,
+    loader: BatchLoader,
+    budget: float,
+    epochs: int,
+    *,
+    kernels: Kernels,
+    seed: int = 0,
+    resume: str | Path | None = None,
+    progress: bool = True,
+    **options: Any,
+) -> tuple[nn.Module, dict[str, Any]]:
+    """AOFP in `epochs` epochs: search until `budget` (a share of the MACs) is met, real surgery, finetuning.
+
+    `kernels`: those of `solutions.aofp`, or a student's. → the narrow network, and the history of `search_widths`, to
+    which `options` go, with `finetuning`: one dict an epoch, as `train` gives it. The search has what it needs, at most
+    two thirds of the epochs; finetuning, with a new optimizer, has the whole epochs that are left. Where the search
+    ends short of the budget, the network as far as it came is finetuned, with a warning that says why. `network` is not
+    changed. `resume` names a folder: stopped, the same call goes on from there, to the same bits.
+    """
+    folder = None if resume is None else Path(resume)
+    options = {
+        "kernels": kernels,
+        "seed": seed,
+        "resume": folder and folder / "search",
+        "progress": progress,
+        **options,
+    }
+    found = search_widths(network, loader, [budget], 2 * epochs // 3, **options)
+    if found.short:
+        warnings.warn(found.short, stacklevel=2)
+    finetuning = finetuned(found.last, loader, epochs, found.history, folder, progress)
+    return found.last, {**found.history, "finetuning": finetuning}
+
+
+def finetuned(
+    narrow: nn.Module,
+    loader: BatchLoader,
+    epochs: int,
+    history: Mapping[str, Any],
+    folder: Path | None,
+    progress: bool,
+) -> list[dict[str, Any]]:
+    """Train a network that a search found for what is left of `epochs`, in place → the history of `train`."""
+    left = epochs - math.ceil(history["batches"] / len(loader))
+    file = folder and folder / "finetuning.resume"
+    return train(narrow, loader, left, resume=file, progress=progress, on_stop="raise", **FINETUNING)
+
+
+def first_image(network: nn.Module, loader: BatchLoader) -> Tensor:
+    """One of a loader's images, on the network's device; the loader's epoch and the random numbers stay as they are."""
+    epoch = loader.epoch
+    with torch.random.fork_rng(devices=[]):
+        images, _ = next(iter(loader))
+    loader.epoch = epoch
+    return images[:1].to(next(network.parameters()).device)
+
+
 def search_widths(  # noqa: PLR0913
     network: nn.Module,
-    example: Any,
     loader: BatchLoader,
     budgets: Sequence[float],
     epochs: int,
     *,
+    kernels: Kernels,
     every: int = 25,
     threshold: float = THRESHOLD,
     warm_up: int = 0,
@@ -250,24 +225,28 @@ def search_widths(  # noqa: PLR0913
     `budgets`: shares of the MACs, from large to small; each is met to within one filter, and leaves a really smaller
     network. `every`: batches of a search (the paper's B); `threshold`: theta, doubled whenever no target has pruned
     anything in a whole search, unless `doubling` is False. Target number i begins at batch warm_up + floor(i · every /
-    number of targets). `settings` go to `train` (constant learning rate); `network` is not changed. `resume` names a
-    folder in which all is kept after every epoch. A search that ends short of its budgets says so in its history.
-    Raises PlanError where no group qualifies.
+    number of targets). `settings` go to `train` (over those of SEARCHING); `network` is not changed. `resume` names a
+    folder in which all is kept after every epoch. A search that ends short of its budgets says so, and why.
+    Raises PlanError where no group qualifies, ValueError for budgets that are no shares.
     """
+    if not all(0 <= budget < 1 for budget in budgets) or not budgets:
+        raise ValueError(f"budgets are shares of the MACs, such as 0.5, not {list(budgets)}.")
     network = copy.deepcopy(network)
+    example = first_image(network, loader)
     groups = prunable_groups(network, example, progress=progress)
     found, against = targets(network, groups, export_graph(network, example))
     if not found:
         raise PlanError("No channel group has one layer that makes it and one that reads it.")
-    asked = {"budgets": list(budgets), "every": every, "theta": threshold, "warm_up": warm_up, "seed": seed, **settings}
+    asked = {"budgets": list(budgets), "every": every, "theta": threshold, "warm_up": warm_up, "seed": seed}
+    asked |= {"network": digest_of(network), **SEARCHING, **settings}
     searches = {}
     for number, target in enumerate(found):
         waits = warm_up + number * every // len(found)
-        searches[target.name] = Search(target.group.channels, target.group.free, waits)
+        searches[target.name] = Search(kernels, target.group.channels, target.group.free, waits)
     uses = uses_of(network, example)
     run = _Run(
-        network, groups, found, uses, sorted(budgets, reverse=True), every, threshold, seed, doubling, searches,
-        Paths(network, found), macs_left(network, groups, {}, uses),
+        kernels, network, groups, found, uses, sorted(budgets, reverse=True), every, threshold, seed, doubling,
+        searches, Paths(network, found, kernels.damage), macs_left(network, groups, {}, uses),
     )  # fmt: skip
     folder = None if resume is None else Path(resume)
     if folder is not None:
@@ -276,13 +255,15 @@ def search_widths(  # noqa: PLR0913
     run.draw()
     try:
         if run.budgets[-1] not in run.snapshots:
-            trained(run, loader, epochs, folder, asked, progress, settings)
+            train_and_search(run, loader, epochs, folder, asked, progress, settings)
     finally:
         run.paths.remove()
-    return Widths(narrowed(run), history_of(run, against, asked))
+    networks = {budget: narrowed(run, kept["plan"], kept["weights"]) for budget, kept in run.snapshots.items()}
+    last = networks.get(run.budgets[-1]) or narrowed(run, run.plan(), run.network.state_dict())
+    return Widths(networks, last, history_of(run, against, asked))
 
 
-def trained(
+def train_and_search(
     run: _Run,
     loader: BatchLoader,
     epochs: int,
@@ -304,7 +285,7 @@ def trained(
             store(run, folder, run.batch // len(loader), asked)
 
     file = None if folder is None else folder / "training.resume"
-    options = {"schedule": "constant", "lr": 0.02, **settings, "resume": file, "progress": False, "on_stop": "raise"}
+    options = {**SEARCHING, **settings, "resume": file, "progress": False, "on_stop": "raise"}
     try:
         train(run.network, loader, epochs, after_step=after_step, **options)
     except _Reached:
@@ -314,14 +295,27 @@ def trained(
         bar.close()
 
 
-def narrowed(run: _Run) -> dict[float, nn.Module]:
-    """The really smaller network of every snapshot."""
-    networks = {}
-    for budget, snapshot in run.snapshots.items():
-        whole = copy.deepcopy(run.network)
-        whole.load_state_dict(snapshot["weights"])
-        networks[budget] = prune(whole, run.groups, snapshot["plan"]).eval()
-    return networks
+def narrowed(run: _Run, plan: Mapping[str, Sequence[int]], weights: Mapping[str, Tensor]) -> nn.Module:
+    """The really smaller network of a plan and the weights at that moment."""
+    whole = copy.deepcopy(run.network)
+    whole.load_state_dict(weights)
+    return prune(whole, run.groups, plan).eval()
+
+
+def shortfall(run: _Run) -> str:
+    """Which budgets were not reached, and what the search saw last; "" if all were."""
+    missing = [budget for budget in run.budgets if budget not in run.snapshots]
+    if not missing:
+        return ""
+    pruning = [move for move in run.moves if move["pruned"]]
+    last = f"The last that lost filters was {pruning[-1]['target']}" if pruning else "No target lost a filter"
+    seen = [(move["v"], move["target"]) for move in run.moves[-len(run.found) :] if move["v"] is not None]
+    lowest = "; the smallest damage of a half at the end was {:.3g} ({})".format(*min(seen)) if seen else ""
+    return (
+        f"The search ended after {run.batch} batches with {run.left(run.plan()):.0%} of the MACs, short of "
+        f"{', '.join(f'{budget:.0%}' for budget in missing)}. {last}{lowest}, theta {run.threshold:g}. Give it more "
+        "epochs, a larger threshold, or fewer batches a search (every)."
+    )
 
 
 def history_of(run: _Run, against: Mapping[str, str], asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -332,8 +326,9 @@ def history_of(run: _Run, against: Mapping[str, str], asked: Mapping[str, Any]) 
         "no targets": dict(against),
         "moves": run.moves,
         "batches": run.batch,
-        "reached": sorted(run.snapshots, reverse=True),
+        "reached": {str(budget): snapshot["batch"] for budget, snapshot in run.snapshots.items()},
         "macs": run.left(run.plan()),
+        "short": shortfall(run),
     }
 
 
@@ -362,7 +357,7 @@ def restore(run: _Run, folder: Path, asked: Mapping[str, Any]) -> None:
     state = torch.load(file, weights_only=True)
     if json.loads(state["asked"]) != json.loads(json.dumps(dict(asked))):
         raise ValueError(f"{folder} belongs to a search with other settings: delete it, or use another name.")
-    run.searches = {name: Search(**kept) for name, kept in state["searches"].items()}
+    run.searches = {name: Search(run.kernels, **kept) for name, kept in state["searches"].items()}
     run.batch, run.threshold, run.moves = state["batch"], state["threshold"], state["moves"]
     run.snapshots, run.idle = state["snapshots"], set(state["idle"])
     for name, search in run.searches.items():

@@ -1,7 +1,7 @@
-"""What a plan leaves of a network's multiply-accumulates, worked out from the plan alone."""
+"""What a plan leaves of a network's MACs, worked out from the plan alone, and plans that meet a budget of them."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from course_utils.modes import evaluating
 from solutions.graph.groups import Group
 from solutions.graph.tensors import tensors_of
-from solutions.plans import Plan, positions
+from solutions.plans import Plan, PlanError, channels_to_keep, positions
 from solutions.surgery import outputs
 
 COUNTED = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.Linear)
@@ -52,3 +52,43 @@ def macs_left(network: nn.Module, groups: Sequence[Group], plan: Plan, uses: Map
 def sizes_left(name: str, shape: Sequence[int], masks: Mapping[tuple[str, int], np.ndarray]) -> list[int]:
     """The sizes of a tensor's axes when only those positions stay that the masks say."""
     return [int(masks[name, axis].sum()) if (name, axis) in masks else size for axis, size in enumerate(shape)]
+
+
+def uniform_plan(
+    network: nn.Module, groups: Sequence[Group], scores: Mapping[str, Tensor], budget: float, example: Any
+) -> dict[str, list[int]]:
+    """The same share of every group's channels, those of the highest scores, as many as a share of the MACs allows.
+
+    The largest keep ratio that meets `budget`. Where several groups lose a channel at the same ratio, the last ones
+    lose theirs first, so that no more than one channel separates the plan from the budget. Raises PlanError where the
+    budget cannot be met.
+    """
+    uses = uses_of(network, example)
+    whole = macs_left(network, groups, {}, uses)
+    free = [group for group in groups if group.free]
+
+    def plan(keep_ratio: float) -> dict[str, list[int]]:
+        ratios = [min(1.0, max(0.0, keep_ratio - number * 1e-6)) for number in range(len(free))]
+        return {
+            group.name: channels_to_keep(group, scores[group.name], ratio)
+            for group, ratio in zip(free, ratios, strict=True)
+        }
+
+    ratio = largest_within(budget, lambda ratio: macs_left(network, groups, plan(ratio), uses) / whole)
+    return plan(ratio)
+
+
+def largest_within(budget: float, cost: Callable[[float], float], high: float = 1.0) -> float:
+    """By bisection the largest x in 0 … `high` with cost(x) <= budget, where cost does not fall as x rises.
+
+    Raises PlanError where even cost(0) is more.
+    """
+    if cost(high) <= budget:
+        return high
+    low = 0.0
+    if cost(low) > budget:
+        raise PlanError(f"A budget of {budget:.3g} cannot be met: the least is {cost(low):.3g}. Ask for more.")
+    while high - low > 1e-8:
+        middle = (low + high) / 2
+        low, high = (middle, high) if cost(middle) <= budget else (low, middle)
+    return low

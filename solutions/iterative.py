@@ -141,7 +141,7 @@ def prune_iteratively(  # noqa: PLR0913
     """
     lengths = [epochs] * (len(keep_ratios) - 1) + [epochs if final_epochs is None else final_epochs]
     named = {"rank": getattr(rank, "__name__", str(rank)), "scope": scope, "floor": floor}
-    asked = {"network": _digest(network), "keep_ratios": list(keep_ratios), "epochs": lengths, **named, **settings}
+    asked = {"network": digest_of(network), "keep_ratios": list(keep_ratios), "epochs": lengths, **named, **settings}
     folder = None if resume is None else Path(resume)
     state = _State(copy.deepcopy(network), list(groups))
     if folder is not None and (folder / "state.json").exists():
@@ -229,7 +229,7 @@ class _State:
         self.pruned = False
 
 
-def _digest(network: nn.Module) -> str:
+def digest_of(network: nn.Module) -> str:
     """A number for all the values in a network: another network has another one."""
     key = hashlib.sha256()
     for tensor in network.state_dict().values():

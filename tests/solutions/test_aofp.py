@@ -12,8 +12,10 @@ from torchvision.models import mobilenet_v2, resnet18
 
 from course_utils.networks import resnet20, vgg_mini
 from course_utils.training import train
-from solutions.aofp import Search, credit, damage, next_move, random_half
-from solutions.aofp_training import Paths, search_widths
+from solutions.aofp import KERNELS, credit, damage, next_move, random_half
+from solutions.aofp_paths import Paths
+from solutions.aofp_search import Search
+from solutions.aofp_training import search_widths
 from solutions.budgets import macs_left, uses_of
 from solutions.costs import count_macs
 from solutions.followers import targets
@@ -96,7 +98,7 @@ def test_the_moves_of_a_search(space: list[int], threshold: float, pruned: list[
 
 def test_a_search_of_hand_made_damages_makes_these_moves_and_no_others() -> None:
     """Four filters of which only the last matters: two go, then one, and one is left."""
-    search = Search(4, [0, 1, 2, 3])
+    search = Search(KERNELS, 4, [0, 1, 2, 3])
     widths = []
     for batch in range(40):
         half = search.ablated(batch, batch)
@@ -109,7 +111,7 @@ def test_a_search_of_hand_made_damages_makes_these_moves_and_no_others() -> None
 
 
 def test_what_was_never_drawn_matters_most() -> None:
-    search = Search(4, [0, 1, 2, 3])
+    search = Search(KERNELS, 4, [0, 1, 2, 3])
     search.note([0, 1], 0.5)
     assert search.scores().tolist() == [0.5, 0.5, torch.inf, torch.inf]
 
@@ -169,7 +171,7 @@ def test_scoring_leaves_no_trace() -> None:
     network, loader = chain(), Batches(count=10)
     plain = copy.deepcopy(network)
     train(plain, loader, 5, lr=0.02, schedule="constant", progress=False)
-    whole = search_widths(network, torch.randn(1, 3, 8, 8), loader, [0.0], 5, every=5, threshold=0.0, progress=False)
+    whole = search_widths(network, loader, [0.0], 5, every=5, threshold=0.0, progress=False, kernels=KERNELS)
     assert whole.networks == {} and whole.history["batches"] == 50 and len(whole.history["moves"]) > 10
     searched = copy.deepcopy(network)
     paths = prepared(searched)
@@ -184,7 +186,7 @@ def prepared(network: nn.Module) -> Paths:
     """A network with hooks on its followers, on which every target has an empty half."""
     example = torch.randn(2, 3, 8, 8).to(next(network.parameters()).dtype)
     found, _ = targets(network, prunable_groups(network.eval(), example), export_graph(network, example))
-    paths = Paths(network, found)
+    paths = Paths(network, found, damage)
     paths.halves = {target.name: [] for target in found}
     return paths
 
@@ -230,9 +232,7 @@ def test_the_masked_network_is_the_narrow_one() -> None:
 
 def test_a_budget_is_met_to_within_one_filter_and_leaves_a_snapshot() -> None:
     network = chain()
-    found = search_widths(
-        network, torch.randn(1, 3, 8, 8), Batches(), [0.7, 0.4], 40, every=4, threshold=0.5, progress=False
-    )
+    found = search_widths(network, Batches(), [0.7, 0.4], 40, every=4, threshold=0.5, progress=False, kernels=KERNELS)
     assert sorted(found.networks) == [0.4, 0.7]
     whole = count_macs(network, (3, 8, 8))
     for budget, narrow in found.networks.items():
@@ -248,8 +248,8 @@ def test_a_stopped_search_goes_on_to_the_same_bits(tmp_path: Path) -> None:
     def run(folder: Path | None, epochs: int) -> tuple[dict[float, nn.Module], dict]:
         torch.manual_seed(3)
         network = chain()
-        settings = {"every": 4, "threshold": 0.4, "progress": False, "resume": folder}
-        found = search_widths(network, torch.zeros(1, 3, 8, 8), Batches(), [0.01], epochs, **settings)
+        settings = {"every": 4, "threshold": 0.4, "kernels": KERNELS, "progress": False, "resume": folder}
+        found = search_widths(network, Batches(), [0.01], epochs, **settings)
         return found.networks, found.history
 
     class Interrupted(Exception):
@@ -268,8 +268,8 @@ def test_a_stopped_search_goes_on_to_the_same_bits(tmp_path: Path) -> None:
 
     with pytest.raises(Interrupted):
         search_widths(
-            network, torch.zeros(1, 3, 8, 8), Ending(), [0.01], 6,
-            every=4, threshold=0.4, progress=False, resume=tmp_path / "parts",
+            network, Ending(), [0.01], 6,
+            every=4, threshold=0.4, progress=False, kernels=KERNELS, resume=tmp_path / "parts",
         )  # fmt: skip
     again = run(tmp_path / "parts", 6)[1]
     assert again["moves"] == whole["moves"] and again["batches"] == whole["batches"]
@@ -279,16 +279,16 @@ def test_a_stopped_search_goes_on_to_the_same_bits(tmp_path: Path) -> None:
     assert all(torch.equal(tensor, ends[1][name]) for name, tensor in ends[0].items())
     with pytest.raises(ValueError, match="other settings"):
         search_widths(
-            chain(), torch.zeros(1, 3, 8, 8), Batches(), [0.02], 6,
-            every=4, threshold=0.4, progress=False, resume=tmp_path / "parts",
+            chain(), Batches(), [0.02], 6,
+            every=4, threshold=0.4, progress=False, kernels=KERNELS, resume=tmp_path / "parts",
         )  # fmt: skip
 
 
 def test_theta_doubles_where_nothing_goes_and_only_then() -> None:
     def thresholds(doubling: bool) -> list[float]:
         found = search_widths(
-            chain(), torch.zeros(1, 3, 8, 8), Batches(), [0.2], 12,
-            every=2, threshold=1e-6, doubling=doubling, progress=False,
+            chain(), Batches(), [0.2], 12,
+            every=2, threshold=1e-6, doubling=doubling, progress=False, kernels=KERNELS,
         )  # fmt: skip
         return sorted({move["threshold"] for move in found.history["moves"]})
 
@@ -300,7 +300,7 @@ def test_theta_doubles_where_nothing_goes_and_only_then() -> None:
 def test_a_network_without_targets_is_refused() -> None:
     network = Net(lambda n, x: n.a(x).mean((2, 3)), a=conv(3, 4))
     with pytest.raises(PlanError, match="No channel group has one layer"):
-        search_widths(network, torch.zeros(1, 3, 8, 8), Batches(), [0.5], 1, progress=False)
+        search_widths(network, Batches(), [0.5], 1, progress=False, kernels=KERNELS)
 
 
 def test_the_halves_of_a_depthwise_block_are_scored_at_what_the_follower_reads() -> None:

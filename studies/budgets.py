@@ -1,0 +1,239 @@
+"""Methods under budgets of MACs: who finds the better widths, and are they worth the search?
+
+    python -m studies.budgets docs/results/budgets-vgg_mini.jsonl
+    python -m studies.budgets docs/results/budgets-resnet20.jsonl --network resnet20 --budgets 0.5 --budgets 0.25
+
+AOFP (one search a seed, with a snapshot at each budget); the widths that it found, from new random weights; the same
+share of every layer by L1, and from random weights; on networks of which AOFP reaches only some layers, the same share
+of these alone. Every way has the same epochs in all: `epochs` before any pruning and `retraining` from there on, the
+search among them; networks from random weights have both. Each result is written as it comes, so that a study that was
+stopped goes on where it was. Beside the results a table (Markdown) and a picture (PNG) are written.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import torch
+import typer
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from course_utils.command_line import run_program
+from course_utils.networks import parameter_count
+from course_utils.pictures.budget_plots import budget_curves, budget_table
+from course_utils.records import BudgetResult, BudgetStudy, Study
+from course_utils.training import evaluate
+from minicifar import BatchLoader, ImageSet, Loader, load
+from solutions.aofp import KERNELS
+from solutions.aofp_training import FINETUNING, Widths, search_widths
+from solutions.budgets import uniform_plan
+from solutions.costs import count_macs
+from solutions.followers import targets
+from solutions.graph.export import export_graph
+from solutions.graph.groups import Group
+from solutions.iterative import l1_ranking
+from solutions.prunable import prunable_groups
+from solutions.surgery import prune
+from studies import cli
+from studies.pages import markdown_table
+from studies.runs import fully_trained, narrow_control, trained, versions
+
+SIZE = (3, 32, 32)
+BUDGETS = [0.5, 0.25, 0.14, 0.05]
+HALF_DONE = Path("build/results/budgets")
+SEARCH: dict[str, Any] = {"every": 25, "threshold": 0.1}
+
+
+@dataclass
+class Task:
+    """A trained network that is to be narrowed. `targets`: the names of the groups that AOFP can search."""
+
+    network: nn.Module
+    groups: Sequence[Group]
+    targets: set[str]
+    loader: BatchLoader
+    test: Iterable[tuple[Tensor, Tensor]]
+    budgets: Sequence[float]
+    first_epochs: int
+    epochs: int
+    seed: int
+    folder: Path
+
+    def share(self, narrow: nn.Module) -> float:
+        """The MACs of a network, as a share of the original's."""
+        return count_macs(narrow, SIZE) / count_macs(self.network, SIZE)
+
+
+class Narrowed(NamedTuple):
+    """A narrow network that was trained; the rest as in `BudgetResult`."""
+
+    network: nn.Module
+    before: float | None
+    search_batches: int
+    cost: float
+
+
+def finished(task: Task, narrow: nn.Module, budget: float, epochs: int, name: str) -> nn.Module:
+    """The network after its last epochs."""
+    file = task.folder / f"{name}-{budget:g}.resume"
+    fully_trained(narrow, task.loader, epochs, resume=file, progress=False, **FINETUNING)
+    file.unlink(missing_ok=True)
+    return narrow
+
+
+def searched(task: Task) -> Widths:
+    """The search of this seed, with a network for each budget; kept in the task's folder."""
+    options = {**SEARCH, "kernels": KERNELS, "seed": task.seed, "resume": task.folder / "search", "progress": False}
+    return search_widths(task.network, task.loader, task.budgets, 2 * task.epochs // 3, **options)
+
+
+def aofp(task: Task, budget: float) -> Narrowed:
+    """Searched, cut, and finetuned for the epochs that the search left."""
+    found = searched(task)
+    narrow, batches = found.networks[budget], found.history["reached"][str(budget)]
+    before = evaluate(narrow, task.test).accuracy
+    search = math.ceil(batches / len(task.loader))
+    finished(task, narrow, budget, task.epochs - search, "aofp")
+    return Narrowed(narrow, before, batches, task.first_epochs + search + (task.epochs - search) * task.share(narrow))
+
+
+def found_widths(task: Task, budget: float) -> Narrowed:
+    """The widths that AOFP found, from new random weights; the search that found them is part of the cost."""
+    found = searched(task)
+    batches, epochs = found.history["reached"][str(budget)], task.first_epochs + task.epochs
+    twin = narrow_control(found.networks[budget], task.seed)
+    finished(task, twin, budget, epochs, "found")
+    cost = task.first_epochs + math.ceil(batches / len(task.loader)) + epochs * task.share(twin)
+    return Narrowed(twin, None, batches, cost)
+
+
+def uniformly_pruned(task: Task, budget: float, among: bool) -> nn.Module:
+    """The same share of every layer, by L1; `among`: only of those that AOFP can search."""
+    groups = [group for group in task.groups if group.free and (not among or group.name in task.targets)]
+    scores = l1_ranking(task.network, groups)
+    plan = uniform_plan(task.network, groups, scores, budget, torch.zeros(1, *SIZE))
+    return prune(task.network, task.groups, plan)
+
+
+def uniform(task: Task, budget: float, among: bool = False) -> Narrowed:
+    """Uniform widths by L1, retrained."""
+    narrow = uniformly_pruned(task, budget, among)
+    before = evaluate(narrow, task.test).accuracy
+    finished(task, narrow, budget, task.epochs, f"uniform{among}")
+    return Narrowed(narrow, before, 0, task.first_epochs + task.epochs * task.share(narrow))
+
+
+def uniform_from_scratch(task: Task, budget: float, among: bool = False) -> Narrowed:
+    """Uniform widths, from random weights."""
+    twin = narrow_control(uniformly_pruned(task, budget, among), task.seed)
+    epochs = task.first_epochs + task.epochs
+    finished(task, twin, budget, epochs, f"scratch{among}")
+    return Narrowed(twin, None, 0, epochs * task.share(twin))
+
+
+METHODS: dict[str, Callable[[Task, float], Narrowed]] = {
+    "AOFP": aofp,
+    "AOFP's widths, from scratch": found_widths,
+    "uniform, L1": uniform,
+    "uniform, from scratch": uniform_from_scratch,
+    "uniform inside, L1": partial(uniform, among=True),
+    "uniform inside, from scratch": partial(uniform_from_scratch, among=True),
+}
+ALL_METHODS = list(METHODS)
+INSIDE = [method for method in METHODS if "inside" in method]  # the same as without, where AOFP can search all layers
+
+
+def carry_out(
+    study: Study[BudgetStudy],
+    seed: int,
+    budgets: Sequence[float],
+    methods: Sequence[str],
+    images: ImageSet,
+    test: Iterable[tuple[Tensor, Tensor]],
+) -> None:
+    """All results of one seed that are not in the study yet."""
+    about = study.about
+    done = {(result.method, result.budget) for result in study.of(BudgetResult) if result.seed == seed}
+    planned = [(method, budget) for budget in budgets for method in methods if (method, budget) not in done]
+    if not planned:
+        return
+    folder = HALF_DONE / about.network / f"seed{seed}"
+    network = trained(about.network, images, seed, about.epochs, "cpu", HALF_DONE)
+    example = torch.zeros(2, *SIZE)
+    groups = prunable_groups(network, example)
+    found, _ = targets(network, groups, export_graph(network, example))
+    names = {target.name for target in found}
+    loader = Loader(images, batch_size=64, shuffle=True, augment=True, seed=seed)
+    task = Task(network, groups, names, loader, test, budgets, about.epochs, about.retraining, seed, folder)
+    for method, budget in tqdm(planned, desc=f"{about.network}, seed {seed}"):
+        if method in INSIDE and names == {group.name for group in groups if group.free}:
+            continue
+        loader.epoch = 0
+        narrow, before, batches, cost = METHODS[method](task, budget)
+        result = BudgetResult(
+            method,
+            budget,
+            seed,
+            before=None if before is None else round(before, 5),
+            accuracy=round(evaluate(narrow, test).accuracy, 5),
+            macs_left=round(task.share(narrow), 5),
+            parameters_left=round(parameter_count(narrow) / parameter_count(network), 5),
+            widths=tuple(len(narrow.get_parameter(f"{name}.weight")) for name in sorted_as(network, names)),
+            search_batches=batches,
+            cost=round(cost, 2),
+        )
+        study.add(result)
+        print(f"{method}, {budget:.0%}, seed {seed}: {result.accuracy:.1%}, {result.widths}", flush=True)
+
+
+def sorted_as(network: nn.Module, names: Iterable[str]) -> list[str]:
+    """Layers in the order of the network."""
+    wanted = set(names)
+    return [name for name, _ in network.named_modules() if name in wanted]
+
+
+def main(
+    results: cli.Results,
+    network: cli.Network = "vgg_mini",
+    budgets: Annotated[list[float], typer.Option(metavar="SHARE", help="Of the MACs; repeat it for more.")] = BUDGETS,
+    methods: Annotated[
+        list[str], typer.Option(parser=cli.one_of(METHODS), metavar="METHOD", help="One method; repeat it for more.")
+    ] = ALL_METHODS,
+    seeds: cli.Seeds = cli.SEEDS,
+    epochs: cli.Epochs = 25,
+    retraining: cli.Retraining = 24,
+) -> None:
+    """Carry out the study on MiniCIFAR, and write its table and its picture."""
+    images = load("minicifar", "train")
+    test = Loader(load("minicifar", "test"), batch_size=500)
+    about = BudgetStudy(
+        images=images.fingerprint, network=network, epochs=epochs, retraining=retraining,
+        description=images.source.description, made_with=versions(),
+    )  # fmt: skip
+    study = cli.opened(results, about)
+    with cli.stoppable():
+        for seed in seeds:
+            carry_out(study, seed, sorted(budgets, reverse=True), methods, images, test)
+    results.with_suffix(".md").write_text(page(study), encoding="utf-8")
+    budget_curves(study, images).savefig(results.with_suffix(".png"), bbox_inches="tight")
+
+
+def page(study: Study[BudgetStudy]) -> str:
+    """The table with a heading that says what was measured."""
+    about, table = study.about, budget_table(study)
+    heading = f"# {about.network} under budgets of MACs, on MiniCIFAR"
+    text = (
+        f"Images: {about.description.rstrip('.')}. {about.made_with}. {about.epochs} epochs, then {about.retraining} "
+        "more for every method, the search among them; from scratch: all of them. Accuracy on the test images, mean "
+        "and standard deviation of the seeds. Cost: of the whole training, in epochs of the unpruned network by MACs "
+        "(scoring, which takes about 1.3 times the time of a plain step, not counted)."
+    )
+    return "\n".join([heading, "", text, "", *markdown_table([table.header, *table.rows])]) + "\n"
+
+
+if __name__ == "__main__":
+    run_program(main)
