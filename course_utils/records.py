@@ -64,12 +64,25 @@ class AlphaStudy(About):
 
 @dataclass(frozen=True, kw_only=True)
 class BudgetStudy(About):
-    """`studies.budgets`: methods under budgets of MACs; `epochs` before any pruning, `retraining` from there on."""
+    """`studies.budgets`: methods under budgets of MACs; `epochs` before any pruning, `retraining` from there on.
+
+    AOFP's searches: `every`, batches of one; `threshold`, theta.
+    """
 
     network: str
     epochs: int
     retraining: int
+    every: int
+    threshold: float
     description: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgreementStudy(About):
+    """`studies.oracle_agreement`: AOFP's scores beside the oracle, on a network trained for `epochs`."""
+
+    network: str
+    epochs: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,6 +232,21 @@ class BudgetResult:
 
 
 @dataclass(frozen=True)
+class Agreement:
+    """Rank correlation of one layer's scores with the oracle's. `points`: (batches, correlation).
+
+    Cost in forward passes of one image through the whole network: `oracle_passes` in all, `batch_passes` to score a
+    batch.
+    """
+
+    seed: int
+    layer: str
+    points: tuple[tuple[int, float], ...]
+    oracle_passes: int
+    batch_passes: float
+
+
+@dataclass(frozen=True)
 class RedesignResult:
     """One of the four networks of a re-design. `widths`: of the blocks' inner layers; images/s in batches of 64."""
 
@@ -240,6 +268,7 @@ Record = (
     | AlphaResult
     | AutoencoderResult
     | BudgetResult
+    | Agreement
     | RedesignResult
 )
 TYPES: dict[str, type] = {kind.__name__: kind for kind in (*About.__subclasses__(), *Record.__args__)}

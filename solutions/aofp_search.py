@@ -26,8 +26,9 @@ class Kernels(NamedTuple):
 class Search:
     """The binary filter search of one target: the filters that are `alive`, the `space`, their accounts, its history.
 
-    `waits`: how many training batches pass before it begins; `batches`: how many it has seen since its last move;
-    `history`: one dict a move, with the training batch, the space and its scores, v, and what was pruned.
+    `waits`: how many training batches pass before it begins; `batches`: how many it has seen since its last move.
+    `seen`: each of these batches' half and its damage; `history`: one dict a move, with the training batch, the space,
+    what was seen, the scores, v, and what was pruned.
     """
 
     kernels: Kernels
@@ -35,7 +36,7 @@ class Search:
     alive: list[int]
     waits: int = 0
     space: list[int] = field(default_factory=list)
-    batches: int = 0
+    seen: list[tuple[list[int], float]] = field(default_factory=list)
     totals: Tensor = field(default_factory=lambda: torch.zeros(0))
     counts: Tensor = field(default_factory=lambda: torch.zeros(0))
     history: list[dict[str, Any]] = field(default_factory=list)
@@ -46,9 +47,14 @@ class Search:
 
     def look_at(self, space: Sequence[int]) -> None:
         """Search this space next, with empty accounts."""
-        self.space, self.batches = sorted(space), 0
+        self.space, self.seen = sorted(space), []
         self.totals = torch.zeros(self.filters, dtype=torch.float64)
         self.counts = torch.zeros(self.filters, dtype=torch.int64)
+
+    @property
+    def batches(self) -> int:
+        """How many batches it has seen since its last move."""
+        return len(self.seen)
 
     def ablated(self, batch: int, seed: int) -> list[int]:
         """The half that is ablated in a training batch; none while it waits, or where one filter is left."""
@@ -57,7 +63,7 @@ class Search:
     def note(self, ablated: Sequence[int], amount: float) -> None:
         """One batch more: the damage of a half."""
         self.kernels.credit(self.totals, self.counts, ablated, amount)
-        self.batches += 1
+        self.seen.append((list(ablated), amount))
 
     def scores(self) -> Tensor:
         """The mean damage of every filter (C,) float64; infinite where it was never ablated."""
@@ -71,7 +77,7 @@ class Search:
         scores = self.scores()
         pruned, space = self.kernels.next_move(scores, self.alive, self.space, threshold)
         half = sorted(scores[self.space].tolist())[: len(self.space) // 2]
-        entry = {"batch": batch, "space": self.space, "scores": scores[self.space].tolist()}
+        entry = {"batch": batch, "space": self.space, "seen": self.seen, "scores": scores[self.space].tolist()}
         self.history.append({**entry, "v": half[-1] if half else None, "pruned": pruned})
         self.look_at(space)
         return sorted(pruned, key=lambda filter: (scores[filter].item(), filter))

@@ -1,7 +1,8 @@
 """Methods under budgets of MACs: who finds the better widths, and are they worth the search?
 
     python -m studies.budgets docs/results/budgets-vgg_mini.jsonl
-    python -m studies.budgets docs/results/budgets-resnet20.jsonl --network resnet20 --budgets 0.5 --budgets 0.25
+    python -m studies.budgets docs/results/budgets-resnet20.jsonl --network resnet20 --threshold 0.2
+        --budgets 0.5 --budgets 0.25
 
 AOFP (one search a seed, with a snapshot at each budget); the widths that it found, from new random weights; the same
 share of every layer by L1, and from random weights; on networks of which AOFP reaches only some layers, the same share
@@ -45,7 +46,6 @@ from studies.runs import fully_trained, narrow_control, trained, versions
 SIZE = (3, 32, 32)
 BUDGETS = [0.5, 0.25, 0.14, 0.05]
 HALF_DONE = Path("build/results/budgets")
-SEARCH: dict[str, Any] = {"every": 25, "threshold": 0.1}
 
 
 @dataclass
@@ -62,6 +62,7 @@ class Task:
     epochs: int
     seed: int
     folder: Path
+    search: dict[str, Any]
 
     def share(self, narrow: nn.Module) -> float:
         """The MACs of a network, as a share of the original's."""
@@ -87,7 +88,13 @@ def finished(task: Task, narrow: nn.Module, budget: float, epochs: int, name: st
 
 def searched(task: Task) -> Widths:
     """The search of this seed, with a network for each budget; kept in the task's folder."""
-    options = {**SEARCH, "kernels": KERNELS, "seed": task.seed, "resume": task.folder / "search", "progress": False}
+    options = {
+        **task.search,
+        "kernels": KERNELS,
+        "seed": task.seed,
+        "resume": task.folder / "search",
+        "progress": False,
+    }
     return search_widths(task.network, task.loader, task.budgets, 2 * task.epochs // 3, **options)
 
 
@@ -168,7 +175,8 @@ def carry_out(
     found, _ = targets(network, groups, export_graph(network, example))
     names = {target.name for target in found}
     loader = Loader(images, batch_size=64, shuffle=True, augment=True, seed=seed)
-    task = Task(network, groups, names, loader, test, budgets, about.epochs, about.retraining, seed, folder)
+    search = {"every": about.every, "threshold": about.threshold}
+    task = Task(network, groups, names, loader, test, budgets, about.epochs, about.retraining, seed, folder, search)
     for method, budget in tqdm(planned, desc=f"{about.network}, seed {seed}"):
         if method in INSIDE and names == {group.name for group in groups if group.free}:
             continue
@@ -205,13 +213,15 @@ def main(
     ] = ALL_METHODS,
     seeds: cli.Seeds = cli.SEEDS,
     epochs: cli.Epochs = 25,
-    retraining: cli.Retraining = 24,
+    retraining: cli.Retraining = 30,
+    every: Annotated[int, typer.Option(help="Batches of one of AOFP's searches.")] = 20,
+    threshold: Annotated[float, typer.Option(help="AOFP's theta.")] = 0.1,
 ) -> None:
     """Carry out the study on MiniCIFAR, and write its table and its picture."""
     images = load("minicifar", "train")
     test = Loader(load("minicifar", "test"), batch_size=500)
     about = BudgetStudy(
-        images=images.fingerprint, network=network, epochs=epochs, retraining=retraining,
+        images=images.fingerprint, network=network, epochs=epochs, retraining=retraining, every=every, threshold=threshold,
         description=images.source.description, made_with=versions(),
     )  # fmt: skip
     study = cli.opened(results, about)
@@ -228,7 +238,7 @@ def page(study: Study[BudgetStudy]) -> str:
     heading = f"# {about.network} under budgets of MACs, on MiniCIFAR"
     text = (
         f"Images: {about.description.rstrip('.')}. {about.made_with}. {about.epochs} epochs, then {about.retraining} "
-        "more for every method, the search among them; from scratch: all of them. Accuracy on the test images, mean "
+        f"more for every method, AOFP's search (B {about.every}, theta {about.threshold:g}) among them; from scratch: all of them. Accuracy on the test images, mean "
         "and standard deviation of the seeds. Cost: of the whole training, in epochs of the unpruned network by MACs "
         "(scoring, which takes about 1.3 times the time of a plain step, not counted)."
     )
