@@ -88,14 +88,9 @@ def finished(task: Task, narrow: nn.Module, budget: float, epochs: int, name: st
 
 def searched(task: Task) -> Widths:
     """The search of this seed, with a network for each budget; kept in the task's folder."""
-    options = {
-        **task.search,
-        "kernels": KERNELS,
-        "seed": task.seed,
-        "resume": task.folder / "search",
-        "progress": False,
-    }
-    return search_widths(task.network, task.loader, task.budgets, 2 * task.epochs // 3, **options)
+    options = {**task.search, "kernels": KERNELS, "seed": task.seed, "progress": False}
+    file = task.folder / "search"
+    return search_widths(task.network, task.loader, task.budgets, 2 * task.epochs // 3, resume=file, **options)
 
 
 def aofp(task: Task, budget: float) -> Narrowed:
@@ -150,7 +145,6 @@ METHODS: dict[str, Callable[[Task, float], Narrowed]] = {
     "uniform inside, L1": partial(uniform, among=True),
     "uniform inside, from scratch": partial(uniform_from_scratch, among=True),
 }
-ALL_METHODS = list(METHODS)
 INSIDE = [method for method in METHODS if "inside" in method]  # the same as without, where AOFP can search all layers
 
 
@@ -158,14 +152,13 @@ def carry_out(
     study: Study[BudgetStudy],
     seed: int,
     budgets: Sequence[float],
-    methods: Sequence[str],
     images: ImageSet,
     test: Iterable[tuple[Tensor, Tensor]],
 ) -> None:
     """All results of one seed that are not in the study yet."""
     about = study.about
     done = {(result.method, result.budget) for result in study.of(BudgetResult) if result.seed == seed}
-    planned = [(method, budget) for budget in budgets for method in methods if (method, budget) not in done]
+    planned = [(method, budget) for budget in budgets for method in METHODS if (method, budget) not in done]
     if not planned:
         return
     folder = HALF_DONE / about.network / f"seed{seed}"
@@ -208,9 +201,6 @@ def main(
     results: cli.Results,
     network: cli.Network = "vgg_mini",
     budgets: Annotated[list[float], typer.Option(metavar="SHARE", help="Of the MACs; repeat it for more.")] = BUDGETS,
-    methods: Annotated[
-        list[str], typer.Option(parser=cli.one_of(METHODS), metavar="METHOD", help="One method; repeat it for more.")
-    ] = ALL_METHODS,
     seeds: cli.Seeds = cli.SEEDS,
     epochs: cli.Epochs = 25,
     retraining: cli.Retraining = 30,
@@ -221,13 +211,19 @@ def main(
     images = load("minicifar", "train")
     test = Loader(load("minicifar", "test"), batch_size=500)
     about = BudgetStudy(
-        images=images.fingerprint, network=network, epochs=epochs, retraining=retraining, every=every, threshold=threshold,
-        description=images.source.description, made_with=versions(),
-    )  # fmt: skip
+        images=images.fingerprint,
+        network=network,
+        epochs=epochs,
+        retraining=retraining,
+        every=every,
+        threshold=threshold,
+        description=images.source.description,
+        made_with=versions(),
+    )
     study = cli.opened(results, about)
     with cli.stoppable():
         for seed in seeds:
-            carry_out(study, seed, sorted(budgets, reverse=True), methods, images, test)
+            carry_out(study, seed, sorted(budgets, reverse=True), images, test)
     results.with_suffix(".md").write_text(page(study), encoding="utf-8")
     budget_curves(study, images).savefig(results.with_suffix(".png"), bbox_inches="tight")
 
@@ -238,9 +234,10 @@ def page(study: Study[BudgetStudy]) -> str:
     heading = f"# {about.network} under budgets of MACs, on MiniCIFAR"
     text = (
         f"Images: {about.description.rstrip('.')}. {about.made_with}. {about.epochs} epochs, then {about.retraining} "
-        f"more for every method, AOFP's search (B {about.every}, theta {about.threshold:g}) among them; from scratch: all of them. Accuracy on the test images, mean "
-        "and standard deviation of the seeds. Cost: of the whole training, in epochs of the unpruned network by MACs "
-        "(scoring, which takes about 1.3 times the time of a plain step, not counted)."
+        f"more for every method, AOFP's search (B {about.every}, theta {about.threshold:g}) among them; from scratch: "
+        "all of them. Accuracy on the test images in percent, mean and standard deviation of the seeds; widths of the "
+        "first seed. Cost: of the whole training, in epochs of the unpruned network by MACs (scoring, which takes "
+        "about 1.3 times the time of a plain step, not counted)."
     )
     return "\n".join([heading, "", text, "", *markdown_table([table.header, *table.rows])]) + "\n"
 
