@@ -109,6 +109,7 @@ def same(
         raise AssertionError(
             say(hint, target, came, mistaken(came, mistakes) or difference(came, target), *kind(came, target))
         )
+    right(came, mistakes)
 
 
 ROUNDING = {torch.float64: 1e-10, torch.float32: 1e-5, torch.float16: 1e-2, torch.bfloat16: 2e-2}
@@ -148,7 +149,8 @@ tried: list[tuple[list[str], set[str]]] = []  # of each comparison of an exercis
 def mistaken(came: Any, mistakes: Mistakes | None) -> str:
     """The words of those of `mistakes` that give what came; or "", also where so many give it that none says much.
 
-    A mistake that gives None does not apply.
+    A mistake that gives None does not apply, and one that an earlier comparison of the answer refutes is not named if
+    others are left.
     """
     named, refuted = [], set()
     for mistake, gives in (mistakes or {}).items():
@@ -157,8 +159,16 @@ def mistaken(came: Any, mistakes: Mistakes | None) -> str:
             named.append(mistake)
         elif value is not None:
             refuted.add(mistake)
+    earlier = set().union(*(others for _, others in tried))
+    named = [mistake for mistake in named if mistake not in earlier] or named
     tried.append((named, refuted))
     return comes_out_with(named)
+
+
+def right(came: Any, mistakes: Mistakes | None) -> None:
+    """Note which of `mistakes` a right answer refutes (those that are functions are not worked out for it)."""
+    given = {mistake: value for mistake, value in (mistakes or {}).items() if value is not None and not callable(value)}
+    tried.append(([], {mistake for mistake, value in given.items() if not alike(came, value)}))
 
 
 def comes_out_with(named: Sequence[str]) -> str:
@@ -281,6 +291,7 @@ def equal(answer: Any, expected: Any, hint: str, mistakes: Mistakes | None = Non
         answer = answer.tolist()
     if answer != expected:
         raise AssertionError(say(hint, expected, answer, mistaken(answer, mistakes) or members(answer, expected)))
+    right(answer, mistakes)
 
 
 def members(answer: Any, expected: Any) -> str:

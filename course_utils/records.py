@@ -233,15 +233,18 @@ class BudgetResult:
 
 @dataclass(frozen=True)
 class Agreement:
-    """Rank correlation of one layer's scores with the oracle's. `points`: (batches, correlation).
+    """Rank correlation of one layer's scores with the oracle's, `points`: (batches, correlation), and what limits it.
 
-    Cost in forward passes of one image through the whole network: `oracle_passes` in all, `batch_passes` to score a
-    batch.
+    `alone`: of the damages of single filters, all of them, with the oracle's scores; `to_alone`: (batches, correlation)
+    of AOFP's scores with these damages. Cost in forward passes of one image through the whole network: `oracle_passes`
+    in all, `batch_passes` to score a batch.
     """
 
     seed: int
     layer: str
     points: tuple[tuple[int, float], ...]
+    to_alone: tuple[tuple[int, float], ...]
+    alone: float
     oracle_passes: int
     batch_passes: float
 

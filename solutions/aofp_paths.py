@@ -68,7 +68,7 @@ class Paths:
                 removed = contribution(module, maps.float(), places)
                 seen = base[: len(maps)]
                 behind = as_normalised(norm, base, seen, seen - removed) if norm is not None else (seen, seen - removed)
-                own = torch.ones(base.shape[channel_axis(module)], dtype=torch.bool)
+                own = torch.ones(base.shape[channel_axis(module)], dtype=torch.bool, device=base.device)
                 own[torch.tensor(self.gone.get(target.made, []), dtype=torch.int64)] = False
                 base_out, ablated_out = (channels_second(module, target.activation(maps)) for maps in behind)
                 self.damages[target.name] = self.damage(base_out, ablated_out, own)

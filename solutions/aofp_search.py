@@ -16,10 +16,10 @@ THRESHOLD = 0.01  # theta: the damage below which filters go (the paper's defaul
 class Kernels(NamedTuple):
     """The four functions of `solutions.aofp`, or somebody else's."""
 
-    random_half: Callable[[Sequence[int], int], list[int]]
+    random_half: Callable[[list[int], int], list[int]]
     damage: Callable[[Tensor, Tensor, Tensor], float]
-    credit: Callable[[Tensor, Tensor, Sequence[int], float], None]
-    next_move: Callable[[Tensor, Sequence[int], Sequence[int], float], tuple[list[int], list[int]]]
+    credit: Callable[[Tensor, Tensor, list[int], float], None]
+    next_move: Callable[[Tensor, list[int], list[int], float], tuple[list[int], list[int]]]
 
 
 @dataclass
@@ -60,10 +60,10 @@ class Search:
         """The half that is ablated in a training batch; none while it waits, or where one filter is left."""
         return [] if batch < self.waits else self.kernels.random_half(self.space, seed)
 
-    def note(self, ablated: Sequence[int], amount: float) -> None:
+    def note(self, ablated: list[int], amount: float) -> None:
         """One batch more: the damage of a half."""
         self.kernels.credit(self.totals, self.counts, ablated, amount)
-        self.seen.append((list(ablated), amount))
+        self.seen.append((ablated, amount))
 
     def scores(self) -> Tensor:
         """The mean damage of every filter (C,) float64; infinite where it was never ablated."""

@@ -4,8 +4,10 @@
 
 A trained network goes on training as in AOFP, all filters of every layer are one search space, and nothing is pruned.
 After some batches the mean damage of every filter is ranked beside the oracle's |change of the loss| on 512 training
-images, measured on the network at the start: Spearman's correlation, layer by layer. Cost: forward passes of images
-through the whole network; scoring an image costs half of what the followers do (half of the filters, by linearity).
+images, measured on the network at the start: Spearman's correlation, layer by layer. Between the two stand the damages
+of single filters, each ablated alone: what AOFP would find if it asked for every filter by itself. Cost: forward passes
+of images through the whole network; scoring one costs half of what the followers do (half of the filters, by
+linearity).
 """
 
 import copy
@@ -25,7 +27,6 @@ from solutions.aofp_paths import SCORED, Paths
 from solutions.aofp_search import Search
 from solutions.aofp_training import SEARCHING
 from solutions.budgets import uses_of
-from solutions.feature_maps import Scores
 from solutions.followers import Target, targets
 from solutions.graph.export import export_graph
 from solutions.oracle import oracle
@@ -43,14 +44,30 @@ class _Enough(Exception):
     """All moments are there."""
 
 
-def agreement(
-    network: nn.Module, found: list[Target], ruler: Scores, images: ImageSet, seed: int
-) -> dict[str, list[tuple[int, float]]]:
-    """Of every target: (batches, rank correlation with the oracle) at MOMENTS. `network` is not changed."""
+def damages_alone(network: nn.Module, found: list[Target], batches: list[tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
+    """The mean damage of every filter, ablated alone, by target; in training mode, as AOFP measures it."""
+    network = copy.deepcopy(network).train()
+    paths = Paths(network, found, KERNELS.damage)
+    totals = {target.name: torch.zeros(target.group.channels, dtype=torch.float64) for target in found}
+    for filter in range(max(len(total) for total in totals.values())):
+        paths.halves = {name: [filter] for name, total in totals.items() if filter < len(total)}
+        for images, _ in batches:
+            network(images)
+            for name, amount in paths.damages.items():
+                totals[name][filter] += amount / len(batches)
+            paths.damages = {}
+    paths.remove()
+    return totals
+
+
+def scores_over_time(
+    network: nn.Module, found: list[Target], images: ImageSet, seed: int
+) -> list[tuple[int, dict[str, Tensor]]]:
+    """(batches, the scores of every target) at MOMENTS, while the network trains. `network` is not changed."""
     network = copy.deepcopy(network)
     searches = {target.name: Search(KERNELS, target.group.channels, target.group.free) for target in found}
     paths = Paths(network, found, KERNELS.damage)
-    points: dict[str, list[tuple[int, float]]] = {name: [] for name in searches}
+    scores: list[tuple[int, dict[str, Tensor]]] = []
     batch = 0
 
     def draw() -> None:
@@ -63,8 +80,7 @@ def agreement(
             search.note(paths.halves[name], paths.damages[name])
         batch += 1
         if batch in MOMENTS:
-            for name, search in searches.items():
-                points[name].append((batch, round(correlation(search.scores(), ruler[name]), 4)))
+            scores.append((batch, {name: search.scores() for name, search in searches.items()}))
         if batch == MOMENTS[-1]:
             raise _Enough
         draw()
@@ -75,13 +91,13 @@ def agreement(
         train(network, loader, MOMENTS[-1] // len(loader) + 1, after_step=after_step, progress=False, **SEARCHING)
     except _Enough:
         paths.remove()
-    return points
+    return scores
 
 
 def correlation(scores: Tensor, exact: Tensor) -> float:
     """Spearman's correlation of the filters that were ablated at all."""
     seen = torch.isfinite(scores)
-    return spearman(scores[seen], exact[seen])
+    return round(spearman(scores[seen], exact[seen]), 4)
 
 
 def scored_share(network: nn.Module, found: list[Target], uses: Mapping[str, int]) -> float:
@@ -107,8 +123,22 @@ def main(
             ruler = oracle(original, scoring_batches(images, IMAGES // 64, seed, "cpu"), groups)
             passes = (1 + sum(len(scores) for scores in ruler.values())) * IMAGES
             share = SCORED * scored_share(original, found, uses_of(original, example))
-            points = agreement(original, found, ruler, images, seed)
-            study.add(*(Agreement(seed, name, tuple(by), passes, round(share, 2)) for name, by in points.items()))
+            alone = damages_alone(original, found, scoring_batches(images, IMAGES // 64, seed, "cpu"))
+            moments = scores_over_time(original, found, images, seed)
+            study.add(
+                *(
+                    Agreement(
+                        seed,
+                        name,
+                        points=tuple((batch, correlation(scores[name], exact)) for batch, scores in moments),
+                        to_alone=tuple((batch, correlation(scores[name], alone[name])) for batch, scores in moments),
+                        alone=correlation(alone[name], exact),
+                        oracle_passes=passes,
+                        batch_passes=round(share, 2),
+                    )
+                    for name, exact in ruler.items()
+                )
+            )
     agreement_curves(study, images).savefig(results.with_suffix(".png"), bbox_inches="tight")
 
 

@@ -67,31 +67,35 @@ def widths_at(history: Mapping[str, Any], batch: int) -> dict[str, int]:
 
 
 def agreement_curves(study: Study[AgreementStudy], images: ImageSet | None = None) -> Figure:
-    """Rank correlation with the oracle over the batches: a line a layer (mean of the seeds), black their mean.
+    """Rank correlation with the oracle over the batches, and with the damages of single filters, ablated alone.
 
-    The band goes from the lowest to the highest seed of that mean. The axis on top: what scoring has cost, in forward
-    passes; the title says what the oracle does.
+    A line a layer (mean of the seeds), black their mean with a band from the lowest to the highest seed. The dashed
+    line: the single filters' own correlation with the oracle. The axis on top: what scoring has cost.
     """
     records = study.of(Agreement)
     batches = [batch for batch, _ in records[0].points]
-    values = {(record.seed, record.layer): [value for _, value in record.points] for record in records}
     layers = list(dict.fromkeys(record.layer for record in records))
     seeds = sorted({record.seed for record in records})
-    drawing, axis = figure(width=6.4, height=3.8)
-    for layer, shade in shades(layers).items():
-        axis.plot(batches, np.mean([values[seed, layer] for seed in seeds], axis=0), color=shade, label=layer, lw=1)
-    by_seed = np.array([np.mean([values[seed, layer] for layer in layers], axis=0) for seed in seeds])
-    axis.plot(batches, by_seed.mean(0), "o-", color="black", markersize=3.5, label="all layers")
-    axis.fill_between(batches, by_seed.min(0), by_seed.max(0), color="black", alpha=0.12, linewidth=0)
-    axis.axhline(0, color=COLOURS["random"], linewidth=0.8, linestyle=":")
-    axis.set(xscale="log", xlabel="batches", ylabel="rank correlation with the oracle", ylim=(None, 1))
-    axis.set_xticks(batches, [str(batch) for batch in batches])
-    axis.minorticks_off()
+    drawing, axes = figure(2, width=4.9, height=4.0, sharey=True)
+    for axis, kind, title in zip(axes, ("points", "to_alone"), ("the oracle", "each filter's own damage"), strict=True):
+        values = {(record.seed, record.layer): [value for _, value in getattr(record, kind)] for record in records}
+        for layer, shade in shades(layers).items():
+            axis.plot(batches, np.mean([values[seed, layer] for seed in seeds], axis=0), color=shade, label=layer, lw=1)
+        by_seed = np.array([np.mean([values[seed, layer] for layer in layers], axis=0) for seed in seeds])
+        axis.plot(batches, by_seed.mean(0), "o-", color="black", markersize=3.5, label="all layers")
+        axis.fill_between(batches, by_seed.min(0), by_seed.max(0), color="black", alpha=0.12, linewidth=0)
+        axis.axhline(0, color=COLOURS["random"], linewidth=0.8, linestyle=":")
+        axis.set(xscale="log", xlabel="batches", title=f"AOFP's scores and {title}")
+        axis.set_xticks(batches, [str(batch) for batch in batches])
+        axis.minorticks_off()
+    limit = np.mean([record.alone for record in records])
+    axes[0].axhline(limit, color="black", linewidth=1, linestyle="--", label="single filters and the oracle")
+    axes[0].set(ylabel="rank correlation", ylim=(None, 1))
     cost = records[0].batch_passes
-    above = axis.secondary_xaxis("top")
-    above.set_xticks(batches, [f"{cost * batch:,.0f}" for batch in batches])
+    above = axes[0].secondary_xaxis(-0.22)
+    above.set_xticks(batches, [f"{cost * batch:,.0f}" for batch in batches], fontsize=8)
     above.minorticks_off()
-    above.set_xlabel(f"forward passes of an image for scoring; the oracle needs {records[0].oracle_passes:,}")
-    axis.legend(fontsize=8, ncols=2)
+    above.set_xlabel(f"forward passes for scoring (the oracle: {records[0].oracle_passes:,})", fontsize=9)
+    axes[0].legend(fontsize=8, ncols=2, loc="upper left")
     say_source(drawing, images)
     return drawing

@@ -1,6 +1,6 @@
 """An interactive picture for notebooks: the search of one layer, replayed batch by batch."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import ipywidgets as widgets
@@ -32,7 +32,7 @@ def moves_of(history: Mapping[str, Any], layer: str) -> list[dict[str, Any]]:
 
 
 def accounts(
-    move: Mapping[str, Any], batches: int, filters: int, credit: Callable[[Tensor, Tensor, Sequence[int], float], None]
+    move: Mapping[str, Any], batches: int, filters: int, credit: Callable[[Tensor, Tensor, list[int], float], None]
 ) -> Tensor:
     """The mean damage of every filter (C,) after so many batches of a search; infinite where it was never ablated."""
     totals, counts = torch.zeros(filters, dtype=torch.float64), torch.zeros(filters, dtype=torch.int64)
@@ -42,15 +42,17 @@ def accounts(
 
 
 def search_explorer(
-    history: Mapping[str, Any], layer: str, credit: Callable[[Tensor, Tensor, Sequence[int], float], None]
+    history: Mapping[str, Any], layer: str, credit: Callable[[Tensor, Tensor, list[int], float], None]
 ) -> widgets.Widget:
     """A slider over the batches of one layer's search: every filter's mean damage so far, and what becomes of it.
 
     `history`: of `solutions.aofp_training`; `credit` keeps the accounts.
     """
     moves, steps, filters = moves_of(history, layer), batches_of(history, layer), history["targets"][layer]
+    if not steps:
+        return widgets.HTML(f"No search of {layer} has come to an end yet: let it train for more batches.")
     slider = widgets.IntSlider(
-        value=min(len(steps), len(moves[0]["seen"])) - 1,
+        value=len(moves[0]["seen"]) - 1,
         min=0,
         max=len(steps) - 1,
         description="batch",

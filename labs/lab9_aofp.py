@@ -1,0 +1,362 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Lab 9: how wide should a layer be? Approximated oracle filter pruning
+#
+# In lab 3 every layer lost the same share of its filters, and in lab 4 you drew curves to see which layers mind. Under
+# one budget it turned out to matter little *which* filters go: what costs the points is the *shape* of what is left. So
+# who chooses the shape? Today nobody does. While the network trains, every layer is asked in each batch whether it
+# could do without some of its filters, and those that are never missed go.
+#
+# The method is AOFP, *approximated oracle filter pruning* (Ding et al., ICML 2019,
+# [paper](https://proceedings.mlr.press/v97/ding19a.html)). Its search is made of four functions. You write them.
+#
+# **Afterwards you can**
+# - measure what some filters are worth at the layer that reads them, while training goes on;
+# - find the worth of a single filter from what random groups of filters do;
+# - search for filters to prune with a step that gets finer by itself;
+# - hand in a network whose widths nobody has chosen, and say whether the search was worth it.
+#
+# **You need** labs 0, 3 and 4. (Lab 5's oracle is looked at from afar.)
+#
+# | part | exercise | minutes | |
+# |---|---|---|---|
+# | 1 | `random_half` | 10 | core |
+# | 2 | `damage` | 25 | core |
+# | 3 | `credit`, and a prediction | 15 | core |
+# | 4 | `next_move` | 25 | core |
+# | 5 | the network you hand in, and one search replayed | 15 | core |
+# | 6 | does it pay? | 10 | extra |
+# | 7 | how good is the approximation? | 10 | extra |
+# | 8 | a network designed anew | 10 | extra |
+# | 9 | two questions | 10 | core |
+#
+# Run a cell with Shift-Enter. After every exercise there is a `check`: it tells you at once what is right,
+# and what is probably the matter when something is not. You can run it as often as you like.
+
+# %%
+import torch
+from torch import Tensor, nn
+
+from course_utils.baseline import baseline
+from course_utils.checking import check
+from course_utils.checkpoints import describe, load_network, save_network
+from course_utils.modes import evaluating
+from course_utils.onnx_files.export import export_onnx
+from course_utils.onnx_files.measuring import measure_onnx
+from course_utils.pictures import aofp_plots, budget_plots, plots, study_plots, tables
+from course_utils.pictures.search_explorer import search_explorer
+from course_utils.training import evaluate
+from minicifar import Loader, MiniCIFAR
+
+# %% [markdown]
+# From the course you get what works on any network: which layer reads what another one makes, and the training in which
+# your functions are called.
+
+# %%
+from solutions.aofp_search import Kernels
+from solutions.aofp_training import aofp
+from solutions.followers import targets
+from solutions.graph.export import export_graph
+from solutions.prunable import prunable_groups
+from solutions.ranks import spearman
+
+# %%
+train_images, val_images, test_images = MiniCIFAR("train"), MiniCIFAR("val"), MiniCIFAR("test")
+print(train_images.source.description)
+network = baseline(train_images)
+example = torch.zeros(1, 3, 32, 32)
+found, _ = targets(network, prunable_groups(network, example), export_graph(network, example))
+for target in found:
+    print(f"{target.name:12} has {target.group.channels:3} filters, read by {target.follower}")
+
+# %% [markdown]
+# ## 1. Which filters are asked?   (10 min)
+#
+# A filter's worth is what is missing without it. Lab 5's *oracle* looks at the loss at the very end of the network, one
+# run over the images for each filter. AOFP makes it cheap in two ways.
+#
+# *It looks only as far as the next layer.* We call the layer whose filters are in question the **target**, and the one
+# that reads its feature maps its **follower**. Zero some of the target's maps, and see how much the follower's output
+# changes: nothing behind it has to be computed.
+#
+# *It asks for many filters at once.* In each batch a **random half** of the filters that are being searched, the
+# **search space** $S$, is ablated: $\lfloor |S| / 2 \rfloor$ of them, drawn without replacement. A filter is in some of
+# these halves and not in others, and from that its own worth will come out.
+
+# %% [markdown]
+# **Exercise.** Write `random_half`. The search space is a list of filters, by number, and need not be 0, 1, 2, …:
+# later there will be gaps.
+#
+# <details><summary>Hint 1: where do I start?</summary>
+# Shuffle <em>places</em> in the list, not filters: <code>torch.randperm(len(space), …)</code>.
+# </details>
+# <details><summary>Hint 2: a seed that nobody else notices</summary>
+# <code>torch.manual_seed</code> would change all random numbers that come later, also those of the training. A
+# generator of your own does not: <code>torch.Generator().manual_seed(seed)</code>; hand it over as
+# <code>generator=…</code>.
+# </details>
+# <details><summary>Hint 3: nearly there</summary>
+# The first <code>len(space) // 2</code> places, <code>.tolist()</code>, then <code>space[place]</code> for each of
+# them, sorted.
+# </details>
+
+# %% tags=["exercise"]
+from solutions.aofp import random_half
+
+# %%
+space = [0, 1, 2, 3, 8, 9, 12, 15]
+for seed in range(4):
+    print(f"seed {seed}: ablate {random_half(space, seed)}")
+
+# %% [markdown]
+# ## 2. What is missing?   (25 min)
+#
+# Let $y$ be the follower's output with all filters and $\hat y$ the one without the half, both behind the follower's
+# batch norm and ReLU. The **damage** is what is missing, relative to what there was:
+# $$ t = \frac{\lVert m \cdot (y - \hat y) \rVert^2}{\lVert m \cdot y \rVert^2} , $$
+# with sums over all images, channels and positions. The division makes layers comparable: half of a layer's
+# maps is half of them, whether its numbers are large or small.
+#
+# And $m$? The follower is being pruned, too. Some of *its* filters are gone already, but they are only masked while we
+# search, so their maps are still computed. Nobody reads them, and they must not count: $m$ has a 1 for each of the
+# follower's channels that is still there, and a 0 for the others.
+
+# %% [markdown]
+# **Exercise.** Write `damage`. The output may be feature maps (N, C, H, W), or of a linear layer (N, C).
+#
+# <details><summary>Hint 1: where do I start?</summary>
+# With the mask in a shape that fits both: <code>mask.view(-1, 1, 1)</code> lies along the channels of a tensor
+# (N, C, H, W), <code>mask.view(-1)</code> along those of (N, C).
+# <code>[1] * (base.ndim - 2)</code> is as many ones as there are axes behind the channels.
+# </details>
+# <details><summary>Hint 2: squared norms</summary>
+# <code>x.square().sum()</code>. One for all of it: no mean, no root, no norm for each image.
+# </details>
+# <details><summary>Hint 3: nothing there</summary>
+# 0 / 0 is not a number. If the output is zero everywhere, nothing can be missing: the damage is 0.
+# </details>
+
+# %% tags=["exercise"]
+from solutions.aofp import damage
+
+# %% [markdown]
+# Let us look at the five layers that another convolution reads. Eighty random halves each, on 16 training images; then
+# a random quarter and an eighth of the filters.
+
+# %%
+few, _ = next(iter(Loader(train_images, batch_size=16, shuffle=True, seed=0)))
+places = [place for place, layer in enumerate(network.features) if isinstance(layer, nn.Conv2d)]
+
+
+def missing(place, halves):
+    """The damages to the next layer's output of ablating each of `halves` in the layer at `place`."""
+    following = places[places.index(place) + 1]
+    with evaluating(network), torch.no_grad():
+        maps = network.features[:following](few)
+        follower = network.features[following : following + 3]  # convolution, batch norm, ReLU
+        base, damages = follower(maps), []
+        mask = torch.ones(base.shape[1])
+        for half in halves:
+            ablated = maps.clone()
+            ablated[:, half] = 0
+            damages.append(damage(base, follower(ablated), mask))
+    return damages
+
+
+def thinned(filters, halvings, seed):
+    """Some filters: halved at random again and again."""
+    for step in range(halvings):
+        filters = random_half(filters, 10 * seed + step)
+    return filters
+
+
+# %%
+drawing, axes = plots.figure(3, width=2.9, height=2.7, sharey=True)
+for axis, (halvings, share) in zip(axes, ((1, "half"), (2, "quarter"), (3, "eighth")), strict=True):
+    for number, place in enumerate(places[:-1]):
+        filters = list(range(network.features[place].out_channels))
+        some = missing(place, [thinned(filters, halvings, seed) for seed in range(80)])
+        axis.plot([number] * 80, some, "_", color=plots.COLOURS["AOFP"], alpha=0.6)
+    axis.set_xticks(range(5), [f"{place}" for place in places[:-1]])
+    axis.set(title=f"a random {share} ablated", xlabel="layer (features.…)", yscale="log")
+axes[0].set_ylabel("damage")
+plots.say_source(drawing, train_images)
+drawing
+
+# %% [markdown]
+# Half of a layer is a lot to miss. But look at the spread: in some layers the best half of eighty does several times
+# less damage than the worst. Some filters must be worth far more than others.
+#
+# ## 3. From halves to filters   (15 min)
+#
+# Every filter has an account. When a half was ablated, its damage is added to the account of *each filter in that
+# half*, and a counter says how often this filter was ablated. Its score is the mean: the damage of an average half that
+# contains it. The others in the half are drawn anew each time, and so their influence averages out.
+
+# %% [markdown]
+# **Exercise.** Write `credit`. It changes both tensors in place and returns nothing.
+#
+# <details><summary>Hint</summary>
+# Tensors can be indexed with a list of numbers, on the left of <code>+=</code> as well.
+# </details>
+
+# %% tags=["exercise"]
+from solutions.aofp import credit
+
+# %% [markdown]
+# **Predict, then run.** The first layer has 32 filters. We ablate a random half 5, 25, 100 and 400 times, credit the
+# damages, and compare the order of the scores with the *exact* one: each filter ablated alone, 32 of them. Write down
+# before you run the cell:
+# 1. How many times will each filter have been ablated after 25 batches?
+# 2. What rank correlation do you expect after 25 batches, and after 400? (1 is the same order, 0 is chance.)
+
+# %%
+filters = list(range(network.features[0].out_channels))
+alone = torch.tensor(missing(0, [[filter] for filter in filters]))
+halves = [random_half(filters, seed) for seed in range(400)]
+damages = missing(0, halves)
+for batches in (5, 25, 100, 400):
+    totals, counts = torch.zeros(len(filters)), torch.zeros(len(filters))
+    for half, amount in zip(halves[:batches], damages[:batches], strict=True):
+        credit(totals, counts, half, amount)
+    scores = totals / counts.clamp_min(1)
+    print(
+        f"after {batches:3} batches: ablated {counts.min():.0f} to {counts.max():.0f} times, "
+        f"rank correlation {spearman(scores, alone):.2f}"
+    )
+
+# %% [markdown]
+# Were you right? A handful of batches says little: each filter's mean still carries the luck of its company. But the
+# order gets better with every batch, and every batch is one that the network trains on anyway.
+#
+# ## 4. A search that gets finer by itself   (25 min)
+#
+# After $B$ batches all scores of the search space are there. Now what? *Binary filter search* takes the
+# $g = \lfloor |S| / 2 \rfloor$ filters with the lowest scores. Let $v$ be the largest score among them, the $g$-th
+# smallest of all. There is one number to choose, the threshold $\theta$:
+#
+# | | what goes | what is searched next |
+# |---|---|---|
+# | $v < \theta$ | these $g$ filters | all filters that are left |
+# | $v \geq \theta$, $g > 1$ | nothing | only these $g$ filters: a finer search |
+# | $v \geq \theta$, $g = 1$ | nothing | all that are there, from the start |
+#
+# The accounts begin at zero each time. So a layer that can do without half of its filters loses half of them at one
+# stroke, and one that cannot loses a quarter, an eighth, one, or none. A space of one filter ($g = 0$) is left alone,
+# so that no layer ever vanishes.
+
+# %% [markdown]
+# **Exercise.** Write `next_move`.
+#
+# <details><summary>Hint 1: where do I start?</summary>
+# Sort the space by score. <code>sorted(space, key=lambda filter: (scores[filter].item(), filter))</code> has the
+# smaller filter first where two scores are equal.
+# </details>
+# <details><summary>Hint 2: three cases and one more</summary>
+# First g = 0. Then cut the sorted list at g, and compare the <em>last</em> score of what is in front with the
+# threshold.
+# </details>
+# <details><summary>Hint 3: survivors</summary>
+# Of <code>alive</code>, not of <code>space</code>: after a finer search the filters outside the space are still there,
+# and are searched again. <code>set(alive) - set(lowest)</code>.
+# </details>
+
+# %% tags=["exercise"]
+from solutions.aofp import next_move
+
+# %% [markdown]
+# That is the whole method. Here it is on one layer, all four functions in a row, with the network held still (training
+# comes in part 5). Change `threshold` and `every`, and run it again.
+
+
+# %%
+def search(place, threshold, every, moves):
+    """The search of one layer, a row for each move."""
+    width = network.features[place].out_channels
+    alive = space = list(range(width))
+    rows = []
+    for move in range(moves):
+        gone = [filter for filter in range(width) if filter not in alive]
+        halves = [random_half(space, seed=every * move + batch) for batch in range(every)]
+        totals, counts = torch.zeros(width), torch.zeros(width)
+        for half, amount in zip(halves, missing(place, [gone + half for half in halves]), strict=True):
+            credit(totals, counts, half, amount)
+        scores = torch.where(counts > 0, totals / counts, torch.inf)
+        lowest = scores[space].sort().values[: len(space) // 2]
+        pruned, following = next_move(scores, alive, space, threshold)
+        rows.append((str(move + 1), str(len(space)), f"{lowest[-1]:.3f}", str(len(pruned)), str(len(alive))))
+        alive, space = [filter for filter in alive if filter not in pruned], following
+    return tables.Table(("move", "filters searched", "v", "pruned", "of those there were"), rows)
+
+
+search(place=0, threshold=0.05, every=25, moves=10)
+
+# %% [markdown]
+# ## 5. The network you hand in   (15 min)
+#
+# `aofp` trains the network as always, and calls your functions for all six layers in every batch (the last convolution
+# has the linear layer as its follower). The *base path* is the training itself; the *scoring path* computes each
+# follower a second time, without gradients, on the first 16 images of the batch. It leaves no trace in the weights or
+# in the batch norms' statistics. When half of the MACs are left, the pruned filters are really cut out, and the rest of
+# the epochs is finetuning with a new optimizer.
+#
+# The cell below trains for about a minute, and saves the network with the history of its search (for you) and an ONNX
+# file (for grading). **Hand in both files together with this notebook.** Cells like this one are not run again when
+# your work is graded: the file is measured instead. You may change everything in it, as long as the network needs at
+# most 50 % of the MACs. (While you make choices, look at the *validation* images.)
+
+# %% tags=["train"]
+loader = Loader(train_images, batch_size=64, shuffle=True, augment=True, seed=0)
+mine = Kernels(random_half, damage, credit, next_move)
+pruned, history = aofp(network, loader, budget=0.5, epochs=10, kernels=mine, every=20, threshold=0.1, seed=0)
+save_network(pruned, "lab9_aofp.safetensors", history=history.pop("finetuning"), search=history, images=train_images)
+export_onnx(pruned, "lab9_aofp.onnx", images=train_images)
+
+# %%
+pruned = load_network("lab9_aofp.safetensors")
+history = describe("lab9_aofp.safetensors")["notes"]["search"]
+print(f"the search took {history['batches']} batches, {len(history['moves'])} moves; widths of the original and found:")
+plots.widths({"original": network, "AOFP": pruned})
+
+# %% [markdown]
+# Nobody has told it which layers to spare. Here is how it came about, in the two pictures of the paper's poster: the
+# share of the filters that is left in each layer, and the widths of all layers every 25 batches. Large steps come
+# first; once a half, a quarter, an eighth hurts, the steps get smaller.
+
+# %% tags=["slow"]
+aofp_plots.filters_left(history, images=train_images)
+
+# %% tags=["slow"]
+aofp_plots.widths_over_time(history, every=25, images=train_images)
+
+# %% [markdown]
+# And one layer's search, batch by batch. Press play, or move the slider: the bars are the scores so far, blue is the
+# half that is ablated just now. Watch what becomes of the search space when a search ends.
+
+# %% tags=["slow"]
+search_explorer(history, "features.17", credit)
+
+# %% tags=["slow"]
+unseen = Loader(val_images, batch_size=400)
+print(f"validation accuracy: {evaluate(network, unseen).accuracy:.1%} → {evaluate(pruned, unseen).accuracy:.1%}")
+export_onnx(network, "lab9_original.onnx", images=train_images)
+tables.comparison(
+    measure_onnx("lab9_original.onnx", test_images), measure_onnx("lab9_aofp.onnx", test_images), images=test_images
+)
+
+# %% [markdown]
+# **The network you hand in.** This check shows the very numbers and points that grading will give.
+
+# %% tags=["artifact"]
+check("lab9_aofp_onnx")
