@@ -938,7 +938,7 @@ def numbers_read_as_a_mask(totals, counts, ablated, amount):
     counts[m] += 1
 
 
-@wrong("credit", says="in line 1133 of the cell of float32_source_for_double_totals: totals.index_add_(0, index,")
+@wrong("credit", says="must have the same scalar type")
 def float32_source_for_double_totals(totals, counts, ablated, amount):
     "torch.full makes float32, which doesn't fit float64 totals."
     index = torch.as_tensor(list(ablated), dtype=torch.long)
