@@ -251,14 +251,24 @@ class Agreement:
 
 @dataclass(frozen=True)
 class RedesignResult:
-    """One of the four networks of a re-design. `widths`: of the blocks' inner layers; images/s in batches of 64."""
+    """One of the four networks of a re-design. `widths`: of the blocks' inner layers."""
 
     network: str
     seed: int
     accuracy: float
     macs: int
     widths: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class RedesignTime:
+    """How fast it is, in batches of 64 on one thread; `speedup`: beside the original, in turn. `setting`: by what."""
+
+    network: str
+    seed: int
+    setting: str
     images_per_second: float
+    speedup: float
 
 
 Record = (
@@ -273,6 +283,7 @@ Record = (
     | BudgetResult
     | Agreement
     | RedesignResult
+    | RedesignTime
 )
 TYPES: dict[str, type] = {kind.__name__: kind for kind in (*About.__subclasses__(), *Record.__args__)}
 

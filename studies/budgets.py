@@ -1,7 +1,7 @@
 """Methods under budgets of MACs: who finds the better widths, and are they worth the search?
 
-    python -m studies.budgets docs/results/budgets-vgg_mini.jsonl
-    python -m studies.budgets docs/results/budgets-resnet20.jsonl --network resnet20 --threshold 0.2
+    python -m studies.budgets course_utils/recorded/budgets.jsonl
+    python -m studies.budgets course_utils/recorded/budgets_resnet20.jsonl --network resnet20 --threshold 0.2
         --budgets 0.5 --budgets 0.25
 
 AOFP (one search a seed, with a snapshot at each budget); the widths that it found, from new random weights; the same
@@ -40,7 +40,7 @@ from solutions.iterative import l1_ranking
 from solutions.prunable import prunable_groups
 from solutions.surgery import prune
 from studies import cli
-from studies.pages import markdown_table
+from studies.pages import Pages, markdown_table, write_page
 from studies.runs import fully_trained, narrow_control, trained, versions
 
 SIZE = (3, 32, 32)
@@ -197,7 +197,7 @@ def sorted_as(network: nn.Module, names: Iterable[str]) -> list[str]:
     return [name for name, _ in network.named_modules() if name in wanted]
 
 
-def main(
+def main(  # noqa: PLR0913
     results: cli.Results,
     network: cli.Network = "vgg_mini",
     budgets: Annotated[list[float], typer.Option(metavar="SHARE", help="Of the MACs; repeat it for more.")] = BUDGETS,
@@ -206,6 +206,7 @@ def main(
     retraining: cli.Retraining = 30,
     every: Annotated[int, typer.Option(help="Batches of one of AOFP's searches.")] = 20,
     threshold: Annotated[float, typer.Option(help="AOFP's theta.")] = 0.1,
+    pages: Pages = None,
 ) -> None:
     """Carry out the study on MiniCIFAR, and write its table and its picture."""
     images = load("minicifar", "train")
@@ -224,11 +225,10 @@ def main(
     with cli.stoppable():
         for seed in seeds:
             carry_out(study, seed, sorted(budgets, reverse=True), images, test)
-    results.with_suffix(".md").write_text(page(study), encoding="utf-8")
-    budget_curves(study, images).savefig(results.with_suffix(".png"), bbox_inches="tight")
+    write_page(results, pages, page(study), budget_curves(study, images))
 
 
-def page(study: Study[BudgetStudy]) -> str:
+def page(study: Study[BudgetStudy]) -> list[str]:
     """The table with a heading that says what was measured."""
     about, table = study.about, budget_table(study)
     heading = f"# {about.network} under budgets of MACs, on MiniCIFAR"
@@ -239,7 +239,7 @@ def page(study: Study[BudgetStudy]) -> str:
         "first seed. Cost: of the whole training, in epochs of the unpruned network by MACs (scoring, which takes "
         "about 1.3 times the time of a plain step, not counted)."
     )
-    return "\n".join([heading, "", text, "", *markdown_table([table.header, *table.rows])]) + "\n"
+    return [heading, "", text, "", *markdown_table([table.header, *table.rows])]
 
 
 if __name__ == "__main__":

@@ -1,7 +1,12 @@
-"""The page of results: an overview, and a line for each method and keep ratio."""
+"""The pages of results; of all methods: an overview, and a line for each method and keep ratio."""
 
 import statistics
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from matplotlib.figure import Figure
 
 from course_utils.records import MethodResult, MethodStudy, Refusal, ShapeTime, Study
 from studies.methods import MASKS
@@ -10,6 +15,16 @@ COLUMNS = (
     *("method", "filters kept", "before retraining", "accuracy", "change", "parameters left", "MACs left"),
     *("CPU time, batch 64", "times as fast"),
 )
+
+
+Pages = Annotated[Path | None, typer.Option(help="A folder for the table and the picture, if not beside the results.")]
+
+
+def write_page(results: Path, folder: Path | None, lines: Sequence[str], picture: Figure) -> None:
+    """A page (Markdown) and its picture (PNG), under the results' name."""
+    page = (folder or results.parent) / results.with_suffix(".md").name
+    page.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    picture.savefig(page.with_suffix(".png"), bbox_inches="tight")
 
 
 def markdown(study: Study[MethodStudy]) -> str:

@@ -8,9 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from course_utils.pictures.plots import colour, figure, percent, say_source
+from course_utils.pictures.plots import COLOURS, colour, figure, percent, say_source
 from course_utils.pictures.tables import Table
-from course_utils.records import BudgetResult, BudgetStudy, Study
+from course_utils.records import BudgetResult, BudgetStudy, RedesignResult, RedesignStudy, RedesignTime, Study
 from minicifar import ImageSet
 
 FROM_SCRATCH = ", from scratch"
@@ -108,3 +108,37 @@ def width_bars(axis: Axes, widths: Mapping[str, Sequence[float]]) -> None:
     axis.set_xticks(range(max(map(len, widths.values()), default=0)), minor=False)
     axis.set_xticklabels([str(number + 1) for number in axis.get_xticks()])
     axis.legend(fontsize=8)
+
+
+def redesign_table(study: Study[RedesignStudy]) -> Table:
+    """The poster's table: accuracy (mean and spread of the seeds), MACs, and images a second of the four networks."""
+    rows: list[tuple[str, ...]] = []
+    for name in dict.fromkeys(result.network for result in study.of(RedesignResult)):
+        results = [result for result in study.of(RedesignResult) if result.network == name]
+        speeds = []
+        for setting in ("torch", "onnxruntime"):
+            times = [time for time in study.of(RedesignTime) if (time.network, time.setting) == (name, setting)]
+            ratio = f" ({statistics.mean(time.speedup for time in times):.2f})" if times else ""
+            speeds.append(f"{statistics.mean(time.images_per_second for time in times):,.0f}{ratio}" if times else "")
+        macs = statistics.mean(result.macs for result in results) / 1e6
+        rows.append((name, mean_and_spread(result.accuracy for result in results), f"{macs:.1f}", *speeds))
+    header = ("", "accuracy", "million MACs", "images/s, PyTorch", "images/s, ONNX Runtime")
+    return Table(header, rows, "In brackets the speed beside the original's.")
+
+
+def redesign_picture(study: Study[RedesignStudy], images: ImageSet | None = None) -> Figure:
+    """The inner layers' widths that were found (a line a seed) beside the original's and the scaled one's."""
+    drawing, axis = figure(width=6.2, height=3.2)
+    results = study.of(RedesignResult)
+    for name, style in (("original", "-"), ("scaled", ":")):
+        widths = next((result.widths for result in results if result.network == name), ())
+        axis.step(range(len(widths)), widths, style, where="mid", color=COLOURS["original"], label=name)
+    for result in (result for result in results if result.network == "pruned"):
+        label = "found" if result.seed == 0 else None
+        axis.plot(range(len(result.widths)), result.widths, "o-", ms=4, lw=1, color=COLOURS["AOFP"], label=label)
+    blocks = len(results[0].widths)
+    axis.set_xticks(range(blocks), [str(block + 1) for block in range(blocks)])
+    axis.set(xlabel="block", ylabel="inner channels", ylim=(0, None))
+    axis.legend(fontsize=8)
+    say_source(drawing, images)
+    return drawing
