@@ -141,7 +141,7 @@ def _begun(network: nn.Module, loader: BatchLoader, settings: dict[str, Any], fi
     network.to(memory_format=_memory_format(network))
     optimizer = _optimizer(network, settings["lr"], settings["momentum"], settings["weight_decay"])
     device = _device(network)
-    scaler = torch.amp.GradScaler(device.type, enabled=_precision(device) == torch.float16)
+    scaler = torch.amp.GradScaler(device.type, enabled=precision(device) == torch.float16)
     state = _State(network, optimizer, scaler, settings, getattr(loader, "epoch", 0))
     if file is not None and file.exists():
         state.restore(file)
@@ -255,7 +255,7 @@ def _epoch(
     """
     network, optimizer, scaler, settings = state.network, state.optimizer, state.scaler, state.settings
     device, layout, done = _device(network), _memory_format(network), len(state.history)
-    precision = _precision(device)
+    kind = precision(device)
     loss_sum, correct, count = torch.zeros((), device=device), torch.zeros((), device=device), 0
     loader.epoch = state.first_epoch + done
     network.train()
@@ -263,7 +263,7 @@ def _epoch(
         for group in optimizer.param_groups:
             group["lr"] = settings["lr"] * _factor(settings["schedule"], step, settings["epochs"] * len(loader))
         images, labels = images.to(device, memory_format=layout), labels.to(device)
-        with torch.autocast(device.type, dtype=precision, enabled=precision != torch.float32):
+        with torch.autocast(device.type, dtype=kind, enabled=kind != torch.float32):
             outputs = network(images)
         if loss_of is None:
             loss = F.cross_entropy(outputs.float(), labels, label_smoothing=settings["label_smoothing"])
@@ -308,7 +308,7 @@ def _optimizer(network: nn.Module, lr: float, momentum: float, weight_decay: flo
     )
 
 
-def _precision(device: torch.device) -> torch.dtype:
+def precision(device: torch.device) -> torch.dtype:
     """The number format of convolutions and linear layers in training; parameters stay as they are.
 
     bfloat16 where the processor computes with it (about twice as fast on such a CPU), else float32.

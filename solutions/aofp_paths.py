@@ -63,15 +63,16 @@ class Paths:
                 return
             half = torch.isin(torch.from_numpy(target.channel), torch.tensor(self.halves[target.name]))
             places = half.nonzero().flatten().to(maps.device)
-            with torch.no_grad(), torch.autocast(maps.device.type, enabled=False):
-                base = output.detach().float()
-                removed = contribution(module, maps.float(), places)
-                seen = base[: len(maps)]
-                behind = as_normalised(norm, base, seen, seen - removed) if norm is not None else (seen, seen - removed)
-                own = torch.ones(base.shape[channel_axis(module)], dtype=torch.bool, device=base.device)
-                own[torch.tensor(self.gone.get(target.made, []), dtype=torch.int64)] = False
-                base_out, ablated_out = (channels_second(module, target.activation(maps)) for maps in behind)
-                self.damages[target.name] = self.damage(base_out, ablated_out, own)
+            own = torch.ones(output.shape[channel_axis(module)], dtype=torch.bool, device=output.device)
+            own[torch.tensor(self.gone.get(target.made, []), dtype=torch.int64)] = False
+            with torch.no_grad():
+                removed = contribution(module, maps, places).float()
+                base = output.detach()[: len(maps)].float()
+                if norm is not None:
+                    base, scale = normalised(norm, output.detach(), len(maps))
+                    removed = removed * scale.view(-1, *[1] * (removed.ndim - 2))
+                whole, ablated = (channels_second(module, target.activation(each)) for each in (base, base - removed))
+                self.damages[target.name] = self.damage(whole, ablated, own)
 
         return score
 
@@ -97,8 +98,11 @@ def channels_second(module: nn.Module, maps: Tensor) -> Tensor:
 
 
 def contribution(module: nn.Module, maps: Tensor, places: Tensor) -> Tensor:
-    """What some of a follower's inputs give of its output: the follower is linear, but for its bias."""
-    weight = module.get_parameter("weight").detach().float().index_select(1, places)
+    """What some of a follower's inputs give of its output: the follower is linear, but for its bias.
+
+    In the precision in which the training computes the follower itself.
+    """
+    weight = module.get_parameter("weight").detach().index_select(1, places)
     chosen = maps.index_select(channel_axis(module), places)
     if isinstance(module, nn.Linear):
         return F.linear(chosen, weight)
@@ -106,9 +110,16 @@ def contribution(module: nn.Module, maps: Tensor, places: Tensor) -> Tensor:
     return module._conv_forward(chosen, weight, None)
 
 
-def as_normalised(norm: nn.Module, whole: Tensor, *some: Tensor) -> list[Tensor]:
-    """Maps behind a batch norm that normalises by the statistics of the base path, and changes nothing."""
-    mean, var = norm.running_mean, norm.running_var
-    if norm.training or mean is None:
-        var, mean = torch.var_mean(whole, dim=[axis for axis in range(whole.ndim) if axis != 1], correction=0)
-    return [F.batch_norm(maps, mean, var, norm.weight, norm.bias, False, 0.0, norm.eps) for maps in some]  # type: ignore[arg-type]
+def normalised(norm: nn.Module, output: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The first maps of a batch behind its batch norm, and each channel's factor (C,) in it; nothing is changed.
+
+    By the statistics of the whole batch, as the base path's, or by the running ones where the norm is in eval mode.
+    """
+    weight = torch.ones(output.shape[1], device=output.device) if norm.weight is None else norm.weight.detach()  # type: ignore[redundant-expr]
+    bias, eps = norm.bias, float(norm.eps)  # type: ignore[arg-type]
+    if norm.training or norm.running_mean is None:
+        maps, _, inverse = torch.native_batch_norm(output, weight, bias, None, None, True, 0.0, eps)  # type: ignore[arg-type]
+        return maps[:count].float(), weight * inverse
+    var = norm.running_var
+    maps = F.batch_norm(output[:count].float(), norm.running_mean, var, weight, bias, False, 0.0, eps)  # type: ignore[arg-type]
+    return maps, weight / (var + eps).sqrt()
