@@ -360,3 +360,107 @@ tables.comparison(
 
 # %% tags=["artifact"]
 check("lab9_aofp_onnx")
+
+# %% [markdown]
+# ## 6. Does it pay?   (10 min, extra)
+#
+# TEXT6
+#
+# We did it for you (`python -m studies.budgets`), with three seeds: 25 epochs for the unpruned network, then 30 more,
+# AOFP's search among them, down to 50, 25, 14 and 5 % of the MACs. Networks from random weights have all 55. *Uniform*
+# is lab 3's way: the same share of every layer.
+
+# %% tags=["slow"]
+study = study_plots.recorded_study("budgets")
+budget_plots.budget_curves(study)
+
+# %% tags=["slow"]
+budget_plots.budget_table(study)
+
+# %% [markdown]
+# TEXT6b
+#
+# ## 7. How good is the approximation?   (10 min, extra)
+#
+# On the left AOFP's scores beside lab 5's oracle, the change of the *loss* without a filter; on the right beside each
+# filter's own damage, ablated alone. A line for each layer, black is their mean (`python -m studies.oracle_agreement`,
+# three seeds; all filters are one search space, and nothing is pruned). In part 3 the network was held still; here it
+# trains on, as it does in the search.
+
+# %% tags=["slow"]
+aofp_plots.agreement_curves(study_plots.recorded_study("aofp_agreement"))
+
+# %% [markdown]
+# Look at the costs first: after 320 batches scoring has cost as much as 2,500 forward passes of an image, and the
+# oracle 230,000. But what does one get for it? After the 20 batches of one search a rank correlation of 0.11 with the
+# oracle, after 320 batches 0.27. Two things are lost on the way. The dashed line is the first: even exact, the damage
+# at the next layer is not the change of the loss (0.58). The picture on the right is the second: the mean damage of
+# halves is not the damage of one filter. In the first layer it comes close, in `features.14` not at all. Question 1
+# asks why.
+#
+# And here nobody needs a cheap oracle: on a network as small as ours the exact one, asked with a *single* image, takes
+# 0.2 seconds and agrees better (0.37 on average, once measured). What AOFP has for it is that it costs next to nothing
+# while the training goes on, in any network, of any size.
+#
+# ## 8. A network designed anew   (10 min, extra)
+#
+# A search may also end where it began. Make the inner layers of all blocks of a residual network 1.25 times as wide,
+# train it, and let AOFP prune it back to the MACs of the *original*. Now some layers are wider than they were, others
+# narrower. The poster did this with a ResNet-50 on ImageNet:
+#
+# | | top-1 | MACs | images/s, CPU | images/s, GPU |
+# |---|---|---|---|---|
+# | original | 75.34 | 3.85 G | 14.4 | 437 |
+# | scaled | 76.60 | 5.28 G | 11.2 | 353 |
+# | pruned | 76.47 | 3.83 G | 14.2 | 430 |
+# | these widths, from scratch | 76.30 | 3.83 G | – | – |
+#
+# A point better at the same MACs, it says, and as fast in spite of the crooked widths. And with `resnet20` on MiniCIFAR
+# (`python -m studies.redesign`, three seeds, 55 epochs each)?
+
+# %% tags=["slow"]
+study = study_plots.recorded_study("redesign")
+budget_plots.redesign_table(study)
+
+# %% tags=["slow"]
+budget_plots.redesign_picture(study)
+
+# %% [markdown]
+# TEXT8
+#
+# ## 9. Questions   (10 min)
+
+# %% [markdown] tags=["question"] points=2 name="question_company"
+# **Question 1.** A filter's score is the mean damage of halves that contain it. In part 3 this gave nearly the order of
+# the filters ablated alone; in the picture of part 7 there is a layer in which it does not, however many batches pass.
+# Give one reason why a filter may look harmless alone and costly in company (or the other way round), and one why few
+# batches give a poor order even where there is no such reason. Which of the two does the search itself make better as
+# it goes on, and how?
+#
+# ### BEGIN MARK SCHEME
+# *Rubric (2 points).* 1 point for the company: filters stand in for each other (each of two twins alone is harmless,
+# both together are not, and in half of the halves both are missing); contributions cancel or add up in the follower,
+# whose ReLU cuts them off, so that the effect of one depends on who else is there; half of a layer missing is another
+# regime than one filter missing. 1 point for the noise and the remedy: a filter is in about B / 2 halves, and its mean
+# carries the luck of the others in them, which falls with the root of the number of batches only (half a point); the
+# search makes it better: a finer space ablates fewer filters at once, the company gets smaller and each has more weight
+# in the damage; after pruning the accounts begin anew on the network as it is now (half a point).
+# ### END MARK SCHEME
+
+# %% [markdown] tags=["question"] points=2 name="question_two_numbers"
+# **Question 2.** The search has two numbers, B (`every`) and theta (`threshold`). Somebody takes B = 2 and theta = 1,
+# somebody else B = 500 and theta = 0.001, both with ten epochs of 63 batches. Say for each what the two pictures of
+# part 5 will look like, which network comes out, and why. (`aofp` doubles theta when no layer has pruned anything in a
+# whole search, and keeps a third of the epochs for finetuning.)
+#
+# ### BEGIN MARK SCHEME
+# *Rubric (2 points).* 1 point for B = 2, theta = 1: after two batches a filter was ablated once, twice or never (then
+# it is infinitely important), so that the order is chance; hardly any half does a damage of 1, so that every layer
+# loses half of its filters (as far as they have scores) every two batches, and the MACs are reached within some
+# batches: about the same share everywhere, chosen at random, nobody had time to adapt; then a long finetuning. (Who
+# argues that v is infinite where fewer than half were ablated, and the half is then searched first, has this point
+# too.) 1 point for B = 500,
+# theta = 0.001: 420 batches are there for searching, fewer than one search takes, so that no move is made at all: flat
+# lines, all widths as they were, "ended short" with 100 % of the MACs, no points for it. Half a point for "too slow"
+# without the count.
+# ### END MARK SCHEME

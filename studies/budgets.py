@@ -5,10 +5,11 @@
         --budgets 0.5 --budgets 0.25
 
 AOFP (one search a seed, with a snapshot at each budget); the widths that it found, from new random weights; the same
-share of every layer by L1, and from random weights; on networks of which AOFP reaches only some layers, the same share
-of these alone. Every way has the same epochs in all: `epochs` before any pruning and `retraining` from there on, the
-search among them; networks from random weights have both. Each result is written as it comes, so that a study that was
-stopped goes on where it was. Beside the results a table (Markdown) and a picture (PNG) are written.
+share of every layer by L1, at once and gradually (in as many epochs as AOFP's search), and from random weights; on
+networks of which AOFP reaches only some layers, the same share of these alone. Every way has the same epochs in all:
+`epochs` before any pruning and `retraining` from there on, the search among them; networks from random weights have
+both. Each result is written as it comes, so that a study that was stopped goes on where it was. Beside the results a
+table (Markdown) and a picture (PNG) are written.
 """
 
 import math
@@ -30,13 +31,14 @@ from course_utils.records import BudgetResult, BudgetStudy, Study
 from course_utils.training import evaluate
 from minicifar import BatchLoader, ImageSet, Loader, load
 from solutions.aofp import KERNELS
-from solutions.aofp_training import FINETUNING, Widths, search_widths
+from solutions.aofp_training import FINETUNING, SEARCHING, Widths, search_widths
 from solutions.budgets import uniform_plan
 from solutions.costs import count_macs
 from solutions.followers import targets
 from solutions.graph.export import export_graph
 from solutions.graph.groups import Group
 from solutions.iterative import l1_ranking
+from solutions.plans import groups_left
 from solutions.prunable import prunable_groups
 from solutions.surgery import prune
 from studies import cli
@@ -129,6 +131,25 @@ def uniform(task: Task, budget: float, among: bool = False) -> Narrowed:
     return Narrowed(narrow, before, 0, task.first_epochs + task.epochs * task.share(narrow))
 
 
+def uniform_gradually(task: Task, budget: float) -> Narrowed:
+    """Uniform widths by L1, a little after each of the epochs that AOFP's search has, trained as in the search.
+
+    The MACs fall by the same amount in every step; then finetuning, as AOFP's.
+    """
+    batches = searched(task).history["reached"][str(budget)]
+    steps = math.ceil(batches / len(task.loader))
+    narrow, groups, cost = task.network, [group for group in task.groups if group.free], float(task.first_epochs)
+    for step in range(steps):
+        share = (1 - (1 - budget) * (step + 1) / steps) / task.share(narrow)
+        plan = uniform_plan(narrow, groups, l1_ranking(narrow, groups), share, torch.zeros(1, *SIZE))
+        narrow, groups = prune(narrow, groups, plan), groups_left(groups, plan)
+        fully_trained(narrow, task.loader, 1, progress=False, **SEARCHING)
+        cost += task.share(narrow)
+    before = evaluate(narrow, task.test).accuracy
+    finished(task, narrow, budget, task.epochs - steps, "gradually")
+    return Narrowed(narrow, before, 0, cost + (task.epochs - steps) * task.share(narrow))
+
+
 def uniform_from_scratch(task: Task, budget: float, among: bool = False) -> Narrowed:
     """Uniform widths, from random weights."""
     twin = narrow_control(uniformly_pruned(task, budget, among), task.seed)
@@ -141,6 +162,7 @@ METHODS: dict[str, Callable[[Task, float], Narrowed]] = {
     "AOFP": aofp,
     "AOFP's widths, from scratch": found_widths,
     "uniform, L1": uniform,
+    "uniform, L1, gradually": uniform_gradually,
     "uniform, from scratch": uniform_from_scratch,
     "uniform inside, L1": partial(uniform, among=True),
     "uniform inside, from scratch": partial(uniform_from_scratch, among=True),

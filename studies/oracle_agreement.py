@@ -11,6 +11,7 @@ linearity).
 """
 
 import copy
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -95,9 +96,10 @@ def scores_over_time(
 
 
 def correlation(scores: Tensor, exact: Tensor) -> float:
-    """Spearman's correlation of the filters that were ablated at all."""
+    """Spearman's correlation of the filters that were ablated at all; 0 where all have the same score."""
     seen = torch.isfinite(scores)
-    return round(spearman(scores[seen], exact[seen]), 4)
+    value = spearman(scores[seen], exact[seen])
+    return 0.0 if math.isnan(value) else round(value, 4)
 
 
 def scored_share(network: nn.Module, found: list[Target], uses: Mapping[str, int]) -> float:

@@ -7,10 +7,12 @@ import pytest
 
 from course_utils import records
 from course_utils.records import (
+    Agreement,
     AlphaResult,
     AlphaStudy,
     AutoencoderResult,
     AutoencoderStudy,
+    BudgetResult,
     Correlation,
     CriteriaStudy,
     Curve,
@@ -18,6 +20,8 @@ from course_utils.records import (
     MomentResult,
     MomentStudy,
     Record,
+    RedesignResult,
+    RedesignTime,
     Refusal,
     ShapeTime,
     Study,
@@ -35,6 +39,10 @@ EACH: list[Record] = [
     Curve("Taylor", 2, ((1.0, 1.0, 0.9), (0.5, 0.3, 0.8))),
     AlphaResult("at random", 0, 0.8, 0.1, by_alpha=((0.5, 0.8), (0.0, 0.4)), unmerged_accuracy=0.8),
     AutoencoderResult("together", 1, 0.14, 0.12),
+    BudgetResult("AOFP", 0.5, 0, 0.7, 0.8, 0.49, 0.4, (12, 13), 210, 41.5),
+    Agreement(0, "features.0", ((5, 0.1), (10, 0.2)), ((5, 0.3), (10, 0.4)), 0.6, 229888, 7.8),
+    RedesignResult("pruned", 2, 0.9, 1000, (3, 4)),
+    RedesignTime("pruned", 2, "torch", 1234.5, 0.97),
 ]
 
 

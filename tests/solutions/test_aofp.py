@@ -1,7 +1,9 @@
 """AOFP: the four small functions, the search's moves, and a training in which scoring leaves no trace."""
 
 import copy
+import json
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,12 +17,13 @@ from course_utils.training import train
 from solutions.aofp import KERNELS, credit, damage, next_move, random_half
 from solutions.aofp_paths import Paths
 from solutions.aofp_search import Search
-from solutions.aofp_training import search_widths
-from solutions.budgets import macs_left, uses_of
+from solutions.aofp_training import aofp, search_widths
+from solutions.budgets import macs_left, uniform_plan, uses_of
 from solutions.costs import count_macs
 from solutions.followers import targets
 from solutions.graph.export import export_graph
 from solutions.graph.groups import Group
+from solutions.iterative import l1_ranking
 from solutions.plans import PlanError
 from solutions.prunable import prunable_groups
 from solutions.surgery import prune
@@ -314,3 +317,109 @@ def test_the_halves_of_a_depthwise_block_are_scored_at_what_the_follower_reads()
     paths.halves["0"] = [1, 2]
     network(torch.randn(4, 3, 8, 8))
     assert 0 < paths.damages["0"] < 10 and "6" not in paths.damages
+
+
+def test_scoring_in_the_precision_of_the_training_differs_by_its_rounding_only() -> None:
+    network = chain().train()
+    paths = prepared(network)
+    network.train()
+    images = torch.randn(16, 3, 8, 8)
+    damages = []
+    for enabled in (False, True):
+        paths.halves = {"0": [1, 4, 6], "3": [0, 11]}
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled):
+            network(images)
+        damages.append(dict(paths.damages))
+    exact, rounded = damages
+    assert all(rounded[name] == pytest.approx(exact[name], rel=0.05) for name in exact)
+
+
+def test_a_frozen_batch_norm_scores_by_its_running_statistics() -> None:
+    network = chain()
+    paths = prepared(network)
+    network.train()
+    for layer in (network[1], network[4]):
+        layer.eval()
+        layer.running_mean.normal_()
+        layer.running_var.uniform_(0.5, 2)
+    images = torch.randn(16, 3, 8, 8)
+    paths.halves = {"0": [2, 3], "3": []}
+    with torch.no_grad():
+        network(images)
+        paths.remove()
+        maps = network[:3](images)
+        without = maps.clone()
+        without[:, [2, 3]] = 0
+        whole, ablated = network[3:6](maps), network[3:6](without)
+    assert paths.damages["0"] == pytest.approx(damage(whole, ablated, torch.ones(12)), rel=1e-4)
+
+
+# --- the driver
+
+
+def test_searched_cut_and_finetuned_in_so_many_epochs(tmp_path: Path) -> None:
+    torch.manual_seed(4)
+    network = chain()
+    before = copy.deepcopy(network.state_dict())
+    options = {"kernels": KERNELS, "every": 3, "threshold": 0.5, "progress": False}
+    narrow, history = aofp(network, Batches(), 0.6, 12, **options)
+    assert count_macs(narrow, (3, 8, 8)) <= 0.6 * count_macs(network, (3, 8, 8))
+    searching = -(-history["batches"] // 6)
+    assert 0 < searching <= 8 and len(history["finetuning"]) == 12 - searching and history["short"] == ""
+    assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
+    assert json.loads(json.dumps(history))["targets"] == {"0": 8, "3": 12}
+
+    kept, again = (aofp(network, Batches(), 0.6, 12, resume=tmp_path, **options)[0] for _ in range(2))
+    for name, tensor in narrow.state_dict().items():
+        assert torch.equal(tensor, kept.state_dict()[name]) and torch.equal(tensor, again.state_dict()[name])
+
+
+def test_a_search_that_ends_short_says_why_and_is_finetuned_as_far_as_it_came() -> None:
+    with pytest.warns(UserWarning, match=r"short of 10%\. .* Give it more epochs, a larger threshold"):
+        narrow, history = aofp(
+            chain(), Batches(), 0.1, 6, kernels=KERNELS, every=3, threshold=1e-9, doubling=False, progress=False
+        )
+    assert history["macs"] == 1 and "No target lost a filter" in history["short"]
+    assert count_macs(narrow, (3, 8, 8)) == count_macs(chain(), (3, 8, 8))
+
+
+@pytest.mark.parametrize("budgets", [[], [1.5], [0.5, -0.1]])
+def test_budgets_that_are_no_shares_are_refused(budgets: list[float]) -> None:
+    with pytest.raises(ValueError, match="budgets are shares of the MACs"):
+        search_widths(chain(), Batches(), budgets, 1, progress=False, kernels=KERNELS)
+
+
+def test_a_folder_of_another_networks_search_is_refused(tmp_path: Path) -> None:
+    options = {"kernels": KERNELS, "every": 3, "threshold": 0.5, "progress": False, "resume": tmp_path}
+    search_widths(chain(), Batches(), [0.6], 8, **options)
+    with pytest.raises(ValueError, match="other settings"):
+        search_widths(chain(), Batches(), [0.6], 8, **options)
+
+
+# --- plans under a budget of MACs
+
+
+@pytest.mark.parametrize("make", [lambda: resnet20(widths=(6, 8, 10)), lambda: vgg_mini(widths=(12, 12, 20))])
+@pytest.mark.parametrize("budget", [0.9, 0.5, 0.13])
+def test_uniform_widths_meet_a_budget_to_within_one_filter(make: Callable[[], nn.Module], budget: float) -> None:
+    network, images = make().eval(), torch.randn(2, 3, 32, 32)
+    groups = [group for group in prunable_groups(network, images, progress=False) if group.free]
+    scores = l1_ranking(network, groups)
+    plan = uniform_plan(network, groups, scores, budget, images)
+    whole = count_macs(network, (3, 32, 32))
+    assert count_macs(prune(network, groups, plan), (3, 32, 32)) <= budget * whole
+    ratios = [len(plan[group.name]) / group.channels for group in groups]
+    assert all(abs(first - second) < 1 / 6 for first in ratios for second in ratios)
+    more = []
+    for group in groups:
+        left = [channel for channel in range(group.channels) if channel not in plan[group.name]]
+        bigger = {**plan, group.name: sorted([*plan[group.name], *left[:1]])}
+        more.append(count_macs(prune(network, groups, bigger), (3, 32, 32)) / whole)
+    assert max(more) > budget
+
+
+def test_a_budget_below_one_filter_a_layer_is_refused() -> None:
+    network, images = vgg_mini(widths=(4, 4)).eval(), torch.randn(2, 3, 32, 32)
+    groups = prunable_groups(network, images, progress=False)
+    with pytest.raises(PlanError, match="cannot be met: the least is"):
+        uniform_plan(network, groups, l1_ranking(network, groups), 0.01, images)
