@@ -259,7 +259,7 @@ def page(study: Study[BudgetStudy]) -> list[str]:
         f"more for every method, AOFP's search (B {about.every}, theta {about.threshold:g}) among them; from scratch: "
         "all of them. Accuracy on the test images in percent, mean and standard deviation of the seeds; widths of the "
         "first seed. Cost: of the whole training, in epochs of the unpruned network by MACs (scoring, which takes "
-        "about 1.3 times the time of a plain step, not counted)."
+        "about 1.15 times the time of a plain step, not counted)."
     )
     return [heading, "", text, "", *markdown_table([table.header, *table.rows])]
 
