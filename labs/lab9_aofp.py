@@ -347,9 +347,10 @@ plots.widths({"original": network, "AOFP": pruned})
 
 # %% [markdown]
 # Nobody has told it which layers to spare. Here is how it came about, in the two pictures of the authors' poster: the
-# share of the filters that is left in each layer, and the widths of all layers every 25 batches. For two searches
-# nothing happens: a half and a quarter are too much for every layer. In the third each loses an eighth, and from then
-# on the layers part.
+# share of the filters that is left in each layer, and the widths of all layers every 25 batches. When we ran this,
+# nothing happened for two searches: a half and a quarter were too much for every layer. In the third each lost an
+# eighth, and from then on the layers parted.
+
 
 # %% tags=["slow"]
 aofp_plots.filters_left(history, images=train_images)

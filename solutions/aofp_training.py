@@ -275,12 +275,15 @@ def train_and_search(
     """The training in which all is searched: it ends at the last budget, or after its epochs."""
     bar = tqdm(total=epochs * len(loader), initial=run.batch, disable=not progress, unit="step", desc="AOFP")
 
+    def say_widths() -> None:
+        widths = "-".join(str(len(search.alive)) for search in run.searches.values())
+        bar.set_postfix_str(f"{run.left(run.plan()):.0%} of the MACs, {widths}", refresh=False)
+
     def after_step(_network: nn.Module) -> None:
         run.step()
         bar.update()
         if run.batch % 10 == 0:
-            widths = "-".join(str(len(search.alive)) for search in run.searches.values())
-            bar.set_postfix_str(f"{run.left(run.plan()):.0%} of the MACs, {widths}", refresh=False)
+            say_widths()
         if folder is not None and run.batch % len(loader) == 0:
             store(run, folder, run.batch // len(loader), asked)
 
@@ -289,6 +292,9 @@ def train_and_search(
     try:
         train(run.network, loader, epochs, after_step=after_step, **options)
     except _Reached:
+        bar.update()
+        bar.total = bar.n  # it was to end here: no bar that looks broken off
+        say_widths()
         if folder is not None:
             store(run, folder, -1, asked)
     finally:

@@ -13,7 +13,7 @@ from course_utils.pictures.tables import Table
 from course_utils.records import BudgetResult, BudgetStudy, RedesignResult, RedesignStudy, RedesignTime, Study
 from minicifar import ImageSet
 
-FROM_SCRATCH = ", from scratch"
+FROM_SCRATCH, GRADUALLY = ", from scratch", ", gradually"
 
 
 def by_method(study: Study[BudgetStudy]) -> dict[str, dict[float, list[BudgetResult]]]:
@@ -46,14 +46,13 @@ def budget_table(study: Study[BudgetStudy]) -> Table:
                     method,
                     mean_and_spread(before),
                     mean_and_spread(result.accuracy for result in results),
-                    f"{statistics.mean(result.macs_left for result in results):.1%}",
                     f"{statistics.mean(result.parameters_left for result in results):.1%}",
                     "-".join(map(str, results[0].widths)),
                     f"{statistics.mean(batches):.0f}" if batches else "",
                     f"{statistics.mean(result.cost for result in results):.1f}",
                 )
             )
-    header = ("MACs at most", "method", "after surgery", "accuracy", "MACs", "parameters", "widths", "search", "cost")
+    header = ("MACs", "method", "after surgery", "accuracy", "parameters", "widths", "search", "cost")
     return Table(header, rows, "Accuracies in percent; search in batches, cost in epochs of the unpruned network.")
 
 
@@ -89,7 +88,7 @@ def budget_line(axis: Axes, method: str, budgets: Mapping[float, Sequence[Budget
     """One line of `budget_curves`."""
     left = [statistics.mean(result.macs_left for result in results) for results in budgets.values()]
     accuracies = [[result.accuracy for result in results] for results in budgets.values()]
-    shade, style = shade_of(method), "--" if FROM_SCRATCH in method else "-"
+    shade, style = shade_of(method), "--" if FROM_SCRATCH in method else "-." if GRADUALLY in method else "-"
     means = [statistics.mean(seeds) for seeds in accuracies]
     axis.plot(left, means, style, marker="o", markersize=3.5, color=shade, label=method)
     axis.fill_between(left, list(map(min, accuracies)), list(map(max, accuracies)), color=shade, alpha=0.1, linewidth=0)
@@ -104,7 +103,8 @@ def width_bars(axis: Axes, widths: Mapping[str, Sequence[float]]) -> None:
     """The filters of every layer, the networks' bars side by side."""
     for number, (label, numbers) in enumerate(widths.items()):
         places = np.arange(len(numbers)) + (number - (len(widths) - 1) / 2) * 0.8 / len(widths)
-        axis.bar(places, numbers, 0.8 / len(widths), color=shade_of(label), label=label)
+        alpha = 0.45 if GRADUALLY in label else 1.0
+        axis.bar(places, numbers, 0.8 / len(widths), color=shade_of(label), label=label, alpha=alpha)
     axis.set_xticks(range(max(map(len, widths.values()), default=0)), minor=False)
     axis.set_xticklabels([str(number + 1) for number in axis.get_xticks()])
     axis.legend(fontsize=8)

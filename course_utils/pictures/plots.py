@@ -248,7 +248,9 @@ def widths(networks: Mapping[str, nn.Module]) -> Figure:
     for number, (label, network) in enumerate(networks.items()):
         layers = convolutions(network)
         heights = [layer.out_channels for layer in layers.values()]
-        colours = ["#b3261e" if height == 1 else COLOURS["original" if number == 0 else "L1"] for height in heights]
+        known = number == 0 or any(label.startswith(method) for method in COLOURS)
+        shade = colour(label) if known else COLOURS["L1"]
+        colours = ["#b3261e" if height == 1 else shade for height in heights]
         places = np.arange(len(heights)) + number * bar
         axis.bar(places, heights, bar * 0.95, color=colours, label=label)
         for place, height in zip(places, heights, strict=True):

@@ -7,7 +7,9 @@ import ipywidgets as widgets
 import numpy as np
 import torch
 from IPython.display import display
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.patches import Patch
 from torch import Tensor
 
 from course_utils.pictures import plots
@@ -59,7 +61,7 @@ def search_explorer(
         continuous_update=False,
         layout=widgets.Layout(width="34em"),
     )
-    play = widgets.Play(max=len(steps) - 1, interval=600)
+    play = widgets.Play(value=slider.value, max=len(steps) - 1, interval=600)
     widgets.jslink((play, "value"), (slider, "value"))
     picture, words = widgets.Output(), widgets.HTML()
 
@@ -109,11 +111,13 @@ def draw_accounts(
     ]  # fmt: skip
     heights = np.where(torch.isfinite(scores), scores, 0.0)
     top = max(1.15 * heights.max(), 1.3 * threshold)
+    labels: list[Artist] = []
     for state, shade in STATES.items():
         places = [filter for filter, its in enumerate(states) if its == state]
-        axis.bar(places, heights[places], 0.9, color=shade, label=f"{state} ({len(places)})")
+        axis.bar(places, heights[places], 0.9, color=shade)
+        labels.append(Patch(color=shade, label=f"{state} ({len(places)})"))
         axis.bar(places, -0.05 * top, 0.9, color=shade)
-    axis.axhline(threshold, color="black", linestyle=":", linewidth=1, label=f"theta = {threshold:g}")
+    labels.append(axis.axhline(threshold, color="black", linestyle=":", linewidth=1, label=f"theta = {threshold:g}"))
     axis.set(xlabel="filters", ylabel="mean damage", xlim=(-1, len(scores)), ylim=(-0.05 * top, top))
     axis.grid(axis="x", visible=False)
-    axis.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
+    axis.legend(handles=labels, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
