@@ -230,7 +230,7 @@ def main(  # noqa: PLR0913
     threshold: Annotated[float, typer.Option(help="AOFP's theta.")] = 0.1,
     pages: Pages = None,
 ) -> None:
-    """Carry out the study on MiniCIFAR, and write its table and its picture."""
+    """Carry out the study on MiniCIFAR, and write its table and its picture, also when it is stopped."""
     images = load("minicifar", "train")
     test = Loader(load("minicifar", "test"), batch_size=500)
     about = BudgetStudy(
@@ -244,10 +244,13 @@ def main(  # noqa: PLR0913
         made_with=versions(),
     )
     study = cli.opened(results, about)
-    with cli.stoppable():
+    try:
         for seed in seeds:
             carry_out(study, seed, sorted(budgets, reverse=True), images, test)
-    write_page(results, pages, page(study), budget_curves(study, images))
+    except KeyboardInterrupt:
+        print(cli.STOPPED)
+    if study.of(BudgetResult):
+        write_page(results, pages, page(study), budget_curves(study, images))
 
 
 def page(study: Study[BudgetStudy]) -> list[str]:

@@ -8,17 +8,18 @@ have the same epochs in all (of pruned: some before, the others search and finet
 with the original: that ratio counts, times the original's own median. Beside the results a table and a picture.
 """
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from course_utils import networks
 from course_utils.checkpoints import load_network, save_network
 from course_utils.command_line import run_program
 from course_utils.pictures.budget_plots import redesign_picture, redesign_table
-from course_utils.records import RedesignResult, RedesignStudy, RedesignTime
+from course_utils.records import RedesignResult, RedesignStudy, RedesignTime, Study
 from course_utils.training import evaluate
 from minicifar import ImageSet, Loader, load
 from solutions.aofp import KERNELS
@@ -86,8 +87,25 @@ def trained_for(epochs: int, name: str, images: ImageSet, seed: int) -> nn.Modul
     return network
 
 
+def carry_out(
+    study: Study[RedesignStudy], images: ImageSet, test: Iterable[tuple[Tensor, Tensor]], seeds: Sequence[int]
+) -> None:
+    """All four networks of every seed that are not in the study yet, and then their times."""
+    done = {(result.network, result.seed) for result in study.of(RedesignResult)}
+    for seed in seeds:
+        for name in (name for name in NETWORKS if (name, seed) not in done):
+            network = made(name, images, seed)
+            accuracy = round(evaluate(network, test).accuracy, 5)
+            study.add(RedesignResult(name, seed, accuracy, count_macs(network, SIZE), inner_widths(network)))
+            print(f"{name}, seed {seed}: {accuracy:.1%}, inner widths {inner_widths(network)}", flush=True)
+    timed = {time.seed for time in study.of(RedesignTime)}
+    for seed in (seed for seed in seeds if seed not in timed):
+        four = {name: made(name, images, seed) for name in NETWORKS}
+        study.add(*(time for setting in ("torch", "onnxruntime") for time in times(four, seed, setting)))
+
+
 def main(results: cli.Results, seeds: cli.Seeds = cli.SEEDS, pages: Pages = None) -> None:
-    """Carry out the study on MiniCIFAR, and write its table and its picture."""
+    """Carry out the study on MiniCIFAR, and write its table and its picture, also when it is stopped."""
     images, test = load("minicifar", "train"), Loader(load("minicifar", "test"), batch_size=500)
     about = RedesignStudy(
         images=images.fingerprint,
@@ -98,18 +116,10 @@ def main(results: cli.Results, seeds: cli.Seeds = cli.SEEDS, pages: Pages = None
         made_with=versions(),
     )
     study = cli.opened(results, about)
-    done = {(result.network, result.seed) for result in study.of(RedesignResult)}
-    with cli.stoppable():
-        for seed in seeds:
-            for name in (name for name in NETWORKS if (name, seed) not in done):
-                network = made(name, images, seed)
-                accuracy = round(evaluate(network, test).accuracy, 5)
-                study.add(RedesignResult(name, seed, accuracy, count_macs(network, SIZE), inner_widths(network)))
-                print(f"{name}, seed {seed}: {accuracy:.1%}, inner widths {inner_widths(network)}", flush=True)
-        timed = {time.seed for time in study.of(RedesignTime)}
-        for seed in (seed for seed in seeds if seed not in timed):
-            four = {name: made(name, images, seed) for name in NETWORKS}
-            study.add(*(time for setting in ("torch", "onnxruntime") for time in times(four, seed, setting)))
+    try:
+        carry_out(study, images, test, seeds)
+    except KeyboardInterrupt:
+        print(cli.STOPPED)
     text = (
         f"Images: {about.description.rstrip('.')}. {about.made_with}. {about.epochs} epochs for each of the four. "
         "Accuracy on the test images in percent, mean and standard deviation of the seeds. Images a second on one "
@@ -117,7 +127,8 @@ def main(results: cli.Results, seeds: cli.Seeds = cli.SEEDS, pages: Pages = None
     )
     table = redesign_table(study)
     lines = [f"# {about.network} designed anew", "", text, "", *markdown_table([table.header, *table.rows])]
-    write_page(results, pages, lines, redesign_picture(study, images))
+    if study.of(RedesignResult):
+        write_page(results, pages, lines, redesign_picture(study, images))
 
 
 def times(four: dict[str, nn.Module], seed: int, setting: str) -> list[RedesignTime]:
