@@ -86,7 +86,7 @@ def test_accuracy_and_evaluate(few: MiniCIFAR) -> None:
 
 def test_training_step_and_train(few: MiniCIFAR, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the library's optimizer settings at their plainest, one epoch of `train` is a loop of the exercise."""
-    monkeypatch.setattr("course_utils.training._precision", lambda device: torch.float32)
+    monkeypatch.setattr("course_utils.training.precision", lambda device: torch.float32)
     mine, library = vgg_mini(seed=2), vgg_mini(seed=2)
     plain = {"momentum": 0.0, "weight_decay": 0.0, "schedule": "constant", "progress": False}
     history = train(library, Loader(few, batch_size=10, shuffle=True), 1, lr=0.01, **plain)
