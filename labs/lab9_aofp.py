@@ -154,7 +154,7 @@ for seed in range(4):
 from solutions.aofp import damage
 
 # %% [markdown]
-# Let us look at the five layers that another convolution reads. Eighty random halves each, on 16 training images (in
+# Let us look at the five layers that another convolution reads. Forty random halves each, on 16 training images (in
 # eval mode); then a random quarter and an eighth of the filters.
 
 # %% tags=["slow"]
@@ -190,8 +190,8 @@ drawing, axes = plots.figure(3, width=2.9, height=2.7, sharey=True)
 for axis, (halvings, share) in zip(axes, ((1, "half"), (2, "quarter"), (3, "eighth")), strict=True):
     for number, place in enumerate(places[:-1]):
         filters = list(range(network.features[place].out_channels))
-        some = missing(place, [thinned(filters, halvings, seed) for seed in range(80)])
-        axis.plot([number] * 80, some, "_", color=plots.COLOURS["AOFP"], alpha=0.6)
+        some = missing(place, [thinned(filters, halvings, seed) for seed in range(40)])
+        axis.plot([number] * 40, some, "_", color=plots.COLOURS["AOFP"], alpha=0.6)
     axis.set_xticks(range(5), [f"{place}" for place in places[:-1]])
     axis.set(title=f"a random {share} ablated", xlabel="layer (features.…)", yscale="log")
 axes[0].set_ylabel("damage")

@@ -128,6 +128,7 @@ def test_four_networks_of_a_redesign(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(redesign, "HALF_DONE", tmp_path)
     monkeypatch.setattr(redesign, "FIRST", 1)
     monkeypatch.setattr(redesign, "LATER", 6)
+    monkeypatch.setattr("solutions.speedup.LEAST_SECONDS", 0.001)
     monkeypatch.setattr(redesign, "SEARCH", {"every": 2, "threshold": 0.5})
     small = lambda **options: resnet20(widths=(4, 6, 8), **options)  # noqa: E731
     monkeypatch.setattr(redesign.networks, "resnet20", small)
