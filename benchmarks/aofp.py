@@ -2,10 +2,10 @@
 
     python benchmarks/aofp.py [STEPS]
 
-`vgg_mini` on batches of 64 images. `step_ratio`: in the training's own precision forward, backward and update with all six targets scored, by the same
-without, in turn in one run (medians). `oracle_ratio`: the seconds of the exact oracle by those that scoring has added
-to training, for the same rank correlation with an oracle on 512 images (the mean over the layers): AOFP's after 320
-batches, and the oracle's on as few images as reach it (other ones than the 512).
+`vgg_mini` on batches of 64 images. `step_ratio`: forward, backward and update with all six targets scored, in the
+training's own precision, by the same without, in turn in one run (medians). `oracle_ratio`: the seconds of the exact
+oracle by those that scoring has added to training, for the same rank correlation with an oracle on 512 images (the mean
+over the layers): AOFP's after 320 batches, and the oracle's on as few images as reach it (other ones than the 512).
 """
 
 import copy

@@ -120,7 +120,7 @@ for seed in range(4):
     print(f"seed {seed}: ablate {random_half(space, seed)}")
 
 # %% [markdown]
-# ## 2. What is missing?   (25 min)
+# ## 2. What is missing?   (20 min)
 #
 # Let $y$ be the follower's output with all filters that are left, and $\hat y$ the one without the half as well, both
 # behind the batch norm and ReLU, if the follower has them. The **damage** is what is missing, relative to what there
@@ -200,7 +200,8 @@ drawing
 
 # %% [markdown]
 # Half of a layer is a lot to miss. But look at the spread: the worst half does one and a half to three times the damage
-# of the best, and of eighths in the first layer one does eight times the damage of another. There it matters who goes.
+# of the best, and of eighths in the first layer one does several times the damage of another. There it matters who
+# goes.
 #
 # ## 3. From halves to filters   (15 min)
 #
@@ -249,7 +250,7 @@ for place in (0, 14):
 # wide layer it hardly does; question 1 asks why. And why halves at all, when 32 single ablations would give the exact
 # order? Because filters go in groups. What counts is the damage in company, and that costs no extra run.
 #
-# ## 4. A search that gets finer by itself   (25 min)
+# ## 4. A search that gets finer by itself   (20 min)
 #
 # After $B$ batches all scores of the search space are there. Now what? *Binary filter search* takes the
 # $g = \lfloor |S| / 2 \rfloor$ filters with the lowest scores. Let $v$ be the largest score among them, the $g$-th
@@ -448,7 +449,7 @@ aofp_plots.agreement_curves(study_plots.recorded_study("aofp_agreement"))
 # A point better at the same MACs, it says, and nearly as fast (−1.5 %) in spite of the irregular widths. From scratch
 # the found widths have 76.30: nearly all of the gain is in the widths, not in the weights. (Was the original trained
 # for as long as the two that came before it took together? It does not say.) And with `resnet20` on MiniCIFAR (`python
-# -m studies.redesign`, three seeds, 55 epochs each)?
+# -m studies.redesign`, one seed so far, 55 epochs each)?
 
 # %% tags=["slow"]
 study = study_plots.recorded_study("redesign")
@@ -458,12 +459,12 @@ budget_plots.redesign_table(study)
 budget_plots.redesign_picture(study)
 
 # %% [markdown]
-# One seed so far. The search takes from the last blocks only, and there some channels; in all others it finds the old
+# The search takes from the last blocks only, and there some channels; in all others it finds the old
 # widths again, or one or two channels less. What comes out has the MACs of the original, and about its accuracy: pruned
 # a little less, from scratch a little more. The scaled network is better by more than half a point, as there. And is
 # the irregular shape as fast? For PyTorch nearly (0.98 of the original's images a second), for ONNX Runtime not at all
-# (0.77): it computes blocks of channels, and 31 or 65 do not fill them. The authors' narrow layers had hundreds of
-# channels.
+# (0.77). That may be since it computes blocks of channels, and 31 or 65 do not fill them; the authors' inner layers
+# have from 64 to 512.
 #
 # ## 9. Questions   (15 min)
 

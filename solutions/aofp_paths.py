@@ -30,7 +30,6 @@ class Paths:
         self.halves: dict[str, list[int]] = {}
         self.damages: dict[str, float] = {}
         self.gone: dict[str, list[int]] = {target.name: [] for target in found}
-        self.widths = {target.name: target.group.channels for target in found}
         self.maps: dict[str, Tensor] = {}
         self.hooks = []
         for target in found:

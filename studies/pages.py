@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from matplotlib.figure import Figure
 
+from course_utils.pictures.budget_plots import mean_and_spread
 from course_utils.records import MethodResult, MethodStudy, Refusal, ShapeTime, Study
 from studies.methods import MASKS
 
@@ -83,7 +84,7 @@ def overview(study: Study[MethodStudy]) -> list[tuple[str, ...]]:
         return [cell(narrow[ratio]) if ratio in narrow else "" for ratio in ratios]
 
     def accuracies(method: str) -> list[str]:
-        return [mean_and_spread(groups[ratio, method]) if (ratio, method) in groups else "" for ratio in ratios]
+        return [spread_of(groups.get((ratio, method), [])) for ratio in ratios]
 
     return [
         ("filters kept", *(f"{ratio:.0%}" for ratio in ratios)),
@@ -109,7 +110,7 @@ def rows(study: Study[MethodStudy]) -> list[tuple[str, ...]]:
                 method,
                 f"({ratio:.0%} of the weights)" if method == MASKS else f"{ratio:.0%}",
                 mean_share([result.before_retraining for result in results]),
-                f"{mean_and_spread(results)} %",
+                f"{spread_of(results)} %",
                 f"{100 * change:+.1f}",
                 mean_share([result.parameters_left for result in results]),
                 mean_share([result.macs_left for result in results]),
@@ -126,11 +127,9 @@ def mean_share(shares: Sequence[float | None]) -> str:
     return f"{statistics.mean(there):.1%}" if len(there) == len(shares) else ""
 
 
-def mean_and_spread(results: Sequence[MethodResult]) -> str:
-    """Accuracy in percent: mean and, of several seeds, standard deviation."""
-    accuracies = [100 * result.accuracy for result in results]
-    spread = f" ± {statistics.stdev(accuracies):.1f}" if len(results) > 1 else ""
-    return f"{statistics.mean(accuracies):.1f}{spread}"
+def spread_of(results: Sequence[MethodResult]) -> str:
+    """Accuracy in percent: mean and, of several seeds, standard deviation; "" of no results."""
+    return mean_and_spread(result.accuracy for result in results)
 
 
 def mean_accuracy(results: Sequence[MethodResult]) -> float:

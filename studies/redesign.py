@@ -51,6 +51,8 @@ def loader(images: ImageSet, seed: int) -> Loader:
 
 def made(name: str, images: ImageSet, seed: int) -> nn.Module:
     """One of the four networks, trained; it stays in a file, and a stopped training goes on there."""
+    if name in ("original", "scaled"):
+        return trained_for(FIRST + LATER, name, images, seed)
     path = network_path(HALF_DONE, f"{name.replace(' ', '-')}-seed{seed}", images)
     if path.exists():
         return load_network(path)
@@ -63,11 +65,9 @@ def made(name: str, images: ImageSet, seed: int) -> nn.Module:
         network, _ = aofp(
             wide, loader(images, seed), budget, LATER, kernels=KERNELS, seed=seed, resume=folder, **SEARCH
         )
-    elif name == "from scratch":
+    else:
         network = narrow_control(made("pruned", images, seed), seed)
         fully_trained(network, loader(images, seed), FIRST + LATER, resume=resume, **FINETUNING)
-    else:
-        network = trained_for(FIRST + LATER, name, images, seed)
     save_network(network, path, images=images)
     resume.unlink(missing_ok=True)
     return network
