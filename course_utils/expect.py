@@ -109,7 +109,7 @@ def same(
         raise AssertionError(
             say(hint, target, came, mistaken(came, mistakes) or difference(came, target), *kind(came, target))
         )
-    right(came, mistakes)
+    note_refuted(came, mistakes)
 
 
 ROUNDING = {torch.float64: 1e-10, torch.float32: 1e-5, torch.float16: 1e-2, torch.bfloat16: 2e-2}
@@ -165,7 +165,7 @@ def mistaken(came: Any, mistakes: Mistakes | None) -> str:
     return comes_out_with(named)
 
 
-def right(came: Any, mistakes: Mistakes | None) -> None:
+def note_refuted(came: Any, mistakes: Mistakes | None) -> None:
     """Note which of `mistakes` a right answer refutes (those that are functions are not worked out for it)."""
     given = {mistake: value for mistake, value in (mistakes or {}).items() if value is not None and not callable(value)}
     tried.append(([], {mistake for mistake, value in given.items() if not alike(came, value)}))
@@ -291,7 +291,7 @@ def equal(answer: Any, expected: Any, hint: str, mistakes: Mistakes | None = Non
         answer = answer.tolist()
     if answer != expected:
         raise AssertionError(say(hint, expected, answer, mistaken(answer, mistakes) or members(answer, expected)))
-    right(answer, mistakes)
+    note_refuted(answer, mistakes)
 
 
 def members(answer: Any, expected: Any) -> str:

@@ -148,3 +148,16 @@ def test_a_mistake_is_named_where_the_shape_is_wrong_too() -> None:
 def test_how_a_list_differs(came: object, fact: str) -> None:
     with pytest.raises(AssertionError, match=re.escape(fact)):
         equal(came, [1, 2, 3], "the channels")
+
+
+def test_a_mistake_that_a_right_comparison_refutes_is_not_named_later() -> None:
+    """All three give 3 for 2; that 1 was given for 1 refutes the first two."""
+    mistakes = [
+        {"one more": n + 1, "the square less 1": n * n - 1, "from 2 on one more": max(n, n + (n > 1))} for n in (1, 2)
+    ]
+    expect.tried.clear()
+    expect.equal(1, 1, "n itself", mistakes[0])
+    with pytest.raises(AssertionError) as raised:
+        expect.equal(3, 2, "n itself", mistakes[1])
+    expect.tried.clear()
+    assert "comes out with from 2 on one more" in str(raised.value) and "square" not in str(raised.value)
