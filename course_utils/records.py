@@ -96,6 +96,27 @@ class RedesignStudy(About):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SparsityStudy(About):
+    """`studies.sparsity`: zeros in the weights; `epochs` before any pruning, `retraining` from there on."""
+
+    network: str
+    epochs: int
+    retraining: int
+    description: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AbsorptionStudy(About):
+    """`studies.absorption`: slimming for `searching` epochs after `epochs`, and channels cut before any finetuning."""
+
+    network: str
+    epochs: int
+    searching: int
+    strength: float
+    description: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, kw_only=True)
 class AutoencoderStudy(About):
     """`studies.autoencoder`: a network of `width` on images of `side` pixels; its parts pruned together or in turn.
 
@@ -271,6 +292,42 @@ class RedesignTime:
     speedup: float
 
 
+@dataclass(frozen=True)
+class SparsityResult:
+    """One method with one setting (a sparsity that was asked for, or what decides where it lands).
+
+    `sparsity`: the share of zeros; `by_layer`: (layer, its share). `returned`: weights that came back in all epochs,
+    where a method lets them.
+    """
+
+    method: str
+    setting: float
+    seed: int
+    sparsity: float
+    accuracy: float
+    by_layer: tuple[tuple[str, float], ...]
+    returned: int | None = None
+
+
+@dataclass(frozen=True)
+class AbsorptionResult:
+    """A slimmed network at a budget of MACs before finetuning.
+
+    Accuracies: with the scales that go set to 0 (`scales_zero`); without these channels (`cut`); without them, their
+    constants absorbed (`absorbed`). `inside`, `border`: how far a layer's output is from that with scales of 0, behind
+    absorption, as root mean square in units of that output's standard deviation; mean over the layers that read removed
+    channels, each by itself.
+    """
+
+    budget: float
+    seed: int
+    scales_zero: float
+    cut: float
+    absorbed: float
+    inside: float
+    border: float
+
+
 Record = (
     MethodResult
     | ShapeTime
@@ -284,6 +341,8 @@ Record = (
     | Agreement
     | RedesignResult
     | RedesignTime
+    | SparsityResult
+    | AbsorptionResult
 )
 TYPES: dict[str, type] = {kind.__name__: kind for kind in (*About.__subclasses__(), *Record.__args__)}
 

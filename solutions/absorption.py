@@ -19,7 +19,6 @@ from solutions.graph.groups import Group, Slot
 from solutions.plans import Plan
 from solutions.scales import without, zero_scales
 from solutions.surgery import outputs
-from solutions.while_training import absorbed_bias
 
 GROUPED = "a convolution with groups"
 NO_PLACE = "it has no bias, and no batch norm is behind it"
@@ -30,12 +29,12 @@ def absorb(
     groups: Sequence[Group],
     plan: Plan,
     example: Any,
-    absorbed_bias: Callable[[nn.Module, Tensor], Tensor] = absorbed_bias,
+    absorbed_bias: Callable[[nn.Module, Tensor], Tensor],
 ) -> tuple[nn.Module, dict[str, str]]:
     """A copy of the network whose layers have absorbed what the channels that `plan` removes say with scale 0.
 
     Of the copy, `prune` then removes these channels. Also → the readers that absorbed nothing: their names, and why.
-    `example`: an input, or a tuple of them. `absorbed_bias`: as in `while_training`, or a student's.
+    `example`: an input, or a tuple of them. `absorbed_bias`: that of `while_training`, or a student's.
     """
     absorbing, left = copy.deepcopy(network), {}
     model = export_graph(network, example)

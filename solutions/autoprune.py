@@ -23,7 +23,6 @@ from solutions.graph.tensors import without_parametrisations
 from solutions.iterative import digest_of
 from solutions.layer_sparsity import effective_sparsity, effective_weights, layer_sparsities
 from solutions.masks import train_masked
-from solutions.while_training import auxiliary_step
 
 HELD_OUT = 0.2  # of the training images: the masks'
 START = 0.5  # of all auxiliary parameters
@@ -49,10 +48,10 @@ def autoprune(  # noqa: PLR0913
     loader: Loader,
     epochs: int,
     *,
+    auxiliary_step: Callable[[Tensor, Tensor, Tensor, float, float], Tensor],
     strength: float = STRENGTH,
     rate: float = RATE,
     searching: int | None = None,
-    auxiliary_step: Callable[[Tensor, Tensor, Tensor, float, float], Tensor] = auxiliary_step,
     seed: int = 0,
     resume: str | Path | None = None,
     progress: bool = True,
@@ -62,8 +61,8 @@ def autoprune(  # noqa: PLR0913
     A fifth of `loader`'s images, drawn by `seed`, is the masks'. For `searching` of the epochs (two thirds) the weights
     train on the others, and after every fourth step the masks take one on a batch of their own, with the learning rate
     `rate` and the penalty `strength`: so both have seen their images once in an epoch. Then the masks are fixed, and
-    what is left is finetuned on all images. `auxiliary_step`: as in `while_training`, or a student's. `network` is not
-    changed. `resume` names a folder: stopped, the same call goes on from there, to the same bits. The history:
+    what is left is finetuned on all images. `auxiliary_step`: that of `while_training`, or a student's. `network` is
+    not changed. `resume` names a folder: stopped, the same call goes on from there, to the same bits. The history:
     `searching`, one dict an epoch with the network's `sparsity`, `sparsities` by layer, and how many weights `died` and
     `returned` in the mask steps of the epoch; `finetuning`.
     """

@@ -34,7 +34,6 @@ from solutions.plans import makers
 from solutions.prunable import prunable_groups
 from solutions.reader_masks import ReaderMasks
 from solutions.schedules import cubic_sparsity
-from solutions.while_training import dense_update
 
 EVERY = 16  # steps between two masks
 RISE = 0.6  # the share of the steps after which the final sparsity is reached
@@ -46,8 +45,8 @@ def train_with_feedback(  # noqa: PLR0913
     sparsity: float,
     epochs: int,
     *,
+    dense_update: Callable[..., float],
     every: int = EVERY,
-    dense_update: Callable[..., float] = dense_update,
     seed: int = 0,
     resume: str | Path | None = None,
     progress: bool = True,
@@ -56,7 +55,7 @@ def train_with_feedback(  # noqa: PLR0913
 
     Every `every` steps of an epoch, its first among them, one magnitude threshold over all layers gives new masks of
     the dense weights, at the sparsity of the cubic schedule, which reaches its end after 60 % of the steps. At the end
-    the last masks are applied. `dense_update`: as in `while_training`, or a student's. `seed`: of what the network
+    the last masks are applied. `dense_update`: that of `while_training`, or a student's. `seed`: of what the network
     draws. `network` is not changed. `resume` names a folder: stopped, the same call goes on from there, to the same
     bits. The history: `training`, one dict an epoch with the network's `sparsity` under the masks, how many weights
     `died` from the epoch's first mask to its last, and how many `returned`.

@@ -20,7 +20,6 @@ from solutions.graph.groups import Group
 from solutions.iterative import digest_of
 from solutions.prunable import prunable_groups
 from solutions.scales import scale_scores, scales_of
-from solutions.while_training import absorbed_bias, slimming_step
 
 STRENGTH = 5e-3
 SMALL = 0.1  # a scale that does not say much, beside those near 1
@@ -32,15 +31,16 @@ def train_sparse(
     loader: BatchLoader,
     epochs: int,
     *,
+    slimming_step: Callable[[nn.Module, float], None],
     strength: float = STRENGTH,
-    slimming_step: Callable[[nn.Module, float], None] = slimming_step,
     resume: Path | None = None,
     progress: bool = True,
 ) -> list[dict[str, Any]]:
     """Train a network in place with the penalty `strength` on the scales of all channels that can go → the history.
 
     One dict an epoch, as `train` gives it, with `scales`: |γ| of every channel, by its group's name. `slimming_step`:
-    as in `while_training`, or a student's. `resume`: a file. Raises PlanError where no channel that can go has a scale.
+    that of `while_training`, or a student's. `resume`: a file. Raises PlanError where no channel that can go has a
+    scale.
     """
     names = {slot.parameter for slots in scales_of(network, groups).values() for slot in slots}
 
@@ -69,10 +69,10 @@ def slim(  # noqa: PLR0913
     budget: float,
     epochs: int,
     *,
+    slimming_step: Callable[[nn.Module, float], None],
+    absorbed_bias: Callable[[nn.Module, Tensor], Tensor],
     strength: float = STRENGTH,
     searching: int | None = None,
-    slimming_step: Callable[[nn.Module, float], None] = slimming_step,
-    absorbed_bias: Callable[[nn.Module, Tensor], Tensor] | None = absorbed_bias,
     seed: int = 0,
     resume: str | Path | None = None,
     progress: bool = True,
@@ -80,10 +80,10 @@ def slim(  # noqa: PLR0913
     """Slimming in `epochs` epochs → the narrow network, and its history.
 
     For `searching` of them (two thirds) `train_sparse`; then the channels with the smallest scales go, wherever they
-    are, until `budget`, a share of the MACs, is met; what they still say is absorbed (not with `absorbed_bias` None);
-    the narrow network is finetuned for the rest. `slimming_step`, `absorbed_bias`: as in `while_training`, or a
-    student's. `seed`: of what the network draws. `network` is not changed. `resume` names a folder: stopped, the same
-    call goes on from there, to the same bits.
+    are, until `budget`, a share of the MACs, is met; what they still say is absorbed; the narrow network is finetuned
+    for the rest. `slimming_step`, `absorbed_bias`: those of `while_training`, or a student's. `seed`: of what the
+    network draws. `network` is not changed. `resume` names a folder: stopped, the same call goes on from there, to the
+    same bits.
 
     The history: `searching`, that of `train_sparse`; `plan`; `floor`, the groups of which one channel is left;
     `unabsorbed`; `finetuning`. Raises PlanError where no channel that can go has a scale, or where the budget cannot be

@@ -16,7 +16,6 @@ from torch.nn.utils import parametrize
 
 from course_utils.training import train
 from minicifar import BatchLoader
-from solutions import while_training
 from solutions.budgets import COUNTED, at_the_floor, global_plan
 from solutions.drivers import FINETUNING, SEARCHING, first_image, narrowed, opened, searching_epochs, seeded
 from solutions.graph.tensors import without_parametrisations
@@ -25,20 +24,16 @@ from solutions.layer_sparsity import effective_sparsity, layer_sparsities
 from solutions.prunable import prunable_groups
 from solutions.scales import mean_over, scale_scores, scales_of
 from solutions.slimming import as_lists, widths_of
-from solutions.while_training import absorbed_bias
 
 START, DECAY = -6.0, 2e-3  # of s, on weights
 SCALE_START, SCALE_DECAY = -4.0, 5e-3  # on scales
 
 
 class Thresholding(NamedTuple):
-    """The function and its gradient, as in `while_training`, or a student's."""
+    """`soft_threshold` and `soft_threshold_gradient` of `while_training`, or a student's."""
 
-    value: Callable[[Tensor, Tensor], Tensor] = while_training.soft_threshold
-    gradient: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]] = while_training.soft_threshold_gradient
-
-
-THRESHOLDING = Thresholding()
+    value: Callable[[Tensor, Tensor], Tensor]
+    gradient: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 class SoftThreshold(nn.Module):
@@ -89,9 +84,9 @@ def train_softened(  # noqa: PLR0913
     loader: BatchLoader,
     epochs: int,
     *,
+    thresholding: Thresholding,
     s: float = START,
     decay: float = DECAY,
-    thresholding: Thresholding = THRESHOLDING,
     seed: int = 0,
     resume: str | Path | None = None,
     progress: bool = True,
@@ -127,11 +122,11 @@ def soften_scales(  # noqa: PLR0913
     budget: float,
     epochs: int,
     *,
+    thresholding: Thresholding,
+    absorbed_bias: Callable[[nn.Module, Tensor], Tensor],
     s: float = SCALE_START,
     decay: float = SCALE_DECAY,
     searching: int | None = None,
-    thresholding: Thresholding = THRESHOLDING,
-    absorbed_bias: Callable[[nn.Module, Tensor], Tensor] | None = absorbed_bias,
     seed: int = 0,
     resume: str | Path | None = None,
     progress: bool = True,

@@ -28,7 +28,7 @@ from solutions.prunable import prunable_groups
 from solutions.reader_masks import ReaderMasks
 from solutions.scales import scale_scores, scales_of, zero_scales
 from solutions.slimming import penalised, slim
-from solutions.soft_threshold import THRESHOLDING, soften, soften_scales, thresholds, train_softened
+from solutions.soft_threshold import Thresholding, soften, soften_scales, thresholds, train_softened
 from solutions.surgery import prune, silence
 from solutions.while_training import (
     absorbed_bias,
@@ -40,6 +40,7 @@ from solutions.while_training import (
 )
 
 SIZE = (3, 32, 32)
+THRESHOLDING = Thresholding(soft_threshold, soft_threshold_gradient)
 
 
 @pytest.fixture(scope="module")
@@ -157,7 +158,7 @@ def test_absorption_is_exact_without_padding(reader_with_bias: bool) -> None:
     groups, plan = half_gone(network, example)
     silent = copy.deepcopy(network)
     zero_scales(silent, groups, plan)
-    absorbed, left = absorb(network, groups, plan, example)
+    absorbed, left = absorb(network, groups, plan, example, absorbed_bias)
     assert not left
     assert apart(prune(absorbed, groups, plan)(example), silent(example)) < 1e-10
     assert apart(prune(network, groups, plan)(example), silent(example)) > 0.05
@@ -171,7 +172,7 @@ def test_absorption_is_exact_inside_and_not_at_padded_borders() -> None:
     plan = {name: stay for name, stay in plan.items() if name == "0"}
     silent = copy.deepcopy(network)
     zero_scales(silent, groups, plan)
-    absorbed, _ = absorb(network, groups, plan, example)
+    absorbed, _ = absorb(network, groups, plan, example, absorbed_bias)
     ours, theirs = prune(absorbed, groups, plan)(example), silent(example)
     assert apart(ours[..., 1:-1, 1:-1], theirs[..., 1:-1, 1:-1]) < 1e-10
     border = torch.ones(12, 12, dtype=torch.bool)
@@ -186,7 +187,7 @@ def test_constants_of_residual_and_depthwise_groups_are_absorbed_inside() -> Non
         groups, plan = half_gone(network, numbers(2, *SIZE))
         silent = copy.deepcopy(network)
         zero_scales(silent, groups, plan)
-        absorbed, left = absorb(network, groups, plan, example)
+        absorbed, left = absorb(network, groups, plan, example, absorbed_bias)
         assert all("groups" in why for why in left.values())
         with torch.no_grad():
             theirs = silent(example)
@@ -198,7 +199,7 @@ def test_a_reader_that_has_no_place_for_a_constant_is_named() -> None:
     layers = conv(3, 8), nn.BatchNorm2d(8), nn.ReLU(), nn.AvgPool2d(32), nn.Flatten(), nn.Linear(8, 4, bias=False)
     network, example = lively(nn.Sequential(*layers)).eval(), torch.randn(2, *SIZE)
     groups, plan = half_gone(network, example)
-    absorbed, left = absorb(network, groups, plan, example)
+    absorbed, left = absorb(network, groups, plan, example, absorbed_bias)
     assert list(left) == ["5"] and "no bias" in left["5"]
     assert torch.equal(absorbed[5].weight, network[5].weight)
 
@@ -248,9 +249,9 @@ def test_a_stages_score_is_the_mean_over_the_batch_norms_that_scale_it() -> None
 
 def test_a_network_without_batch_norms_is_refused(loader: Loader) -> None:
     network = nn.Sequential(conv(3, 8), nn.ReLU(), nn.AvgPool2d(32), nn.Flatten(), nn.Linear(8, 4))
-    for driver in (slim, soften_scales):
+    for driver, kernels in ((slim, SLIMMING), (soften_scales, SOFTENING)):
         with pytest.raises(PlanError, match="No channel group has a batch norm"):
-            driver(network, loader, 0.5, 2, progress=False)
+            driver(network, loader, 0.5, 2, progress=False, **kernels)
 
 
 # --- soft thresholds
@@ -331,7 +332,9 @@ def test_a_dense_update_moves_all_weights_by_the_gradient_at_the_masked_ones() -
 
 
 def test_with_feedback_weights_come_back_and_the_result_has_as_many_zeros_as_asked(loader: Loader) -> None:
-    network, history = train_with_feedback(small_vgg(), loader, 0.8, 4, every=2, progress=False)
+    network, history = train_with_feedback(
+        small_vgg(), loader, 0.8, 4, every=2, dense_update=dense_update, progress=False
+    )
     assert sparsity(network) == pytest.approx(0.8, abs=1e-3)
     assert sum(epoch["returned"] for epoch in history["training"]) > 0
     shares = [epoch["sparsity"] for epoch in history["training"]]
@@ -406,14 +409,15 @@ def test_a_fifth_of_every_class_is_held_out(images: MiniCIFAR) -> None:
 
 # --- the drivers
 
-SCALES = {"strength": 0.05}
+SLIMMING = {"slimming_step": slimming_step, "absorbed_bias": absorbed_bias}
+SOFTENING = {"thresholding": THRESHOLDING, "absorbed_bias": absorbed_bias}
 DRIVERS: dict[str, Callable[..., tuple[nn.Module, dict[str, Any]]]] = {
-    "slimming": lambda *a, **o: slim(*a, 0.4, 3, **SCALES, **o),
-    "soft thresholds of scales": lambda *a, **o: soften_scales(*a, 0.4, 3, **o),
+    "slimming": lambda *a, **o: slim(*a, 0.4, 3, strength=0.05, **SLIMMING, **o),
+    "soft thresholds of scales": lambda *a, **o: soften_scales(*a, 0.4, 3, **SOFTENING, **o),
     "filters with feedback": lambda *a, **o: filters_with_feedback(*a, 0.4, 3, every=1, **o),
-    "soft thresholds": lambda *a, **o: train_softened(*a, 2, s=-3.0, **o),
-    "feedback": lambda *a, **o: train_with_feedback(*a, 0.7, 2, every=2, **o),
-    "AutoPrune": lambda *a, **o: autoprune(*a, 3, strength=1e-2, **o),
+    "soft thresholds": lambda *a, **o: train_softened(*a, 2, s=-3.0, thresholding=THRESHOLDING, **o),
+    "feedback": lambda *a, **o: train_with_feedback(*a, 0.7, 2, every=2, dense_update=dense_update, **o),
+    "AutoPrune": lambda *a, **o: autoprune(*a, 3, strength=1e-2, auxiliary_step=auxiliary_step, **o),
 }
 
 
@@ -493,7 +497,7 @@ def test_zeros_are_in_the_weights_that_come_out(name: str, loader: Loader) -> No
 def test_slimming_pulls_scales_down_by_strength_times_the_learning_rates(loader: Loader) -> None:
     """Beside a loss of nothing: ten steps of 0.02, so that a scale falls by nearly strength · Σ lr / (1 - momentum)."""
     network = small_vgg()
-    ends = [slim(network, loader, 0.4, 3, strength=strength, progress=False)[1] for strength in (0.0, 0.3)]
+    ends = [slim(network, loader, 0.4, 3, strength=strength, progress=False, **SLIMMING)[1] for strength in (0.0, 0.3)]
     scales = [torch.cat([torch.tensor(v) for v in end["searching"][-1]["scales"].values()]) for end in ends]
     fall = (scales[0] - scales[1]).mean().item()
     assert 0.25 * 0.3 * 10 * 0.02 / 0.1 < fall < 0.3 * 10 * 0.02 / 0.1
