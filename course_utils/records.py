@@ -106,13 +106,12 @@ class SparsityStudy(About):
 
 
 @dataclass(frozen=True, kw_only=True)
-class AbsorptionStudy(About):
-    """`studies.absorption`: slimming for `searching` epochs after `epochs`, and channels cut before any finetuning."""
+class SlimmingStudy(About):
+    """`studies.slimming`: a penalty on the scales for `searching` epochs after `epochs`; cut, and not finetuned."""
 
     network: str
     epochs: int
     searching: int
-    strength: float
     description: str = field(default="", compare=False)
 
 
@@ -310,17 +309,32 @@ class SparsityResult:
 
 
 @dataclass(frozen=True)
-class AbsorptionResult:
-    """A slimmed network at a budget of MACs before finetuning.
+class Scales:
+    """|γ| of all channels after an epoch with a penalty of this strength, by group; `accuracy` then."""
+
+    strength: float
+    seed: int
+    epoch: int
+    accuracy: float
+    scales: tuple[tuple[str, tuple[float, ...]], ...]
+
+
+@dataclass(frozen=True)
+class SlimmingResult:
+    """A slimmed network at a budget of MACs before finetuning. `widths`: what is left, by group; `floor`: groups of
+    which one channel is left.
 
     Accuracies: with the scales that go set to 0 (`scales_zero`); without these channels (`cut`); without them, their
     constants absorbed (`absorbed`). `inside`, `border`: how far a layer's output is from that with scales of 0, behind
-    absorption, as root mean square in units of that output's standard deviation; mean over the layers that read removed
-    channels, each by itself.
+    absorption, as root mean square in units of that output's standard deviation; mean over the convolutions that read
+    removed channels, each by itself.
     """
 
+    strength: float
     budget: float
     seed: int
+    widths: tuple[int, ...]
+    floor: int
     scales_zero: float
     cut: float
     absorbed: float
@@ -342,7 +356,8 @@ Record = (
     | RedesignResult
     | RedesignTime
     | SparsityResult
-    | AbsorptionResult
+    | Scales
+    | SlimmingResult
 )
 TYPES: dict[str, type] = {kind.__name__: kind for kind in (*About.__subclasses__(), *Record.__args__)}
 

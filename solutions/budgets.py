@@ -122,3 +122,10 @@ def largest_within(budget: float, cost: Callable[[float], float], high: float = 
         middle = (low + high) / 2
         low, high = (middle, high) if cost(middle) <= budget else (low, middle)
     return low
+
+
+def macs_shares(network: nn.Module, groups: Sequence[Group], example: Any) -> Callable[[Plan], float]:
+    """A function that gives the share of the MACs that a plan leaves; the network is run only now."""
+    uses = uses_of(network, example)
+    whole = macs_left(network, groups, {}, uses)
+    return lambda plan: macs_left(network, groups, plan, uses) / whole

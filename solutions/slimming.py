@@ -21,11 +21,11 @@ from solutions.iterative import digest_of
 from solutions.prunable import prunable_groups
 from solutions.scales import scale_scores, scales_of
 
-STRENGTH = 5e-3
+STRENGTH = 1e-2
 SMALL = 0.1  # a scale that does not say much, beside those near 1
 
 
-def train_sparse(
+def train_sparse(  # noqa: PLR0913
     network: nn.Module,
     groups: Sequence[Group],
     loader: BatchLoader,
@@ -33,14 +33,15 @@ def train_sparse(
     *,
     slimming_step: Callable[[nn.Module, float], None],
     strength: float = STRENGTH,
+    test: Iterable[tuple[Tensor, Tensor]] | None = None,
     resume: Path | None = None,
     progress: bool = True,
 ) -> list[dict[str, Any]]:
     """Train a network in place with the penalty `strength` on the scales of all channels that can go → the history.
 
     One dict an epoch, as `train` gives it, with `scales`: |γ| of every channel, by its group's name. `slimming_step`:
-    that of `while_training`, or a student's. `resume`: a file. Raises PlanError where no channel that can go has a
-    scale.
+    that of `while_training`, or a student's. `test`, `resume` (a file): as in `train`. Raises PlanError where no
+    channel that can go has a scale.
     """
     names = {slot.parameter for slots in scales_of(network, groups).values() for slot in slots}
 
@@ -56,6 +57,7 @@ def train_sparse(
         epochs,
         before_step=lambda network: penalised(network, strength, names, slimming_step),
         after_epoch=after_epoch,
+        test=test,
         resume=resume,
         progress=progress,
         on_stop="raise",
