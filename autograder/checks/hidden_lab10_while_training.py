@@ -77,6 +77,9 @@ def test_random_thresholds(soft_threshold):
         kind = drawn.choice([torch.float32, torch.float64])
         s = torch.tensor(drawn.uniform(-5, 2), dtype=kind)
         compare_thresholding(soft_threshold, numbers(*shape, seed=round_).to(kind), s, f"{hint}, W of shape {shape}")
+    for s in (-1000.0, -100.0, 100.0):
+        hint = "s far out: exp(s) or exp(-s) may be too large for a float, and the sigmoid is still 0 or 1"
+        compare_thresholding(soft_threshold, numbers(3, 4), torch.tensor(s), hint)
 
 
 @pytest.mark.points(1)
@@ -88,6 +91,9 @@ def test_random_gradients(soft_threshold_gradient):
         s = torch.tensor(drawn.uniform(-4, 1), dtype=kind)
         weight, gradient = (numbers(*shape, seed=seed).to(kind) for seed in (round_, 50 + round_))
         compare_slopes(soft_threshold_gradient, weight, s, gradient, f"{hint}, W of shape {shape}")
+    for s in (-1000.0, -100.0, 100.0):
+        hint = "s far out: exp(s) or exp(-s) may be too large for a float, and the sigmoid is still 0 or 1"
+        compare_slopes(soft_threshold_gradient, numbers(3, 4), torch.tensor(s), numbers(3, 4, seed=1), hint)
 
 
 @pytest.mark.points(1)
@@ -125,3 +131,6 @@ def test_random_auxiliary_parameters(auxiliary_step):
         weight = torch.where(numbers(*shape, seed=10 * round_ + 5) > 1, 0.0, weight)
         hint = f"auxiliary parameters of shape {shape}"
         compare_auxiliary(auxiliary_step, 3 * m, weight, gradient, drawn.uniform(0.01, 3), drawn.uniform(0, 2), hint)
+    far = torch.tensor([-1000.0, -200.0, 0.0, 200.0])
+    hint = "m far out: exp(-m) may be too large for a float, and the sigmoid is still 0 or 1"
+    compare_auxiliary(auxiliary_step, far, torch.ones(4), torch.full((4,), 50.0), 1.0, 1.0, hint)

@@ -31,6 +31,7 @@ def with_gradients(network, seed=0):
     for number, norm in enumerate(norms_of(network)):
         norm.weight.data = numbers(*norm.weight.shape, seed=100 * seed + 50 + number).to(norm.weight)
         norm.weight.data[0] = 0
+        norm.bias.data = numbers(*norm.bias.shape, seed=100 * seed + 70 + number).to(norm.bias)
     return network
 
 
@@ -69,7 +70,6 @@ def other_subgradients(gamma, gradient, strength):
         "only positive scales pulled": gradient + strength * (gamma > 0),
         "only negative scales pulled": gradient - strength * (gamma < 0),
         "the square of the strength": gradient + strength**2 * sign,
-        "nothing added": gradient,
         "the gradient multiplied": gradient * (1 + strength * sign),
     }
 
@@ -78,23 +78,25 @@ def compare_penalty(slimming_step, network, strength, hint):
     """Calls slimming_step and compares all gradients; the parameters themselves must be as they were."""
     before = gradients_of(network)
     values = {name: parameter.detach().clone() for name, parameter in network.named_parameters()}
-    scales = {id(norm.weight) for norm in norms_of(network)}
+    kinds = {id(norm.weight): type(norm).__name__ for norm in norms_of(network)}
     expect.called(hint, slimming_step, network, strength)
     for name, parameter in network.named_parameters():
         moved = f"{hint}\n  the scales of {name} have moved: only the gradient changes here, the optimizer moves them"
         assert torch.equal(parameter.detach(), values[name]), (
-            moved if id(parameter) in scales else f"{hint}\n  {name} has changed"
+            moved if id(parameter) in kinds else f"{hint}\n  {name} has changed"
         )
         now, was = parameter.grad, before[name]
         if was is None:
-            assert now is None, f"{hint}\n  {name} has no gradient (it is frozen), and now it has: leave it alone"
+            assert now is None, f"{hint}\n  {name} had no gradient, and now it has: leave it alone"
             continue
         assert now is not None, f"{hint}\n  the gradient of {name} is gone"
-        if id(parameter) not in scales:
+        if id(parameter) not in kinds:
             what = "only the batch norms' scales (their weight) are pulled"
             assert torch.equal(now, was), f"{hint}\n  the gradient of {name} has changed: {what}"
             continue
         gamma = values[name]
+        skipped = f"{hint}\n  nothing was added to the gradient of {name}, a {kinds[id(parameter)]}: is it found?"
+        assert not strength or not gamma.any() or not torch.equal(now, was), skipped
         words = f"{hint}\n  the gradient of {name}, where γ is {expect.show(gamma)}, strength {strength:g}"
         expected = was + strength * gamma.sign()
         expect.same(now, expected, words, mistakes=other_subgradients(gamma, was, strength))
@@ -114,10 +116,12 @@ def test_batch_norms_are_found_wherever_they_are(slimming_step):
     network = with_gradients(nn.Sequential(*layers, nn.GroupNorm(1, 5), nn.LayerNorm(5)))
     hint = "batch norms are found by their type, in whatever network and however deep (network.modules()), also "
     compare_penalty(slimming_step, network, 0.5, f"{hint}BatchNorm1d; other norms are not pulled")
-    network = with_gradients(nn.Sequential(nn.BatchNorm2d(3), nn.BatchNorm2d(4, affine=False), nn.BatchNorm2d(4)))
+    norms = nn.BatchNorm2d(3), nn.BatchNorm2d(4, affine=False), nn.BatchNorm2d(4), nn.BatchNorm2d(5)
+    network = with_gradients(nn.Sequential(*norms))
     network[0].weight.requires_grad_(False)
     network[0].weight.grad = None
-    hint = "a scale without a gradient (a frozen one) is left alone, and a batch norm without scales, too"
+    network[2].weight.grad = None
+    hint = "a scale without a gradient is left alone (frozen ones have none), and a batch norm without scales, too"
     compare_penalty(slimming_step, network.eval(), 0.5, f"{hint}; it does not matter which mode they are in")
 
 
@@ -353,6 +357,8 @@ def compare_slopes(soft_threshold_gradient, weight, s, gradient, hint):
     expected, mistakes = slopes(weight, s, gradient), other_slopes(weight, s, gradient)
     tolerance = 1e-10 if weight.dtype == torch.float64 else 2e-5
     for place, name in enumerate(("dL/dW", "dL/ds")):
+        kind = f"{words}\n  {name} is a tensor, yours is of type {type(answer[place]).__name__}"
+        assert isinstance(answer[place], torch.Tensor), kind
         swapped = "both gradients in the other order: that in W first"
         one = f"{words}\n  {name}"
         options = {**mistakes[place], swapped: expected[1 - place]}
@@ -525,6 +531,24 @@ def other_updates(network, optimizer, masks, data):
         step_with_feedback(twin, images, labels, mine, masks)
         twin(images)
 
+    def dense_gradients(twin, mine, images, labels):
+        training_step(twin, images, labels, mine)
+
+    def summed(twin, mine, images, labels):
+        dense = {name: twin.get_parameter(name).detach().clone() for name in masks}
+        masked(twin, masks)
+        twin.train()
+        mine.zero_grad()
+        F.cross_entropy(twin(images), labels, reduction="sum").backward()
+        put_back(twin, dense)
+        mine.step()
+
+    def norms_restored(twin, mine, images, labels):
+        state = copy.deepcopy(dict(twin.named_buffers()))
+        step_with_feedback(twin, images, labels, mine, masks)
+        for name, buffer in twin.named_buffers():
+            buffer.copy_(state[name])
+
     def only(those):
         return lambda twin, mine, images, labels: step_with_feedback(twin, images, labels, mine, those)
 
@@ -548,7 +572,10 @@ def other_updates(network, optimizer, masks, data):
             "optimizer.step() called once more": twice,
             "a new optimizer, without momentum": forgetful,
             "a second pass through the network in training mode: batch norms learn from each": looking_again,
-            "no masks at all": only({}),
+            "gradients in the DENSE weights: it is the masked network that runs": dense_gradients,
+            "the SUM of the images' losses: it is their mean": summed,
+            "running statistics put back, or a copy that ran: the network's own batch norms learn": norms_restored,
+            "only masks with two axes or more": only({name: mask for name, mask in masks.items() if mask.ndim > 1}),
             "only the masks of convolutions": only(convolutions) if len(convolutions) < len(masks) else only({}),
             "masks left out that keep nothing, or everything": only(part),
             "no step at all": lambda *_: None,
@@ -558,12 +585,12 @@ def other_updates(network, optimizer, masks, data):
 
 def compare_update(dense_update, network, optimizer, masks, data, hint):
     """One step, beside the one that the text asks for: the whole state, and the loss."""
-    twin, mine = twin_of(network, optimizer)
+    (twin, mine), before = twin_of(network, optimizer), twin_of(network, optimizer)
     with torch.enable_grad():
         loss = step_with_feedback(twin, *data, mine, masks)
         dense_loss = F.cross_entropy(copy.deepcopy(network).train()(data[0]), data[1]).item()
         after = F.cross_entropy(copy.deepcopy(twin).train()(data[0]), data[1]).item()
-    mistakes = other_updates(network, optimizer, masks, data)
+    mistakes = other_updates(*before, masks, data)
     came = expect.called(hint, dense_update, network, *data, optimizer, expect.copies(masks)[0])
     now, expected = network.state_dict(), twin.state_dict()
     apart = [name for name, value in expected.items() if far(now[name], value)]
