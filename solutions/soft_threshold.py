@@ -131,11 +131,13 @@ def soften_scales(  # noqa: PLR0913
     resume: str | Path | None = None,
     progress: bool = True,
 ) -> tuple[nn.Module, dict[str, Any]]:
-    """The structured form in `epochs` epochs: the scales of batch norms are S(γ, s), one s a layer, and channels go.
+    """The structured form in `epochs` epochs: the scales of batch norms are S(γ, s), one s a layer; channels go.
 
-    For `searching` of them (two thirds) the thresholds are learned; then the channels go whose |γ| lies lowest above
-    its layer's threshold, or deepest below it, until `budget`, a share of the MACs, is met. All else as in
-    `slimming.slim`; `searching` holds `thresholds` too, and `scales` are those of S(γ, s).
+    For `searching` of them (two thirds) the thresholds are learned, with the weight decay `decay` on s and on the
+    scales, which would else grow with their threshold; then all of them are multiplied by one factor, found by
+    bisection, so that the channels that are below, |γ| < factor · sigmoid(s), are as many as `budget`, a share of
+    the MACs, asks; these go (with a factor of 1: those whose scale is 0). All else as in `slimming.slim`;
+    `searching` holds `thresholds` too, and `scales` are those of S(γ, s).
     """
     asked = {"network": digest_of(network), "budget": budget, "epochs": epochs, "s": s, "decay": decay, "seed": seed}
     folder = opened(resume, {**asked, "searching": searching})
@@ -148,25 +150,26 @@ def soften_scales(  # noqa: PLR0913
     names = soften(network, layers, s, thresholding)
     sizes = {group.name: group.channels for group in groups}
 
-    def margins(network: nn.Module) -> dict[str, Tensor]:
+    def factors(network: nn.Module) -> dict[str, Tensor]:
         layer_of = {f"{layer}.weight": network.get_submodule(layer).parametrizations["weight"] for layer in layers}  # type: ignore[index]
-        above = {name: held.original.abs() - held[0].s.sigmoid() for name, held in layer_of.items()}
+        above = {name: held.original.abs() / held[0].s.sigmoid() for name, held in layer_of.items()}
         return {
             name: mean_over(slots, [above[slot.parameter] for slot in slots], sizes[name])
             for name, slots in scales.items()
         }
 
     def after_epoch(network: nn.Module) -> dict[str, Any]:
-        plan = global_plan(network, groups, margins(network), budget, example)
+        plan = global_plan(network, groups, factors(network), budget, example)
         scores = scale_scores(network, groups)
         by_layer = {"thresholds": thresholds(network, names), "scales": as_lists(scores)}
         return {**by_layer, "status": widths_of(scores, plan)}
 
     with seeded(seed):
-        file, decays = folder and folder / "searching.resume", dict.fromkeys(names.values(), decay)
+        originals = [f"{layer}.parametrizations.weight.original" for layer in layers]
+        file, decays = folder and folder / "searching.resume", dict.fromkeys([*names.values(), *originals], decay)
         options: dict[str, Any] = {**SEARCHING, "resume": file, "progress": progress, "on_stop": "raise"}
         log = train(network, loader, first, decays=decays, after_epoch=after_epoch, **options)
-        plan = global_plan(network, groups, margins(network), budget, example)
+        plan = global_plan(network, groups, factors(network), budget, example)
         ending: dict[str, Any] = {"absorbed_bias": absorbed_bias, "folder": folder, "progress": progress}
         narrow, end = narrowed(without_parametrisations(network), groups, plan, loader, epochs - first, **ending)
     return narrow, {"searching": log, "floor": at_the_floor(groups, plan), **end}

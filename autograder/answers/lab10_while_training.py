@@ -97,16 +97,6 @@ def slim_divides_by_magnitude(network, strength):
             m.weight.grad.add_(strength * w / w.abs())
 
 
-@wrong("slimming_step", says="yours holds 1 of 4 numbers that are nan")
-def slim_divides_by_magnitude_with_epsilon(network, strength):
-    "γ / (|γ| + ε) avoids the division by 0 and is as good as the sign."
-    eps = 1e-6
-    with torch.no_grad():
-        for m in network.modules():
-            if isinstance(m, _BatchNorm) and m.weight is not None and m.weight.grad is not None:
-                m.weight.grad += strength * (m.weight / (m.weight.abs() + eps))
-
-
 @wrong("slimming_step", says="nothing was added to the gradient of features.1.weight,")
 def slim_rebinds_a_local_name(network, strength):
     "Adds to a variable that names the gradient, and takes this for in place."
@@ -423,11 +413,11 @@ def absorb_convolutions_only(conv, constant):
 @wrong("absorbed_bias", says="what was absorbed left out")
 def absorb_linear_layers_need_nothing(conv, constant):
     "Constant maps exist in convolutions only, a linear layer keeps its bias."
-    O = conv.weight.shape[0]
-    bias = conv.bias.detach().clone() if conv.bias is not None else torch.zeros(O, dtype=conv.weight.dtype)
+    outs = conv.weight.shape[0]
+    bias = conv.bias.detach().clone() if conv.bias is not None else torch.zeros(outs, dtype=conv.weight.dtype)
     if isinstance(conv, nn.Linear):
         return bias
-    for o in range(O):
+    for o in range(outs):
         for i in range(conv.weight.shape[1]):
             bias[o] += constant[i] * conv.weight[o, i].detach().sum()
     return bias
@@ -483,7 +473,7 @@ def absorb_shape_to_broadcast(conv, constant):
     return added.view(1, -1, 1, 1)
 
 
-@wrong("absorbed_bias", says="kernels of", hidden=True)
+@wrong("absorbed_bias", says="of 1 inputs", hidden=True)
 def absorb_squeezes(conv, constant):
     "Gets rid of axes with squeeze, also of those of one input or one output."
     w = conv.weight.detach()
@@ -969,10 +959,7 @@ def softgrad_forgets_upstream(weight, s, gradient):
     return gradient * kept, -(torch.sign(weight) * kept).sum() * t * (1 - t)
 
 
-@wrong(
-    "soft_threshold_gradient",
-    says="???4, so that the threshold is 0.982\n  dL/ds is a tensor, yours is of type NoneType",
-)
+@wrong("soft_threshold_gradient", says="is a tensor, yours is of type NoneType")
 def softgrad_none_if_all_small(weight, s, gradient):
     "When no weight is above the threshold there is no gradient in s."
     t = torch.sigmoid(s)

@@ -65,6 +65,9 @@ def test_biases_of_random_layers(absorbed_bias):
             f"a convolution from {inputs} to {outputs} channels with kernels of {kernel}, constants {constant.tolist()}"
         )
         compare_bias(absorbed_bias, layer, constant, hint)
+    for inputs, outputs, bias in ((1, 4, True), (4, 1, False)):
+        layer = drawn_layer(nn.Conv2d(inputs, outputs, 3, bias=bias))
+        compare_bias(absorbed_bias, layer, numbers(inputs), f"a convolution of {inputs} inputs and {outputs} outputs")
     linear = drawn_layer(nn.Linear(9, 2, bias=False))
     compare_bias(absorbed_bias, linear, numbers(9), "a linear layer without a bias")
 

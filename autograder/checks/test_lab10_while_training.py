@@ -102,7 +102,7 @@ def compare_penalty(slimming_step, network, strength, hint):
         expect.same(now, expected, words, mistakes=other_subgradients(gamma, was, strength))
 
 
-@pytest.mark.points(1)
+@pytest.mark.points(2)
 def test_the_slope_of_the_penalty_is_added(slimming_step):
     hint = "strength · sign(γ) is added to the gradient of every batch norm's scales"
     compare_penalty(slimming_step, with_gradients(vgg_mini(widths=(4, 6), classes=3)), 0.25, hint)
@@ -611,7 +611,7 @@ def far(now, expected):
     return bool(((now.double() - expected.double()).abs() > 1e-4 * scale).any())
 
 
-@pytest.mark.points(1)
+@pytest.mark.points(2)
 def test_all_weights_learn_from_the_masked_network(dense_update):
     network = small_network()
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
