@@ -25,8 +25,8 @@ from solutions.prunable import prunable_groups
 from solutions.scales import mean_over, scale_scores, scales_of
 from solutions.slimming import as_lists, widths_of
 
-START, DECAY = -6.0, 2e-3  # of s, on weights
-SCALE_START, SCALE_DECAY = -4.0, 5e-3  # on scales
+START, DECAY = -6.0, 8e-3  # of s, on weights
+SCALE_START, SCALE_DECAY = -4.0, 1e-2  # on scales
 
 
 class Thresholding(NamedTuple):

@@ -37,7 +37,7 @@ from studies.runs import trained, versions
 SETTINGS: dict[str, tuple[float, ...]] = {
     "magnitude": (0.8, 0.9, 0.95, 0.98),  # the share of zeros
     "feedback": (0.8, 0.9, 0.95, 0.98),
-    "soft thresholds": (1e-3, 2e-3, 4e-3),  # the weight decay of s
+    "soft thresholds": (4e-3, 8e-3, 1.6e-2),  # the weight decay of s
     "AutoPrune": (2e-4, 5e-4, 1e-3),  # the strength of its penalty
 }
 HALF_DONE = Path("build/results/sparsity")
