@@ -1,6 +1,7 @@
 """What the methods share that prune while training: their settings, their folders, and how they end."""
 
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,8 +32,8 @@ def first_image(network: nn.Module, loader: BatchLoader) -> Tensor:
 
 
 def searching_epochs(epochs: int) -> int:
-    """How many of a method's epochs prune, if it does not say so: two thirds. The others finetune."""
-    return 2 * epochs // 3
+    """How many of a method's epochs prune, if it does not say so: two thirds, rounded up. The others finetune."""
+    return math.ceil(2 * epochs / 3)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from course_utils.networks import vgg_mini
-from course_utils.pictures import slimming_plots, sparsity_plots
+from course_utils.pictures import slimming_plots, sparsity_plots, study_plots
 from course_utils.records import Scales, SlimmingResult, SlimmingStudy, SparsityResult, SparsityStudy, Study, read_study
 from minicifar import MiniCIFAR
 from solutions.while_training import absorbed_bias
@@ -95,3 +95,15 @@ def test_pictures_of_a_history() -> None:
     assert [list(line.get_ydata()) for line in lines][1] == [0.2] * 8
     bars = slimming_plots.comings_and_goings(history, image).axes[0].patches
     assert sum(bar.get_height() for bar in bars) == sum(range(1, 9)) - 8 * 5
+
+
+def test_the_studies_that_come_with_the_course_have_all_runs_of_their_seeds() -> None:
+    zeros = study_plots.recorded_study("sparsity").of(SparsityResult)
+    settings = {(method, setting) for method, settings in sparsity.SETTINGS.items() for setting in settings}
+    assert {0} <= {result.seed for result in zeros}
+    for seed in {result.seed for result in zeros}:
+        assert {(result.method, result.setting) for result in zeros if result.seed == seed} == settings
+    slimmed = study_plots.recorded_study("slimming").of(SlimmingResult)
+    for seed in {result.seed for result in slimmed}:
+        runs = [(result.strength, result.budget) for result in slimmed if result.seed == seed]
+        assert runs == [(strength, budget) for strength in slimming.STRENGTHS for budget in slimming.BUDGETS]

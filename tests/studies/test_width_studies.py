@@ -165,11 +165,11 @@ def test_inner_layers_are_so_many_times_as_wide() -> None:
 
 def test_the_studies_that_come_with_the_course_have_all_runs_of_their_seeds() -> None:
     study = study_plots.recorded_study("budgets")
-    seeds = {result.seed for result in study.of(BudgetResult)}
-    ways = [method for method in METHODS if "inside" not in method]
-    runs = {(result.method, result.budget, result.seed) for result in study.of(BudgetResult)}
-    assert seeds == {0, 1, 2}
-    assert runs == {(way, budget, seed) for way in ways for budget in budgets.BUDGETS for seed in seeds}
+    for method in (method for method in METHODS if "inside" not in method):
+        runs = {(result.budget, result.seed) for result in study.of(BudgetResult) if result.method == method}
+        seeds = {seed for _, seed in runs}
+        assert runs == {(budget, seed) for budget in budgets.BUDGETS for seed in seeds}
+        assert seeds == {0, 1, 2} or (method in WHILE_TRAINING and 0 in seeds)
     assert {record.seed for record in study_plots.recorded_study("aofp_agreement").of(Agreement)} == {0, 1, 2}
     redesigned = study_plots.recorded_study("redesign").of(RedesignResult)
     seeds = {result.seed for result in redesigned}
