@@ -69,7 +69,7 @@ def autoprune(  # noqa: PLR0913
     asked = {"network": digest_of(network), "epochs": epochs, "strength": strength, "rate": rate, "seed": seed}
     folder = opened(resume, {**asked, "searching": searching})
     file = folder and folder / "searching.resume"
-    first = searching_epochs(epochs) if searching is None else searching
+    first = searching_epochs(epochs, searching)
     network = copy.deepcopy(network)
     rest, held = (part_of(loader, part) for part in held_out(loader.dataset, HELD_OUT, seed))
     every = max(1, round((1 - HELD_OUT) / HELD_OUT))

@@ -31,9 +31,9 @@ def first_image(network: nn.Module, loader: BatchLoader) -> Tensor:
     return images[:1].to(next(network.parameters()).device)
 
 
-def searching_epochs(epochs: int) -> int:
-    """How many of a method's epochs prune, if it does not say so: two thirds, rounded up. The others finetune."""
-    return math.ceil(2 * epochs / 3)
+def searching_epochs(epochs: int, asked: int | None = None) -> int:
+    """How many of a method's epochs prune: as many as asked for, or two thirds, rounded up. The others finetune."""
+    return math.ceil(2 * epochs / 3) if asked is None else min(asked, epochs)
 
 
 @contextmanager

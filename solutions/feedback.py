@@ -139,7 +139,7 @@ def filters_with_feedback(  # noqa: PLR0913
     asked = {"network": digest_of(network), "budget": budget, "epochs": epochs, "every": every, "seed": seed}
     folder = opened(resume, {**asked, "searching": searching})
     file = folder and folder / "searching.resume"
-    first = searching_epochs(epochs) if searching is None else searching
+    first = searching_epochs(epochs, searching)
     network = copy.deepcopy(network)
     example = first_image(network, loader)
     groups = [group for group in prunable_groups(network, example, progress=progress) if group.free]

@@ -141,7 +141,7 @@ def soften_scales(  # noqa: PLR0913
     """
     asked = {"network": digest_of(network), "budget": budget, "epochs": epochs, "s": s, "decay": decay, "seed": seed}
     folder = opened(resume, {**asked, "searching": searching})
-    first = searching_epochs(epochs) if searching is None else searching
+    first = searching_epochs(epochs, searching)
     network = copy.deepcopy(network)
     example = first_image(network, loader)
     groups = prunable_groups(network, example, progress=progress)
