@@ -410,6 +410,18 @@ budget_plots.budget_table(study)
 # epochs that they had in the wide network. In larger networks that may be another matter: part 8 has what the authors
 # found.
 #
+# And a residual network? In `resnet20` only the inner layers of the blocks have a single follower and can be searched,
+# so there is one line more: the same share of these layers alone (*inside*). One seed only:
+
+# %% tags=["slow"]
+budget_plots.budget_table(study_plots.recorded_study("budgets_resnet20"))
+
+# %% [markdown]
+# With half of the MACs all lie within about a point. With a quarter AOFP is as good as the same share inside from
+# random weights (85.5 %), its own widths from random weights are worst of all (83.8 %), and best is L1, the same share
+# inside (86.7 %). The search took more from the last blocks (8, 8 and 6 filters are left, in place of 14) and less from
+# the middle ones. So again: not the shape.
+#
 # ## 7. How good is the approximation?   (10 min, extra)
 #
 # On the left AOFP's scores beside lab 5's oracle, the change of the *loss* without a filter; on the right beside each

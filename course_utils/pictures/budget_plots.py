@@ -77,7 +77,7 @@ def budget_curves(study: Study[BudgetStudy], images: ImageSet | None = None) -> 
     left.xaxis.set_minor_locator(NullLocator())
     left.xaxis.set_major_formatter(percent)
     left.yaxis.set_major_formatter(percent)
-    left.legend(fontsize=8, loc="lower right")
+    left.legend(fontsize=8, loc="best")
     smallest = min(result.budget for result in study.of(BudgetResult))
     widths = {
         method: np.mean([result.widths for result in budgets[smallest]], axis=0)

@@ -171,6 +171,9 @@ def test_the_studies_that_come_with_the_course_have_all_runs_of_their_seeds() ->
         assert runs == {(budget, seed) for budget in budgets.BUDGETS for seed in seeds}
         assert seeds == {0, 1, 2} or (method in WHILE_TRAINING and 0 in seeds)
     assert {record.seed for record in study_plots.recorded_study("aofp_agreement").of(Agreement)} == {0, 1, 2}
+    residual = [(r.method, r.budget, r.seed) for r in study_plots.recorded_study("budgets_resnet20").of(BudgetResult)]
+    lab9 = [method for method in METHODS if "AOFP" in method or "uniform" in method]
+    assert sorted(residual) == sorted((method, budget, 0) for method in lab9 for budget in (0.5, 0.25))
     redesigned = study_plots.recorded_study("redesign").of(RedesignResult)
     seeds = {result.seed for result in redesigned}
     assert seeds == {0, 1, 2} and len(redesigned) == len(redesign.NETWORKS) * len(seeds)
