@@ -13,16 +13,16 @@
 # %% [markdown]
 # # Lab 10: pruning while training
 #
-# So far we trained a network, pruned it, and trained it again. Somebody had to say how much goes from which layer, and
-# what went never came back. Today the training itself prunes: a penalty or a decay pulls on something that can become
-# zero, the loss pulls back, and where the loss does not mind, a channel or a weight is gone. Nobody chooses widths or
-# sparsities by layer; they come out.
+# So far we trained a network, pruned it, and trained it again, and what went never came back. Today the training itself
+# prunes. Mostly a penalty or a decay pulls on something that can become zero, and the loss pulls back: where the loss
+# does not mind, a channel or a weight is gone. Widths and sparsities of the layers come out; nobody chooses them.
 #
-# Four methods do this, each with another idea of what is pulled: *network slimming* pulls on the scales of batch norms
-# (Liu et al. 2017, [paper](https://arxiv.org/abs/1708.06519)), *STR* lets every layer learn a threshold for its weights
-# (Kusupati et al. 2020, [paper](https://arxiv.org/abs/2002.03231)), *dynamic pruning with feedback* lets pruned weights
-# go on learning so that they can come back (Lin et al. 2020, [paper](https://arxiv.org/abs/2006.07253)), and
-# *AutoPrune* learns the mask itself (Xiao, Wang, Rajasekaran, NeurIPS 2019).
+# Four methods do this, each in another way: *network slimming* pulls on the scales of batch norms (Liu et al. 2017,
+# [paper](https://arxiv.org/abs/1708.06519)), *STR* lets every layer learn a threshold for its weights (Kusupati et al.
+# 2020, [paper](https://arxiv.org/abs/2002.03231)), *dynamic pruning with feedback* lets pruned weights go on learning
+# so that they can come back (nothing pulls here: a schedule says how many are masked; Lin et al. 2020,
+# [paper](https://arxiv.org/abs/2006.07253)), and *AutoPrune* learns the mask itself (Xiao, Wang, Rajasekaran, NeurIPS
+# 2019).
 #
 # **Afterwards you can**
 # - pull on scales with a penalty, choose channels of the whole network with one threshold, and cut them out;
@@ -97,11 +97,12 @@ print(f"the network that we begin with has {evaluate(network, unseen).accuracy:.
 # for every image: it can go. So Liu et al. add a penalty to the loss that makes scales small,
 # $$ L + \lambda \sum_j |\gamma_j| , $$
 # over all batch norms of the network. Like in LASSO the absolute value pulls with the same force however small a scale
-# is already, and so it gets some to exactly zero; $\gamma^2$ would pull less and less.
+# is already, and so it can hold some at zero; $\gamma^2$ would pull less and less.
 #
 # $|\gamma|$ has no derivative at 0. We take the *subgradient* $\mathrm{sign}(\gamma)$, with 0 at 0. It need not go
 # through the loss: after `loss.backward()` and before the optimizer's step, $\lambda \, \mathrm{sign}(\gamma_j)$ is
-# added to the gradient that is there.
+# added to the gradient that is there. (With this sign a scale that nobody needs goes around 0 in tiny steps, below
+# 0.001; the cut does the rest.)
 
 # %% [markdown]
 # **Exercise.** Write `slimming_step`. It finds the batch norms of any network, and adds to the gradients of their
@@ -140,8 +141,8 @@ print(f"the scales of our network lie between {scales.min():.2f} and {scales.max
 #
 # A channel with $\gamma_j = 0$ is not silent. Its batch norm gives $\beta_j$ everywhere, the ReLU makes $c_j =
 # \max(\beta_j, 0)$ of it, and the next layer reads this constant at every position. Whoever cuts the channel out takes
-# it away, and nearly all public codes do. Yet nothing need be lost: a layer $o$ that read the constant got the same
-# number from it everywhere,
+# it away, as the authors' own code does. Yet inside a map nothing need be lost: a layer $o$ that read the constant got
+# the same number from it everywhere,
 # $$ \sum_j c_j \sum_{k,l} W_{ojkl} , $$
 # and this can be *absorbed* into its bias.
 
@@ -192,13 +193,16 @@ for name in ("cut", "absorbed, then cut"):
 # %% [markdown]
 # Inside it is exact. At the border it is not: the layer pads its input with zeros, and a zero is not the constant. In a
 # convolution without padding the two would agree everywhere. (Where the layer that reads has no bias but a batch norm
-# behind it, as in our network, the course subtracts the number from the batch norm's running mean, which is the same.)
+# behind it, as in our network, the course subtracts the number from the batch norm's running mean: in evaluation mode
+# that is the same. Most of our $c_j$ are 0: few shifts are positive.)
 #
 # ## 3. Slimming from end to end   (20 min)
 #
 # `slim` trains with your penalty at a small constant learning rate. Then *one* threshold for all scales of the network
 # decides: the smallest go, wherever they are, as many as the budget of MACs asks (found by bisection), but one channel
-# of each layer stays. What they still say is absorbed, the channels are cut out, and the rest of the epochs finetunes.
+# of each layer stays. What they say with a scale of 0 is absorbed, they are cut out, and the rest of the epochs
+# finetunes. (Finetuning hardly needs the absorption: while it trains, a batch norm subtracts the mean of its batch, and
+# the constant with it. It counts where nobody trains afterwards, and in a layer with a bias and no batch norm behind.)
 #
 # The cell below trains for about a minute, and saves the network with its history (for you) and an ONNX file (for
 # grading). **Hand in both files together with this notebook.** Cells like this one are not run again when your work is
@@ -219,8 +223,10 @@ print(f"layers of which one channel is left: {history['floor'] or 'none'}; width
 plots.widths({"original": network, "slimming": slimmed})
 
 # %% [markdown]
-# The scales while the penalty pulls, all channels of the network together. They begin near each other; then they part:
-# some are pulled to 0 and stay there, the others are held by the loss.
+# The scales after each epoch with the penalty, all channels of the network together. All of them slide to the left:
+# behind nearly every layer comes a convolution and another batch norm, which divides by the size of what comes in, so
+# that the loss minds the proportions of a layer's scales, not their size. Then they part: some reach 0 and stay near
+# it, others stop. Those of the last layer stop highest: no batch norm is behind it.
 
 # %% tags=["slow"]
 slimming_plots.scales_picture(history["searching"], images=train_images)
@@ -231,6 +237,12 @@ slimming_plots.scales_picture(history["searching"], images=train_images)
 
 # %% tags=["slow"]
 slimming_explorer(study_plots.recorded_study("slimming"), macs_shares(network, groups, example))
+
+# %% [markdown]
+# At 0.002 all have slid to the left by about as much as the pull, 0.5, and only two of 448 are near zero: any cut hits
+# channels that are in use. At 0.01 two thirds are at zero, and cutting down to a quarter of the MACs changes nothing at
+# all. At 0.02 there are more, but the network itself has suffered: 44 % before any finetuning. So the strength decides
+# how many scales get to zero, and at what price; how many channels go is the budget's choice. (One seed.)
 
 # %% tags=["slow"]
 print(f"validation accuracy: {evaluate(network, unseen).accuracy:.1%} → {evaluate(slimmed, unseen).accuracy:.1%}")
@@ -273,12 +285,15 @@ from solutions.while_training import soft_threshold
 # $$ \frac{\partial L}{\partial W_i} = g_i \cdot [\,|W_i| > \sigma(s)\,], \qquad
 # \frac{\partial L}{\partial s} = -\sum_i g_i \, \mathrm{sign}(W_i) \, [\,|W_i| > \sigma(s)\,] \cdot \sigma(s)\,
 # (1 - \sigma(s)) . $$
-# So a weight that has fallen below the threshold gets no gradient any more. The loss alone mostly wants the threshold
-# *lower*. What pushes it up is the *weight decay* on $s$: we begin at $s = -6$, and decay moves every number towards 0,
-# where the threshold would be a half.
+# Square brackets stand for 1 where the statement in them is true, and 0 elsewhere. So a weight that has fallen below
+# the threshold gets no gradient any more. The loss alone mostly wants the threshold *lower*. What pushes it up is the
+# *weight decay* on $s$: we begin at $s = -6$, and decay moves every number towards 0, where the threshold would be a
+# half. At the start the decay pulls much harder than the loss; as more weights come near the threshold, the loss pulls
+# back harder, too.
 
 # %% [markdown]
-# **Exercise.** Write `soft_threshold_gradient`, which returns both gradients, from $W$, $s$ and $g$.
+# **Exercise.** Write `soft_threshold_gradient`, which returns both gradients, from $W$, $s$ and $g$: first that in $W$,
+# then that in $s$, a tensor with one number.
 #
 # <details><summary>Hint 1: where do I start?</summary>
 # With what both have in common: <code>passed = gradient * (weight.abs() &gt; s.sigmoid())</code>. A weight exactly at
@@ -293,7 +308,7 @@ from solutions.while_training import soft_threshold
 from solutions.while_training import soft_threshold_gradient
 
 # %% [markdown]
-# **Predict, then run.** The cell below trains our network for eight epochs with a threshold in each of its seven
+# **Predict, then run.** The cell below trains our network for five epochs with a threshold in each of its seven
 # layers; all begin at $\sigma(-6) = 0.0025$. Write down before you run it:
 # 1. Which layer will have the highest threshold at the end, and which the most zeros? Need they be the same?
 # 2. Will the first layer (3 × 9 × 32 weights) be spared?
@@ -301,29 +316,31 @@ from solutions.while_training import soft_threshold_gradient
 # %% tags=["slow"]
 loader = Loader(train_images, batch_size=64, shuffle=True, augment=True, seed=0)
 thresholding = Thresholding(soft_threshold, soft_threshold_gradient)
-softened, history = train_softened(network, loader, epochs=8, s=-6.0, decay=1.5e-2, thresholding=thresholding)
+softened, rising = train_softened(network, loader, epochs=5, s=-6.0, decay=2.4e-2, thresholding=thresholding)
 print(
     f"{sparsity(softened):.1%} zeros; validation accuracy {evaluate(network, unseen).accuracy:.1%} → "
     f"{evaluate(softened, unseen).accuracy:.1%}"
 )
 
 # %% tags=["slow"]
-slimming_plots.thresholds_picture(history["training"], images=train_images)
+slimming_plots.thresholds_picture(rising["training"], images=train_images)
 
 # %% [markdown]
 # Were you right? Nobody has told the layers apart: they began with the same $s$ and the same decay. Threshold and zeros
 # are two things: a layer of large weights can have a high threshold and few zeros.
 #
-# The same trick works for whole channels: let the *scale* of a batch norm be $S(\gamma, s)$, with one $s$ a layer.
-# (Would a threshold on the norms of filters do, too? Think of the batch norm behind: it divides by the size of what
-# comes in, and undoes what the threshold took away.)
+# The same trick works for whole channels: let the *scale* of a batch norm be $S(\gamma, s)$, with one $s$ a layer, and
+# give $\gamma$ a weight decay, too: else it grows with its threshold, and the next batch norm hides it. (Would a
+# threshold on the norms of filters do, too? Think of the batch norm behind: it divides by the size of what comes in,
+# and undoes what the threshold took away.)
 #
 # ## 5. Does it pay?   (5 min)
 #
-# Who had the same epochs can say: 25 for the unpruned network, then 30 more for each method; networks from random
-# weights have all 55. Three seeds. First channels, under budgets of MACs (`python -m studies.budgets`): slimming, soft
-# thresholds on the scales, and filters with feedback (part 6), beside lab 3's uniform widths by L1, and these from
-# random weights.
+# Only who had the same epochs can say: 25 for the unpruned network, then 30 more for each method; networks from random
+# weights have all 55. (The same epochs are not the same work: the first 20 of slimming's 30 run on the wide network.)
+# First channels, under budgets of MACs (`python -m studies.budgets`): slimming, soft thresholds on the scales, and
+# filters with feedback (part 6), one seed each so far, beside lab 3's uniform widths by L1, and these from random
+# weights, with three seeds.
 
 # %% tags=["slow"]
 study = budget_plots.chosen(
@@ -354,9 +371,10 @@ sparsity_plots.sparsity_table(zeros)
 # ## 6. Weights that come back   (20 min, extra)
 #
 # A mask that is drawn once keeps its mistakes. In lab 2 what was pruned stayed zero; dynamic pruning with feedback lets
-# it go on learning. There is a **dense** weight for all, and a mask that is drawn anew every 16 steps from what is
-# small then. Loss and gradient belong to the *masked* network; the update goes to *all* dense weights. If a pruned
-# weight is missed, its gradient says so step after step, it grows, and the next mask has it again.
+# it go on learning. Every weight keeps its **dense** value, and a mask is drawn anew every 16 steps from what is small
+# then (how many it takes rises along lab 4's cubic schedule, and stays from 60 % of the steps on). Loss and gradient
+# belong to the *masked* network; the update goes to *all* dense weights. If a pruned weight is missed, its gradient
+# says so step after step, it grows, and the next mask has it again.
 
 # %% [markdown]
 # **Exercise.** Write `dense_update`, one such step. It has the arguments of lab 2's `masked_step`, and returns the loss
@@ -370,25 +388,27 @@ sparsity_plots.sparsity_table(zeros)
 # zero_grad, mask, loss, backward, dense weights back, optimizer.step().
 # </details>
 # <details><summary>Hint 3: why not weight * mask?</summary>
-# Its gradient would be 0 wherever the mask is: nothing could come back.
+# The gradient in the dense weight would be 0 wherever the mask is 0: nothing could come back.
 # </details>
 
 # %% tags=["exercise"]
 from solutions.while_training import dense_update
 
 # %% [markdown]
-# 95 % zeros in ten epochs: with feedback, and with lab 2's masks, drawn once at the beginning.
+# 95 % zeros in four epochs: with feedback, where they come little by little, and with lab 2's masks, all drawn at the
+# beginning. So two things differ. In the picture most that died in the first epochs is the schedule's; each epoch's
+# first mask is compared with its last.
 
 # %% tags=["slow"]
-loader.epoch = 0
-returned, history = train_with_feedback(network, loader, 0.95, epochs=10, dense_update=dense_update)
+loader = Loader(train_images, batch_size=64, shuffle=True, augment=True, seed=0)
+returned, coming = train_with_feedback(network, loader, 0.95, epochs=4, dense_update=dense_update)
 masked, loader.epoch = copy.deepcopy(network), 0
-train_masked(masked, global_masks(masked, 0.95), loader, 10, lr=0.1, label_smoothing=0.1)
+train_masked(masked, global_masks(masked, 0.95), loader, 4, lr=0.1, label_smoothing=0.1)
 for name, one in (("with feedback", returned), ("masks drawn once", masked)):
     print(f"{name:17} {sparsity(one):.1%} zeros, validation accuracy {evaluate(one, unseen).accuracy:.1%}")
 
 # %% tags=["slow"]
-slimming_plots.comings_and_goings(history["training"], images=train_images)
+slimming_plots.comings_and_goings(coming["training"], images=train_images)
 
 # %% [markdown]
 # ## 7. A mask that is learned   (20 min, extra)
@@ -415,36 +435,35 @@ slimming_plots.comings_and_goings(history["training"], images=train_images)
 from solutions.while_training import auxiliary_step
 
 # %% tags=["slow"]
-loader.epoch = 0
-learned, history = autoprune(network, loader, epochs=12, strength=1e-3, auxiliary_step=auxiliary_step)
+loader = Loader(train_images, batch_size=64, shuffle=True, augment=True, seed=0)
+learned, learning = autoprune(network, loader, epochs=6, strength=2e-3, auxiliary_step=auxiliary_step)
 print(f"{sparsity(learned):.1%} zeros, validation accuracy {evaluate(learned, unseen).accuracy:.1%}")
-slimming_plots.comings_and_goings(history["searching"], images=train_images)
+slimming_plots.comings_and_goings(learning["searching"], images=train_images)
 
 # %% [markdown]
 # ## 8. Questions   (15 min)
 
 # %% [markdown] tags=["question"] points=2 name="question_pull"
 # **Question 1.** Somebody replaces the penalty $\lambda \sum |\gamma|$ by $\lambda \sum \gamma^2$. What will the
-# histogram of part 3 look like at the end, and why? Somebody else multiplies all scales of a trained network by 1/10
-# and all weights of the following convolutions by 10. What does the network compute then, and what does one threshold
-# over all scales do to it? What does that say about comparing scales of different layers?
+# histogram of part 3 look like at the end, and why? Somebody else multiplies scales and shifts of *one* batch norm of a
+# trained network by 1/10, and all weights of the convolution that reads it by 10. What does the network compute then,
+# and what does one threshold over all scales do to it? What does that say about comparing scales of different layers?
 #
 # ### BEGIN MARK SCHEME
 # *Rubric (2 points).* Half a point each. Squares: the pull is proportional to the scale, so that all shrink by the same
 # factor and none gets to zero; the histogram moves to the left and does not split in two. (Where the loss holds a
-# scale, it stops higher.) Rescaled: a batch norm's output is linear in γ and β: with β divided by ten as well and a
-# ReLU between (positively homogeneous) the network computes the very same; with γ alone the shift weighs ten times as
-# much, so it is another function. Who says one of the two with its reason has this half point. Threshold: all channels
-# of those layers would be cut first, or, if all layers are rescaled alike, nothing changes in the order. Comparing: the
-# size of a scale says how large a channel is, not how much the next layer makes of it; what makes scales comparable is
-# only that all were trained with the same pull (and that weight decay keeps the following weights small).
+# scale, it stops higher.) Rescaled: the batch norm's output is a tenth, ReLU and pooling pass the factor on, and the
+# convolution makes up for it: the network computes the very same. Threshold: the channels of this layer are cut first,
+# down to one, though they are worth what they were. Comparing: the size of a scale says how large a channel is, not how
+# much the next layer makes of it (a batch norm behind that layer undoes any factor). Scales of different layers are
+# comparable at best because all began alike and were trained with the same pull.
 # ### END MARK SCHEME
 
 # %% [markdown] tags=["question"] points=2 name="question_back"
 # **Question 2.** In lab 2, in STR and in dynamic pruning with feedback a weight is zero at some moment. Say for each of
-# the three whether it can become different from zero again later, and by what: which gradient does it get, and from
-# which number? For which of the three is it therefore dangerous to prune much early, while the learning rate is still
-# large?
+# the three whether it can become different from zero again later, and by what: does the loss give it a gradient, taken
+# at which value of the weight (its own, or zero), and what does the optimizer's step then move? For which of the three
+# is it therefore dangerous to prune much early, while the learning rate is still large?
 #
 # ### BEGIN MARK SCHEME
 # *Rubric (2 points).* Half a point for each method, half for the last. Lab 2: no; the mask is applied after each step,
