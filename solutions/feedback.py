@@ -99,21 +99,20 @@ class _Masks:
     first: dict[str, Tensor] = field(default_factory=dict)
 
 
-def rms_norms(network: nn.Module, groups: Sequence[Group]) -> dict[str, Tensor]:
-    """sqrt(Σ w² / number of weights) of every channel, by its group's name: over the weights that make or carry it.
+def relative_norms(network: nn.Module, groups: Sequence[Group]) -> dict[str, Tensor]:
+    """sqrt(Σ w²) of every channel, over the weights that make or carry it, in units of its group's mean.
 
-    So filters of all sizes can be compared.
+    So filters of different layers can be compared. (Lin et al. divide by the root of the number of weights: that
+    depends on the layer's width, by which weights are drawn, and would take filters from the deep layers alone.)
     """
     norms = {}
     for group in groups:
-        squares, count = torch.zeros(group.channels), torch.zeros(group.channels)
+        squares = torch.zeros(group.channels)
         for slot, weight in makers(network, group):
-            filters = weight.transpose(0, slot.axis).flatten(1).float().cpu()
             own = torch.from_numpy(slot.channel >= 0)
-            places = torch.from_numpy(slot.channel)[own]
-            squares.index_add_(0, places, filters.square().sum(1)[own])
-            count.index_add_(0, places, torch.full((len(places),), float(filters.shape[1])))
-        norms[group.name] = (squares / count.clamp_min(1)).sqrt()
+            sums = weight.transpose(0, slot.axis).flatten(1).float().square().sum(1).cpu()
+            squares.index_add_(0, torch.from_numpy(slot.channel)[own], sums[own])
+        norms[group.name] = squares.sqrt() / squares.sqrt().mean().clamp_min(1e-12)
     return norms
 
 
@@ -131,10 +130,11 @@ def filters_with_feedback(  # noqa: PLR0913
 ) -> tuple[nn.Module, dict[str, Any]]:
     """The structured form in `epochs` epochs: filters of small norm are masked, and can come back.
 
-    For `searching` of them (two thirds) the filters with the lowest `rms_norms` of the whole network are masked, anew
-    every `every` steps of an epoch, as many as a share of the MACs asks that falls along the cubic schedule to `budget`
-    after 60 % of the steps; then those of the final norms go. Masked filters learn as if they were read. All else as in
-    `slimming.slim`; an epoch in `searching` holds `widths`, how many filters `died` and how many `returned` in it.
+    For `searching` of them (two thirds) the filters with the lowest `relative_norms` of the whole network are
+    masked, anew every `every` steps of an epoch, as many as a share of the MACs asks that falls along the cubic
+    schedule to `budget` after 60 % of the steps; then those of the final norms go. Masked filters learn as if they
+    were read. All else as in `slimming.slim`; an epoch in `searching` holds `widths`, how many filters `died` and
+    how many `returned` in it.
     """
     asked = {"network": digest_of(network), "budget": budget, "epochs": epochs, "every": every, "seed": seed}
     folder = opened(resume, {**asked, "searching": searching})
@@ -147,7 +147,7 @@ def filters_with_feedback(  # noqa: PLR0913
 
     def renew() -> None:
         share = cubic_sparsity(state.step, 0, RISE * first * len(loader), 1 - budget)
-        state.now = global_plan(network, groups, rms_norms(network, groups), 1 - share, example)
+        state.now = global_plan(network, groups, relative_norms(network, groups), 1 - share, example)
         masks.set(state.now)
 
     def after_step(_network: nn.Module) -> None:
@@ -176,7 +176,7 @@ def filters_with_feedback(  # noqa: PLR0913
             log = train(network, loader, first, after_step=after_step, after_epoch=after_epoch, **options)
         finally:
             masks.remove()
-        plan = global_plan(network, groups, rms_norms(network, groups), budget, example)
+        plan = global_plan(network, groups, relative_norms(network, groups), budget, example)
         ending: dict[str, Any] = {"absorbed_bias": None, "folder": folder, "progress": progress}
         narrow, end = narrowed(network, groups, plan, loader, epochs - first, **ending)
     return narrow, {"searching": log, "floor": at_the_floor(groups, plan), **end}

@@ -20,7 +20,7 @@ from solutions.autoprune import LearnedMask, autoprune, mask_step
 from solutions.budgets import global_plan
 from solutions.costs import count_macs
 from solutions.drivers import held_out
-from solutions.feedback import filters_with_feedback, rms_norms, train_with_feedback
+from solutions.feedback import filters_with_feedback, relative_norms, train_with_feedback
 from solutions.layer_sparsity import effective_sparsity, layer_sparsities
 from solutions.masks import sparsity
 from solutions.plans import PlanError
@@ -361,12 +361,14 @@ def test_masked_filters_are_not_seen_but_learn_and_the_masked_network_is_the_nar
             assert all(gradient[gone].abs().sum() > 0 for gradient in gradients)
 
 
-def test_filters_of_all_sizes_are_compared_by_their_root_mean_square() -> None:
+def test_filters_of_all_layers_are_compared_by_their_norm_beside_their_layers_mean() -> None:
     network = small_vgg()
     groups = prunable_groups(network, torch.randn(1, *SIZE), progress=False)
-    norms = rms_norms(network, groups)["features.3"]
-    weight = network.get_parameter("features.3.weight").detach()
-    assert torch.allclose(norms, weight.square().mean(dim=(1, 2, 3)).sqrt())
+    norms = relative_norms(network, groups)["features.3"]
+    own = network.get_parameter("features.3.weight").detach().square().sum(dim=(1, 2, 3)).sqrt()
+    assert torch.allclose(norms, own / own.mean())
+    network.get_parameter("features.3.weight").data *= 10
+    assert torch.allclose(relative_norms(network, groups)["features.3"], norms)
 
 
 # --- AutoPrune
