@@ -331,6 +331,19 @@ slimming_plots.thresholds_picture(rising["training"], images=train_images)
 # zeros are two things: the first layer's weights are large. Nobody has told the layers apart: all began with the same
 # $s$ and the same decay, and the first one is spared because the loss pulled back hardest there.
 #
+# And beside *one* threshold for all layers, as in lab 2, with as many zeros in all?
+
+# %% tags=["slow"]
+from solutions.layer_sparsity import layer_sparsities
+
+masks = global_masks(network, sparsity(softened))
+one = {name.removesuffix(".weight"): 1 - mask.double().mean().item() for name, mask in masks.items()}
+drawing, axis = plots.figure(width=6.2, height=3.2)
+sparsity_plots.layer_lines(axis, {"soft thresholds": layer_sparsities(softened), "magnitude": one})
+plots.say_source(drawing, train_images)
+drawing
+
+# %% [markdown]
 # The same trick works for whole channels: let the *scale* of a batch norm be $S(\gamma, s)$, with one $s$ a layer, and
 # give $\gamma$ a weight decay, too: else it grows with its threshold, and the next batch norm hides it. (Would a
 # threshold on the norms of filters do, too? Think of the batch norm behind: it divides by the size of what comes in,
