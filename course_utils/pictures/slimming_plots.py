@@ -122,7 +122,7 @@ def comings_and_goings(history: Sequence[Mapping[str, Any]], images: ImageSet | 
     axis.bar(epochs, [entry["returned"] for entry in history], color=COLOURS["feedback"], label="came back")
     axis.bar(epochs, [-entry["died"] for entry in history], color=COLOURS["from scratch"], label="died")
     axis.axhline(0, color=COLOURS["original"], linewidth=0.8)
-    axis.set(xlabel="epoch", ylabel="weights")
+    axis.set(xlabel="epoch", ylabel="weights", xticks=epochs)
     axis.yaxis.set_major_formatter(lambda value, _position: f"{abs(value):,.0f}")
     right = axis.twinx()
     right.plot(epochs, [entry["sparsity"] for entry in history], "o-", ms=3, color=COLOURS["Taylor"], label="zeros")
@@ -130,6 +130,7 @@ def comings_and_goings(history: Sequence[Mapping[str, Any]], images: ImageSet | 
     right.yaxis.set_major_formatter(percent)
     right.grid(False)
     bars, lines = axis.get_legend_handles_labels(), right.get_legend_handles_labels()
-    axis.legend(bars[0] + lines[0], bars[1] + lines[1], fontsize=8, loc="upper right")
+    above = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "ncols": 3}
+    axis.legend(bars[0] + lines[0], bars[1] + lines[1], fontsize=8, **above)
     say_source(drawing, images)
     return drawing
