@@ -10,6 +10,13 @@ from typing import Any
 LONGEST = 2000  # characters of one text: a student's code can write endless ones
 
 
+def by_number(names: Iterable[str]) -> list[str]:
+    """Names in alphabetical order, numbers in them by their value: lab2 before lab10."""
+    return sorted(
+        names, key=lambda name: [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)]
+    )
+
+
 def clipped(text: str, longest: int = LONGEST) -> str:
     """Text of at most so many characters; an ellipsis says where it was cut."""
     return text if len(text) <= longest else text[: longest - 1] + "…"

@@ -96,6 +96,26 @@ class RedesignStudy(About):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SparsityStudy(About):
+    """`studies.sparsity`: zeros in the weights; `epochs` before any pruning, `retraining` from there on."""
+
+    network: str
+    epochs: int
+    retraining: int
+    description: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SlimmingStudy(About):
+    """`studies.slimming`: a penalty on the scales for `searching` epochs after `epochs`; cut, and not finetuned."""
+
+    network: str
+    epochs: int
+    searching: int
+    description: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, kw_only=True)
 class AutoencoderStudy(About):
     """`studies.autoencoder`: a network of `width` on images of `side` pixels; its parts pruned together or in turn.
 
@@ -271,6 +291,57 @@ class RedesignTime:
     speedup: float
 
 
+@dataclass(frozen=True)
+class SparsityResult:
+    """One method with one setting (a sparsity that was asked for, or what decides where it lands).
+
+    `sparsity`: the share of zeros; `by_layer`: (layer, its share). `returned`: weights that came back in all epochs,
+    where a method lets them.
+    """
+
+    method: str
+    setting: float
+    seed: int
+    sparsity: float
+    accuracy: float
+    by_layer: tuple[tuple[str, float], ...]
+    returned: int | None = None
+
+
+@dataclass(frozen=True)
+class Scales:
+    """|γ| of all channels after an epoch with a penalty of this strength, by group; `accuracy` then."""
+
+    strength: float
+    seed: int
+    epoch: int
+    accuracy: float
+    scales: tuple[tuple[str, tuple[float, ...]], ...]
+
+
+@dataclass(frozen=True)
+class SlimmingResult:
+    """A slimmed network at a budget of MACs before finetuning. `widths`: what is left, by group; `floor`: groups of
+    which one channel is left.
+
+    Accuracies: with the scales that go set to 0 (`scales_zero`); without these channels (`cut`); without them, their
+    constants absorbed (`absorbed`). `inside`, `border`: how far a layer's output is from that with scales of 0, behind
+    absorption, as root mean square in units of that output's standard deviation; mean over the convolutions that read
+    removed channels, each by itself.
+    """
+
+    strength: float
+    budget: float
+    seed: int
+    widths: tuple[int, ...]
+    floor: int
+    scales_zero: float
+    cut: float
+    absorbed: float
+    inside: float
+    border: float
+
+
 Record = (
     MethodResult
     | ShapeTime
@@ -284,6 +355,9 @@ Record = (
     | Agreement
     | RedesignResult
     | RedesignTime
+    | SparsityResult
+    | Scales
+    | SlimmingResult
 )
 TYPES: dict[str, type] = {kind.__name__: kind for kind in (*About.__subclasses__(), *Record.__args__)}
 

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,6 +18,7 @@ from minicifar import BatchLoader
 from minicifar.files import atomic
 
 Loss = Callable[[Tensor, Tensor], Tensor]
+Step = Callable[[nn.Module, Tensor, Tensor, torch.optim.Optimizer], float]
 OnStop = Literal["return", "raise"]
 
 
@@ -101,7 +102,11 @@ def train(  # noqa: PLR0913
     label_smoothing: float = 0.0,
     schedule: str = "one-cycle",
     loss: Loss | None = None,
+    decays: Mapping[str, float] = {},
+    step: Step | None = None,
+    before_step: Callable[[nn.Module], None] | None = None,
     after_step: Callable[[nn.Module], None] | None = None,
+    after_epoch: Callable[[nn.Module], Mapping[str, Any]] | None = None,
     resume: str | Path | None = None,
     progress: bool = True,
     on_stop: OnStop = "return",
@@ -113,9 +118,17 @@ def train(  # noqa: PLR0913
 
     `schedule`: "one-cycle" rises linearly to `lr` over the first quarter of all steps and falls linearly to 0;
     "constant" stays at `lr`. `loss(outputs, targets)` → a number stands in for the cross-entropy, where a network does
-    not classify: then there are no accuracies in the history, and with `test` a `test_loss`. `after_step(network)` is
-    called after every optimizer step: the place to apply masks again. `resume` names a file that is rewritten after
-    every epoch; with the same call a later run goes on from there, and a finished one is only read.
+    not classify: then there are no accuracies in the history, and with `test` a `test_loss`. `decays`: the weight decay
+    of single parameters, by name, in place of `weight_decay` (which parameters of one axis do not have).
+
+    `before_step(network)` is called when the gradients are there and nothing has moved: the place to add to them;
+    `after_step(network)` after every optimizer step: the place to apply masks again. `step(network, images, labels,
+    optimizer)` → loss stands in for forward pass, loss, backward pass and update; then there are no accuracies of
+    training batches. `after_epoch(network)` → plain data that the epoch's dict takes in; of it the progress bar shows
+    "status".
+
+    `resume` names a file that is rewritten after every epoch; with the same call a later run goes on from there, and a
+    finished one is only read.
 
     Convolutions run in bfloat16 or float16 on hardware that is faster with them, and in float32 elsewhere.
     The kernel's stop button ends it cleanly: the epochs so far are returned, and the network keeps what it has learned.
@@ -124,9 +137,11 @@ def train(  # noqa: PLR0913
     """
     settings: dict[str, Any] = {"epochs": epochs, "lr": lr, "momentum": momentum, "weight_decay": weight_decay}
     settings |= {"label_smoothing": label_smoothing, "schedule": schedule, "loss": _name_of(loss)}
+    if decays:
+        settings["decays"] = dict(decays)
     file = None if resume is None else Path(resume)
-    state = _begun(network, loader, settings, file)
-    hooks = _Hooks(loss, after_step, test)
+    state = _begun(network, loader, settings, file, decays)
+    hooks = _Hooks(loss, step, before_step, after_step, after_epoch, test)
     return _all_epochs(state, loader, hooks, file, progress, on_stop)
 
 
@@ -134,12 +149,14 @@ def _name_of(loss: Loss | None) -> str:
     return "cross-entropy" if loss is None else str(getattr(loss, "__name__", type(loss).__name__))
 
 
-def _begun(network: nn.Module, loader: BatchLoader, settings: dict[str, Any], file: Path | None) -> "_State":
+def _begun(
+    network: nn.Module, loader: BatchLoader, settings: dict[str, Any], file: Path | None, decays: Mapping[str, float]
+) -> "_State":
     """A training that begins, or goes on from a file. Raises ValueError for settings that there are not."""
     if settings["schedule"] not in ("one-cycle", "constant"):
         raise ValueError(f'schedule is "one-cycle" or "constant", not {settings["schedule"]!r}.')
     network.to(memory_format=_memory_format(network))
-    optimizer = _optimizer(network, settings["lr"], settings["momentum"], settings["weight_decay"])
+    optimizer = _optimizer(network, settings["lr"], settings["momentum"], settings["weight_decay"], decays)
     device = _device(network)
     scaler = torch.amp.GradScaler(device.type, enabled=precision(device) == torch.float16)
     state = _State(network, optimizer, scaler, settings, getattr(loader, "epoch", 0))
@@ -150,10 +167,13 @@ def _begun(network: nn.Module, loader: BatchLoader, settings: dict[str, Any], fi
 
 @dataclass
 class _Hooks:
-    """What a caller may put into a training: another loss, work after each step, images to test on after each epoch."""
+    """What a caller may put into a training, as `train` describes it."""
 
     loss: Loss | None
+    step: Step | None
+    before_step: Callable[[nn.Module], None] | None
     after_step: Callable[[nn.Module], None] | None
+    after_epoch: Callable[[nn.Module], Mapping[str, Any]] | None
     test: Iterable[tuple[Tensor, Tensor]] | None
 
 
@@ -168,9 +188,11 @@ def _all_epochs(
         while len(history) < epochs:
             bar.set_description(f"epoch {len(history) + 1}/{epochs}")
             began = time.perf_counter()
-            means = _epoch(state, loader, hooks.loss, hooks.after_step, bar.update)
+            means = _epoch(state, loader, hooks, bar.update)
             entry = {"epoch": len(history) + 1, **means, **_tested(network, hooks.test, hooks.loss)}
             entry["lr"] = state.optimizer.param_groups[0]["lr"]
+            if hooks.after_epoch is not None:
+                entry |= hooks.after_epoch(network)
             history.append(entry | {"seconds": time.perf_counter() - began})
             if file is not None:
                 state.store(file)
@@ -225,7 +247,8 @@ class _State:
             settings = state["settings"]
         except Exception:
             raise ValueError(f"{path} cannot be read as a run to resume: delete it to start afresh.") from None
-        changed = [name for name in self.settings if self.settings[name] != settings.get(name)]
+        names = {*self.settings, *settings}
+        changed = sorted(name for name in names if self.settings.get(name) != settings.get(name))
         if _sizes(state["network"]) != _sizes(self.network.state_dict()):
             changed.append("network")
         if changed:
@@ -242,48 +265,65 @@ class _State:
             torch.cuda.set_rng_state_all([rng.cpu() for rng in state["cuda_rng"]])
 
 
-def _epoch(
-    state: _State,
-    loader: BatchLoader,
-    loss_of: Loss | None,
-    after_step: Callable[[nn.Module], None] | None,
-    tick: Callable[[], Any],
-) -> dict[str, float]:
+def _epoch(state: _State, loader: BatchLoader, hooks: _Hooks, tick: Callable[[], Any]) -> dict[str, float]:
     """The next epoch, one optimizer step a batch → mean loss and accuracy over the images, as they were when seen.
 
     `tick()` is called after every step. Raises Diverged where the mean loss is not a number.
     """
-    network, optimizer, scaler, settings = state.network, state.optimizer, state.scaler, state.settings
-    device, layout, done = _device(network), _memory_format(network), len(state.history)
-    kind = precision(device)
+    network, settings, done = state.network, state.settings, len(state.history)
+    device, layout = _device(network), _memory_format(network)
     loss_sum, correct, count = torch.zeros((), device=device), torch.zeros((), device=device), 0
     loader.epoch = state.first_epoch + done
     network.train()
-    for step, (images, labels) in enumerate(loader, start=done * len(loader)):
-        for group in optimizer.param_groups:
-            group["lr"] = settings["lr"] * _factor(settings["schedule"], step, settings["epochs"] * len(loader))
+    for number, (images, labels) in enumerate(loader, start=done * len(loader)):
+        for group in state.optimizer.param_groups:
+            group["lr"] = settings["lr"] * _factor(settings["schedule"], number, settings["epochs"] * len(loader))
         images, labels = images.to(device, memory_format=layout), labels.to(device)
-        with torch.autocast(device.type, dtype=kind, enabled=kind != torch.float32):
-            outputs = network(images)
-        if loss_of is None:
-            loss = F.cross_entropy(outputs.float(), labels, label_smoothing=settings["label_smoothing"])
-            correct += (outputs.detach().argmax(1) == labels).sum()
+        if hooks.step is None:
+            loss, right = _step(state, images, labels, hooks)
+            correct += right
         else:
-            loss = loss_of(outputs.float(), labels)
-        optimizer.zero_grad(set_to_none=True)
-        scaler.scale(loss).backward()
-        scaler.step(optimizer)
-        scaler.update()
-        if after_step is not None:
+            loss = _step_of(hooks.step, state, images, labels)
+        if hooks.after_step is not None:
             with torch.no_grad():
-                after_step(network)
-        loss_sum += loss.detach() * len(labels)
+                hooks.after_step(network)
+        loss_sum += loss * len(labels)
         count += len(labels)
         tick()
     mean = loss_sum.item() / count
     if not math.isfinite(mean):
         raise Diverged(f"The loss is no longer a number in epoch {done + 1}: try a smaller lr.", state.history)
-    return {"loss": mean} if loss_of is not None else {"loss": mean, "accuracy": correct.item() / count}
+    classified = hooks.loss is None and hooks.step is None
+    return {"loss": mean, "accuracy": correct.item() / count} if classified else {"loss": mean}
+
+
+def _step(state: _State, images: Tensor, labels: Tensor, hooks: _Hooks) -> tuple[Tensor, Tensor]:
+    """One optimizer step → the loss that it started from, and how many images were right."""
+    network, optimizer, scaler = state.network, state.optimizer, state.scaler
+    with autocast(images.device):
+        outputs = network(images)
+    right = torch.zeros((), device=images.device)
+    if hooks.loss is None:
+        loss = F.cross_entropy(outputs.float(), labels, label_smoothing=state.settings["label_smoothing"])
+        right = (outputs.detach().argmax(1) == labels).sum()
+    else:
+        loss = hooks.loss(outputs.float(), labels)
+    optimizer.zero_grad(set_to_none=True)
+    scaler.scale(loss).backward()
+    if hooks.before_step is not None:
+        scaler.unscale_(optimizer)
+        with torch.no_grad():
+            hooks.before_step(network)
+    scaler.step(optimizer)
+    scaler.update()
+    return loss.detach(), right
+
+
+def _step_of(step: Step, state: _State, images: Tensor, labels: Tensor) -> Tensor:
+    """A caller's own step → its loss. Where float16 is faster it runs in float32: it knows no scaler."""
+    with autocast(images.device, halves=False):
+        loss = step(state.network, images, labels, state.optimizer)
+    return torch.as_tensor(loss, device=images.device)
 
 
 def _tested(network: nn.Module, test: Iterable[tuple[Tensor, Tensor]] | None, loss: Loss | None) -> dict[str, float]:
@@ -295,14 +335,19 @@ def _tested(network: nn.Module, test: Iterable[tuple[Tensor, Tensor]] | None, lo
     return {"test_loss": mean_loss(network, test, loss)}
 
 
-def _optimizer(network: nn.Module, lr: float, momentum: float, weight_decay: float) -> torch.optim.SGD:
-    """SGD with Nesterov momentum; weight decay acts on weights, not on biases and batch norms."""
-    weights = [p for p in network.parameters() if p.requires_grad and p.ndim > 1]
-    others = [p for p in network.parameters() if p.requires_grad and p.ndim <= 1]
+def _optimizer(
+    network: nn.Module, lr: float, momentum: float, weight_decay: float, decays: Mapping[str, float] = {}
+) -> torch.optim.SGD:
+    """SGD with Nesterov momentum; weight decay acts on weights, not on biases and batch norms; `decays`: exceptions."""
+    if unknown := set(decays) - {name for name, _ in network.named_parameters()}:
+        raise ValueError(f"decays names {sorted(unknown)[0]!r}, and the network has no such parameter.")
+    trained = {name: p for name, p in network.named_parameters() if p.requires_grad}
+    plain = [p for name, p in trained.items() if name not in decays]
     groups = [
-        {"params": weights, "weight_decay": weight_decay},
-        {"params": others, "weight_decay": 0.0},
+        {"params": [p for p in plain if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in plain if p.ndim <= 1], "weight_decay": 0.0},
     ]
+    groups += [{"params": [p], "weight_decay": decays[name]} for name, p in trained.items() if name in decays]
     return torch.optim.SGD(
         [group for group in groups if group["params"]], lr=lr, momentum=momentum, nesterov=momentum > 0
     )
@@ -317,6 +362,12 @@ def precision(device: torch.device) -> torch.dtype:
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
     fast = device.type == "cpu" and torch.cpu.get_capabilities().get("avx512_bf16", False)
     return torch.bfloat16 if fast else torch.float32
+
+
+def autocast(device: torch.device, halves: bool = True) -> torch.autocast:
+    """The context in which `train` runs a network on a device, see `precision`; `halves`: in float16, too."""
+    kind = precision(device)
+    return torch.autocast(device.type, dtype=kind, enabled=kind != torch.float32 and (halves or kind != torch.float16))
 
 
 def _memory_format(network: nn.Module) -> torch.memory_format:
@@ -350,6 +401,8 @@ def _summary(entry: dict[str, Any], left: float) -> str:
             text += f", {label} {entry[name]:.1%}"
     if "test_loss" in entry:
         text += f", test loss {entry['test_loss']:.3f}"
+    if "status" in entry:
+        text += f", {entry['status']}"
     if left > 0:
         text += f", done at {datetime.now() + timedelta(seconds=left):%H:%M}"
     return text

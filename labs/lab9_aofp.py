@@ -391,7 +391,8 @@ check("lab9_aofp_onnx")
 # searched. Networks from random weights have all 55 epochs.
 
 # %% tags=["slow"]
-study = study_plots.recorded_study("budgets")
+compared = ("AOFP", "AOFP's widths, from scratch", "uniform, L1", "uniform, L1, gradually", "uniform, from scratch")
+study = budget_plots.chosen(study_plots.recorded_study("budgets"), compared)
 budget_plots.budget_curves(study)
 
 # %% tags=["slow"]

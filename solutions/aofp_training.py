@@ -22,6 +22,7 @@ from minicifar.files import atomic
 from solutions.aofp_paths import Paths
 from solutions.aofp_search import THRESHOLD, Kernels, Search
 from solutions.budgets import macs_left, uses_of
+from solutions.drivers import FINETUNING, SEARCHING, first_image
 from solutions.followers import Target, targets
 from solutions.graph.export import export_graph
 from solutions.graph.groups import Group
@@ -29,9 +30,6 @@ from solutions.iterative import digest_of
 from solutions.plans import PlanError
 from solutions.prunable import prunable_groups
 from solutions.surgery import prune
-
-SEARCHING: dict[str, Any] = {"lr": 0.02, "schedule": "constant", "label_smoothing": 0.1}  # for `train`, while searching
-FINETUNING: dict[str, Any] = {"lr": 0.1, "label_smoothing": 0.1}  # and afterwards
 
 
 class _Reached(Exception):
@@ -193,15 +191,6 @@ def finetuned(
     left = epochs - math.ceil(history["batches"] / len(loader))
     file = folder and folder / "finetuning.resume"
     return train(narrow, loader, left, resume=file, progress=progress, on_stop="raise", **FINETUNING)
-
-
-def first_image(network: nn.Module, loader: BatchLoader) -> Tensor:
-    """One of a loader's images, on the network's device; the loader's epoch and the random numbers stay as they are."""
-    epoch = loader.epoch
-    with torch.random.fork_rng(devices=[]):
-        images, _ = next(iter(loader))
-    loader.epoch = epoch
-    return images[:1].to(next(network.parameters()).device)
 
 
 def search_widths(  # noqa: PLR0913

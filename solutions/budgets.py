@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from course_utils.modes import evaluating
 from solutions.graph.groups import Group
 from solutions.graph.tensors import tensors_of
+from solutions.iterative import lowest_everywhere
 from solutions.plans import Plan, PlanError, channels_to_keep, positions
 from solutions.surgery import outputs
 
@@ -78,6 +79,35 @@ def uniform_plan(
     return plan(ratio)
 
 
+def global_plan(
+    network: nn.Module, groups: Sequence[Group], scores: Mapping[str, Tensor], budget: float, example: Any
+) -> dict[str, list[int]]:
+    """The channels of the lowest scores in the whole network go, as few as a share of the MACs allows.
+
+    One channel of every layer stays, and what else must (`lowest_everywhere`); groups without scores stay whole. Raises
+    PlanError where the budget cannot be met.
+    """
+    ranked = [group for group in groups if group.name in scores]
+    uses = uses_of(network, example)
+    whole = macs_left(network, groups, {}, uses)
+
+    def left(count: int) -> float:
+        return macs_left(network, groups, lowest_everywhere(ranked, scores, count), uses) / whole
+
+    few, many = 0, sum(len(group.free) for group in ranked)
+    if left(many) > budget:
+        raise PlanError(f"A budget of {budget:.3g} cannot be met: the least is {left(many):.3g}. Ask for more.")
+    while few < many:
+        middle = (few + many) // 2
+        few, many = (few, middle) if left(middle) <= budget else (middle + 1, many)
+    return lowest_everywhere(ranked, scores, many)
+
+
+def at_the_floor(groups: Sequence[Group], plan: Plan) -> list[str]:
+    """The groups of which a plan leaves one channel: all of their scores were below the threshold, or nearly so."""
+    return [group.name for group in groups if group.channels > 1 == len(plan.get(group.name, range(group.channels)))]
+
+
 def largest_within(budget: float, cost: Callable[[float], float], high: float = 1.0) -> float:
     """By bisection the largest x in 0 … `high` with cost(x) <= budget, where cost does not fall as x rises.
 
@@ -92,3 +122,10 @@ def largest_within(budget: float, cost: Callable[[float], float], high: float = 
         middle = (low + high) / 2
         low, high = (middle, high) if cost(middle) <= budget else (low, middle)
     return low
+
+
+def macs_shares(network: nn.Module, groups: Sequence[Group], example: Any) -> Callable[[Plan], float]:
+    """A function that gives the share of the MACs that a plan leaves; the network is run only now."""
+    uses = uses_of(network, example)
+    whole = macs_left(network, groups, {}, uses)
+    return lambda plan: macs_left(network, groups, plan, uses) / whole

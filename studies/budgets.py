@@ -6,13 +6,15 @@
 
 AOFP (one search a seed, with a snapshot at each budget); the widths that it found, from new random weights; the same
 share of every layer by L1, at once and gradually (in as many epochs as AOFP's search), and from random weights; on
-networks of which AOFP reaches only some layers, the same share of these alone. Every way has the same epochs in all:
+networks of which AOFP reaches only some layers, the same share of these alone; network slimming, soft thresholds on the
+batch norms' scales, and filters masked with feedback. Every way has the same epochs in all:
 `epochs` before any pruning and `retraining` from there on, the search among them; networks from random weights have
 both. Each result is written as it comes, so that a study that was stopped goes on where it was. Beside the results a
 table (Markdown) and a picture (PNG) are written.
 """
 
 import math
+import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -31,16 +33,21 @@ from course_utils.records import BudgetResult, BudgetStudy, Study
 from course_utils.training import evaluate
 from minicifar import BatchLoader, ImageSet, Loader, load
 from solutions.aofp import KERNELS
-from solutions.aofp_training import FINETUNING, SEARCHING, Widths, search_widths
+from solutions.aofp_training import Widths, search_widths
 from solutions.budgets import uniform_plan
 from solutions.costs import count_macs
+from solutions.drivers import FINETUNING, SEARCHING, searching_epochs
+from solutions.feedback import filters_with_feedback
 from solutions.followers import targets
 from solutions.graph.export import export_graph
 from solutions.graph.groups import Group
 from solutions.iterative import l1_ranking
 from solutions.plans import groups_left
 from solutions.prunable import prunable_groups
+from solutions.slimming import slim
+from solutions.soft_threshold import Thresholding, soften_scales
 from solutions.surgery import prune
+from solutions.while_training import absorbed_bias, slimming_step, soft_threshold, soft_threshold_gradient
 from studies import cli
 from studies.pages import Pages, markdown_table, write_page
 from studies.runs import fully_trained, narrow_control, trained, versions
@@ -158,15 +165,35 @@ def uniform_from_scratch(task: Task, budget: float, among: bool = False) -> Narr
     return Narrowed(twin, None, 0, epochs * task.share(twin))
 
 
+def while_training(task: Task, budget: float, driver: Callable[..., tuple[nn.Module, Any]], **kernels: Any) -> Narrowed:
+    """One of the drivers that prune while training: two thirds of the epochs on the wide network, then finetuning."""
+    folder = task.folder / f"{driver.__name__}-{budget:g}"
+    options: dict[str, Any] = {"seed": task.seed, "resume": folder, "progress": False, **kernels}
+    narrow, _ = driver(task.network, task.loader, budget, task.epochs, **options)
+    search = searching_epochs(task.epochs)
+    shutil.rmtree(folder)
+    cost = task.first_epochs + search + (task.epochs - search) * task.share(narrow)
+    return Narrowed(narrow, None, search * len(task.loader), cost)
+
+
 METHODS: dict[str, Callable[[Task, float], Narrowed]] = {
     "AOFP": aofp,
     "AOFP's widths, from scratch": found_widths,
     "uniform, L1": uniform,
     "uniform, L1, gradually": uniform_gradually,
     "uniform, from scratch": uniform_from_scratch,
+    "slimming": partial(while_training, driver=slim, slimming_step=slimming_step, absorbed_bias=absorbed_bias),
+    "soft thresholds": partial(
+        while_training,
+        driver=soften_scales,
+        thresholding=Thresholding(soft_threshold, soft_threshold_gradient),
+        absorbed_bias=absorbed_bias,
+    ),
+    "feedback": partial(while_training, driver=filters_with_feedback),
     "uniform inside, L1": partial(uniform, among=True),
     "uniform inside, from scratch": partial(uniform_from_scratch, among=True),
 }
+ALL_METHODS = list(METHODS)
 INSIDE = [method for method in METHODS if "inside" in method]  # the same as without, where AOFP can search all layers
 
 
@@ -174,13 +201,14 @@ def carry_out(
     study: Study[BudgetStudy],
     seed: int,
     budgets: Sequence[float],
+    methods: Sequence[str],
     images: ImageSet,
     test: Iterable[tuple[Tensor, Tensor]],
 ) -> None:
     """All results of one seed that are not in the study yet."""
     about = study.about
     done = {(result.method, result.budget) for result in study.of(BudgetResult) if result.seed == seed}
-    planned = [(method, budget) for budget in budgets for method in METHODS if (method, budget) not in done]
+    planned = [(method, budget) for budget in budgets for method in methods if (method, budget) not in done]
     if not planned:
         return
     folder = HALF_DONE / about.network / f"seed{seed}"
@@ -223,6 +251,7 @@ def main(  # noqa: PLR0913
     results: cli.Results,
     network: cli.Network = "vgg_mini",
     budgets: Annotated[list[float], typer.Option(metavar="SHARE", help="Of the MACs; repeat it for more.")] = BUDGETS,
+    methods: Annotated[list[str], typer.Option(parser=cli.one_of(METHODS), help="Repeat it for more.")] = ALL_METHODS,
     seeds: cli.Seeds = cli.SEEDS,
     epochs: cli.Epochs = 25,
     retraining: cli.Retraining = 30,
@@ -246,7 +275,7 @@ def main(  # noqa: PLR0913
     study = cli.opened(results, about)
     try:
         for seed in seeds:
-            carry_out(study, seed, sorted(budgets, reverse=True), images, test)
+            carry_out(study, seed, sorted(budgets, reverse=True), methods, images, test)
     except KeyboardInterrupt:
         print(cli.STOPPED)
     if study.of(BudgetResult):

@@ -26,8 +26,8 @@ from minicifar import ImageSet, Loader, load
 from solutions.aofp import KERNELS
 from solutions.aofp_paths import SCORED, Paths
 from solutions.aofp_search import Search
-from solutions.aofp_training import SEARCHING
 from solutions.budgets import uses_of
+from solutions.drivers import SEARCHING
 from solutions.followers import Target, targets
 from solutions.graph.export import export_graph
 from solutions.oracle import oracle

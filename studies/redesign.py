@@ -23,8 +23,9 @@ from course_utils.records import RedesignResult, RedesignStudy, RedesignTime, St
 from course_utils.training import evaluate
 from minicifar import ImageSet, Loader, load
 from solutions.aofp import KERNELS
-from solutions.aofp_training import FINETUNING, aofp
+from solutions.aofp_training import aofp
 from solutions.costs import count_macs
+from solutions.drivers import FINETUNING
 from solutions.speedup import compare
 from studies import cli
 from studies.pages import Pages, markdown_table, write_page

@@ -33,6 +33,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell
 
 from autograder.course import ROOT
+from autograder.text import by_number
 from course_utils.checking import graded_exercise
 
 COMPANIONS = {"challenge": ("presentation",)}  # notebooks that are released together with a lab's own
@@ -56,7 +57,7 @@ class Exercise:
 
 def lab_names() -> list[str]:
     """All labs, in their order."""
-    return sorted(path.stem for path in LABS.glob("lab*.py")) + sorted(path.stem for path in LABS.glob("ch*.py"))
+    return [name for kind in ("lab*.py", "ch*.py") for name in by_number(path.stem for path in LABS.glob(kind))]
 
 
 def graded_labs() -> list[str]:

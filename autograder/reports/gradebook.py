@@ -17,7 +17,7 @@ from rich.text import Text
 from autograder.course import COURSE
 from autograder.grading.handed_in import students, unusable
 from autograder.grading.verdicts import checked_exercise, verdict_of
-from autograder.text import clipped, first_line, shown, shown_name
+from autograder.text import by_number, clipped, first_line, shown, shown_name
 from course_utils.checking import Outcome, Verdict
 
 GRADED, NOT_GRADED, NO_NOTEBOOK = "graded", "not graded yet", "no notebook was handed in"
@@ -125,7 +125,7 @@ def results(course: Path = COURSE, lab: str | None = None) -> list[GradedSubmiss
     if not (course / "gradebook.db").exists():
         return []
     with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as book:
-        labs = sorted(assignment.name for assignment in book.assignments if lab in (None, assignment.name))
+        labs = by_number(assignment.name for assignment in book.assignments if lab in (None, assignment.name))
     everybody = {name: submissions(course, name) for name in labs}
     return [
         submission

@@ -24,6 +24,12 @@ def by_method(study: Study[BudgetStudy]) -> dict[str, dict[float, list[BudgetRes
     return results
 
 
+def chosen(study: Study[BudgetStudy], methods: Sequence[str]) -> Study[BudgetStudy]:
+    """The same study with the results of these methods only, in this order."""
+    results = [result for method in methods for result in study.of(BudgetResult) if result.method == method]
+    return Study(study.about, list(results))
+
+
 def mean_and_spread(accuracies: Iterable[float]) -> str:
     """In percent: the mean and, of several seeds, their standard deviation; "" of none."""
     values = [100 * accuracy for accuracy in accuracies]

@@ -21,6 +21,10 @@ COLOURS = {
     "alpha-branch": "#cc79a7",
     "magnitude": "#e69f00",
     "AOFP": "#56b4e9",
+    "slimming": "#117733",
+    "soft thresholds": "#882255",
+    "feedback": "#332288",
+    "AutoPrune": "#aa4499",
     "from scratch": "#999999",
     "random": "#b8a04a",
 }

@@ -24,7 +24,7 @@ from autograder.reports.exports import file_name
 from autograder.reports.gradebook import as_table, results, submissions
 from autograder.reports.page import histogram, write_reports
 from autograder.reports.same_files import same_files
-from autograder.text import to_csv
+from autograder.text import by_number, to_csv
 from course_utils.checking import Outcome, Verdict
 
 LAB = "lab3_l1_filters"
@@ -527,3 +527,9 @@ def test_a_folder_whose_name_cannot_be_used_is_in_the_table_with_the_reason(cour
     course.hand_in("a\nb")
     row = next(row for row in course.report().rows("grades.csv") if row["student"] == "a\\nb")
     assert row["remarks"].startswith("not graded: its name holds characters") and row["points"] == ""
+
+
+def test_lab_10_stands_behind_lab_9() -> None:
+    assert by_number(["lab10_b", "lab9_a", "challenge", "lab2", "10", "lab"]) == [
+        "10", "challenge", "lab", "lab2", "lab9_a", "lab10_b"
+    ]  # fmt: skip

@@ -112,5 +112,5 @@ def test_the_recorded_thresholds_come_from_20_seeds_on_real_images_and_5_on_synt
     least = {"cifar10": 20, "synthetic": 5}
     assert all(entry["seeds"] >= least[kind] for kinds in record.values() for kind, entry in kinds.items())
     pruned = (f"lab{number}_pruned" for number in (3, 4, 5, 6, 7))
-    for name in ("lab0_baseline", *pruned, "lab2_masked", "lab8_alpha", "lab9_aofp"):
+    for name in ("lab0_baseline", *pruned, "lab2_masked", "lab8_alpha", "lab9_aofp", "lab10_slimmed"):
         assert list(record[name]) == ["cifar10", "synthetic"]

@@ -322,3 +322,45 @@ def test_the_mean_loss_weighs_batches_by_their_images() -> None:
     assert mean_loss(nn.Identity(), pairs, nn.functional.l1_loss) == 2
     with pytest.raises(ValueError, match="no batch"):
         mean_loss(nn.Identity(), [], nn.functional.l1_loss)
+
+
+def test_a_step_of_ones_own_stands_in_for_forward_backward_and_update() -> None:
+    def step(network: nn.Module, images: torch.Tensor, labels: torch.Tensor, optimizer: torch.optim.Optimizer) -> float:
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(network(images).float(), labels)
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    plain, own = nn.Sequential(nn.Flatten(), nn.Linear(3072, 2)), nn.Sequential(nn.Flatten(), nn.Linear(3072, 2))
+    own.load_state_dict(plain.state_dict())
+    histories = train(plain, Batches(), 2, progress=False), train(own, Batches(), 2, progress=False, step=step)
+    assert all(torch.equal(tensor, own.state_dict()[name]) for name, tensor in plain.state_dict().items())
+    assert [entry["loss"] for entry in histories[0]] == pytest.approx([entry["loss"] for entry in histories[1]])
+    assert "accuracy" in histories[0][0] and "accuracy" not in histories[1][0]
+
+
+def test_what_is_said_after_an_epoch_is_in_the_history_and_on_the_bar(capsys) -> None:
+    told = {"sparsity": 0.25, "status": "25 % zeros"}
+    history = train(tiny(), Batches(), 2, after_epoch=lambda _: told)
+    assert [entry["sparsity"] for entry in history] == [0.25, 0.25]
+    assert "25 % zeros" in capsys.readouterr().err
+
+
+def test_before_step_may_change_gradients() -> None:
+    def without_gradients(network: nn.Module) -> None:
+        for parameter in network.parameters():
+            parameter.grad.zero_()
+
+    network = tiny()
+    before = {name: p.detach().clone() for name, p in network.named_parameters()}
+    train(network, Batches(), 1, weight_decay=0.0, before_step=without_gradients, progress=False)
+    assert all(torch.equal(p, before[name]) for name, p in network.named_parameters())
+
+
+def test_a_run_with_other_decays_is_not_resumed(tmp_path) -> None:
+    run, name = tmp_path / "run.resume", "1.weight"
+    train(tiny(), Batches(), 1, resume=run, decays={name: 0.1}, progress=False)
+    for decays in ({name: 0.2}, {}):
+        with pytest.raises(ValueError, match="another decays"):
+            train(tiny(), Batches(), 1, resume=run, decays=decays, progress=False)
