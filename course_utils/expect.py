@@ -100,14 +100,14 @@ def same(
     target = torch.as_tensor(expected).detach()
     came = tensor(answer, hint)
     if came.shape != target.shape:
-        words = mistaken(came, mistakes, target)
+        words = mistaken(came, mistakes)
         same_shape(came, target.shape, f"{hint}\n  {words}" if words else hint)
     if tolerance is None:
         exact = not (came.is_floating_point() or target.is_floating_point())
         tolerance = 0.0 if exact else max(rounding(target), min(rounding(came), ROUNDING[torch.float32]))
     if not close(came, target, tolerance):
         raise AssertionError(
-            say(hint, target, came, mistaken(came, mistakes, target) or difference(came, target), *kind(came, target))
+            say(hint, target, came, mistaken(came, mistakes) or difference(came, target), *kind(came, target))
         )
     note_refuted(came, mistakes)
 
@@ -146,17 +146,17 @@ LOOSE = 1e-4  # so near, as a share of the largest number, an answer must be to 
 tried: list[tuple[list[str], set[str]]] = []  # of each comparison of an exercise: mistakes that gave what came, others
 
 
-def mistaken(came: Any, mistakes: Mistakes | None, expected: Any = None) -> str:
+def mistaken(came: Any, mistakes: Mistakes | None) -> str:
     """The words of those of `mistakes` that give what came; or "", also where so many give it that none says much.
 
-    A mistake that gives None does not apply, nor does one that nearly gives what is `expected`; one that an earlier
-    comparison of the answer refutes is not named if others are left.
+    A mistake that gives None does not apply, and one that an earlier comparison of the answer refutes is not named if
+    others are left.
     """
     named, refuted = [], set()
     for mistake, gives in (mistakes or {}).items():
         value = gives() if callable(gives) else gives
         if alike(came, value):
-            named += [mistake] if expected is None or not alike(expected, value) else []
+            named.append(mistake)
         elif value is not None:
             refuted.add(mistake)
     earlier = set().union(*(others for _, others in tried))
