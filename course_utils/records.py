@@ -310,19 +310,17 @@ class SparsityResult:
 
 @dataclass(frozen=True)
 class Scales:
-    """|γ| of all channels after an epoch with a penalty of this strength, by group; `accuracy` then."""
+    """|γ| of all channels after an epoch with a penalty of this strength (0: before the first), by group."""
 
     strength: float
     seed: int
     epoch: int
-    accuracy: float
     scales: tuple[tuple[str, tuple[float, ...]], ...]
 
 
 @dataclass(frozen=True)
 class SlimmingResult:
-    """A slimmed network at a budget of MACs before finetuning. `widths`: what is left, by group; `floor`: groups of
-    which one channel is left.
+    """A slimmed network at a budget of MACs before finetuning. `widths`: what is left, by group.
 
     Accuracies: with the scales that go set to 0 (`scales_zero`); without these channels (`cut`); without them, their
     constants absorbed (`absorbed`). `inside`, `border`: how far a layer's output is from that with scales of 0, behind
@@ -334,7 +332,6 @@ class SlimmingResult:
     budget: float
     seed: int
     widths: tuple[int, ...]
-    floor: int
     scales_zero: float
     cut: float
     absorbed: float

@@ -17,7 +17,7 @@ from solutions.followers import behind
 from solutions.graph.export import export_graph
 from solutions.graph.groups import Group, Slot
 from solutions.plans import Plan
-from solutions.scales import without, zero_scales
+from solutions.scales import gone, zero_scales
 from solutions.surgery import outputs
 
 GROUPED = "a convolution with groups"
@@ -59,9 +59,9 @@ def constants(network: nn.Module, groups: Sequence[Group], plan: Plan, example: 
     """
     silent = copy.deepcopy(network)
     zero_scales(silent, groups, plan)
-    gone = [(group, without(group.channels, plan[group.name])) for group in groups if group.name in plan]
+    removed = [(group, gone(group.channels, plan[group.name])) for group in groups if group.name in plan]
     readers: dict[str, list[tuple[Slot, list[int]]]] = {}
-    for group, channels in gone:
+    for group, channels in removed:
         for slot in (slot for slot in group.slots if slot.consumes and slot.axis == 1 and channels):
             readers.setdefault(slot.parameter.rpartition(".")[0], []).append((slot, channels))
     seen: dict[str, Tensor] = {}

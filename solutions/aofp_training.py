@@ -22,7 +22,7 @@ from minicifar.files import atomic
 from solutions.aofp_paths import Paths
 from solutions.aofp_search import THRESHOLD, Kernels, Search
 from solutions.budgets import macs_left, uses_of
-from solutions.drivers import FINETUNING, SEARCHING, first_image
+from solutions.drivers import FINETUNING, SEARCHING, epochs_done, first_image
 from solutions.followers import Target, targets
 from solutions.graph.export import export_graph
 from solutions.graph.groups import Group
@@ -344,8 +344,7 @@ def store(run: _Run, folder: Path, epoch: int, asked: Mapping[str, Any]) -> None
 
 def restore(run: _Run, folder: Path, asked: Mapping[str, Any]) -> None:
     """Go on from what `store` kept of the epoch that `train` will go on from. Raises ValueError for another run's."""
-    training = folder / "training.resume"
-    done = len(torch.load(training, weights_only=True)["history"]) if training.exists() else 0
+    done = epochs_done(folder / "training.resume")
     file = next((path for epoch in (-1, done) if (path := folder / f"searches{epoch}.pt").exists()), None)
     if file is None:
         return

@@ -50,6 +50,13 @@ def macs_left(network: nn.Module, groups: Sequence[Group], plan: Plan, uses: Map
     return sum(count * math.prod(sizes_left(name, shapes[name], masks)) for name, count in uses.items())
 
 
+def macs_shares(network: nn.Module, groups: Sequence[Group], example: Any) -> Callable[[Plan], float]:
+    """A function that gives the share of the MACs that a plan leaves; the network is run only now."""
+    uses = uses_of(network, example)
+    whole = macs_left(network, groups, {}, uses)
+    return lambda plan: macs_left(network, groups, plan, uses) / whole
+
+
 def sizes_left(name: str, shape: Sequence[int], masks: Mapping[tuple[str, int], np.ndarray]) -> list[int]:
     """The sizes of a tensor's axes when only those positions stay that the masks say."""
     return [int(masks[name, axis].sum()) if (name, axis) in masks else size for axis, size in enumerate(shape)]
@@ -64,8 +71,7 @@ def uniform_plan(
     lose theirs first, so that no more than one channel separates the plan from the budget. Raises PlanError where the
     budget cannot be met.
     """
-    uses = uses_of(network, example)
-    whole = macs_left(network, groups, {}, uses)
+    share = macs_shares(network, groups, example)
     free = [group for group in groups if group.free]
 
     def plan(keep_ratio: float) -> dict[str, list[int]]:
@@ -75,7 +81,7 @@ def uniform_plan(
             for group, ratio in zip(free, ratios, strict=True)
         }
 
-    ratio = largest_within(budget, lambda ratio: macs_left(network, groups, plan(ratio), uses) / whole)
+    ratio = largest_within(budget, lambda ratio: share(plan(ratio)))
     return plan(ratio)
 
 
@@ -88,11 +94,10 @@ def global_plan(
     PlanError where the budget cannot be met.
     """
     ranked = [group for group in groups if group.name in scores]
-    uses = uses_of(network, example)
-    whole = macs_left(network, groups, {}, uses)
+    share = macs_shares(network, groups, example)
 
     def left(count: int) -> float:
-        return macs_left(network, groups, lowest_everywhere(ranked, scores, count), uses) / whole
+        return share(lowest_everywhere(ranked, scores, count))
 
     few, many = 0, sum(len(group.free) for group in ranked)
     if left(many) > budget:
@@ -122,10 +127,3 @@ def largest_within(budget: float, cost: Callable[[float], float], high: float = 
         middle = (low + high) / 2
         low, high = (middle, high) if cost(middle) <= budget else (low, middle)
     return low
-
-
-def macs_shares(network: nn.Module, groups: Sequence[Group], example: Any) -> Callable[[Plan], float]:
-    """A function that gives the share of the MACs that a plan leaves; the network is run only now."""
-    uses = uses_of(network, example)
-    whole = macs_left(network, groups, {}, uses)
-    return lambda plan: macs_left(network, groups, plan, uses) / whole

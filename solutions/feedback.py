@@ -53,12 +53,12 @@ def train_with_feedback(  # noqa: PLR0913
 ) -> tuple[nn.Module, dict[str, Any]]:
     """Feedback for weights in `epochs` epochs → a network with the share `sparsity` of zeros, and its history.
 
-    Every `every` steps of an epoch, its first among them, one magnitude threshold over all layers gives new masks of
-    the dense weights, at the sparsity of the cubic schedule, which reaches its end after 60 % of the steps. At the end
-    the last masks are applied. `dense_update`: that of `while_training`, or a student's. `seed`: of what the network
-    draws. `network` is not changed. `resume` names a folder: stopped, the same call goes on from there, to the same
-    bits. The history: `training`, one dict an epoch with the network's `sparsity` under the masks, how many weights
-    `died` from the epoch's first mask to its last, and how many `returned`.
+    Every `every` steps of an epoch, its first among them, one magnitude threshold over all layers gives new masks
+    of the dense weights, at the sparsity of the cubic schedule, which reaches its end after 60 % of the steps. At
+    the end those of the final weights are applied. `dense_update`: that of `while_training`, or a student's.
+    `seed`: of what the network draws. `network` is not changed. `resume` names a folder: stopped, the same call
+    goes on from there, to the same bits. The history: `training`, one dict an epoch with the network's `sparsity`
+    under the masks, how many weights `died` from the epoch's first mask to its last, and how many `returned`.
     """
     asked = {"network": digest_of(network), "sparsity": sparsity, "epochs": epochs, "every": every, "seed": seed}
     folder = opened(resume, asked)

@@ -1,6 +1,6 @@
 """The batch norms' scales of every channel group: what slimming and structured soft thresholds rank channels by."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -46,7 +46,7 @@ def scale_scores(network: nn.Module, groups: Sequence[Group]) -> dict[str, Tenso
     }
 
 
-def without(channels: int, stay: Iterable[int] | Tensor) -> list[int]:
+def gone(channels: int, stay: Iterable[int] | Tensor) -> list[int]:
     """The channels that do not stay."""
     return sorted(set(range(channels)) - {int(channel) for channel in stay})
 
@@ -66,6 +66,16 @@ def zero_scales(network: nn.Module, groups: Sequence[Group], plan: Plan) -> None
     """Set the scales of all channels that the plan removes to 0, in place: what is left of them is a constant."""
     channels = {group.name: group.channels for group in groups}
     for name, slots in scales_of(network, [group for group in groups if group.name in plan]).items():
-        gone = torch.tensor(without(channels[name], plan[name]))
+        removed = torch.tensor(gone(channels[name], plan[name]))
         for slot in slots:
-            network.get_parameter(slot.parameter).data[torch.isin(torch.from_numpy(slot.channel), gone)] = 0
+            network.get_parameter(slot.parameter).data[torch.isin(torch.from_numpy(slot.channel), removed)] = 0
+
+
+def as_lists(scores: Mapping[str, Tensor]) -> dict[str, list[float]]:
+    """Scores as plain data."""
+    return {name: [round(value, 5) for value in values.tolist()] for name, values in scores.items()}
+
+
+def widths_of(scores: Mapping[str, Tensor], plan: Plan) -> str:
+    """The channels that a plan leaves, as a progress bar shows them."""
+    return "-".join(str(len(plan.get(name, values))) for name, values in scores.items())

@@ -5,7 +5,7 @@ their strength 1e-4 would move one by 0.03 only in twenty of our epochs, against
 """
 
 import copy
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,13 @@ from solutions.drivers import SEARCHING, first_image, narrowed, opened, searchin
 from solutions.graph.groups import Group
 from solutions.iterative import digest_of
 from solutions.prunable import prunable_groups
-from solutions.scales import scale_scores, scales_of
+from solutions.scales import as_lists, scale_scores, scales_of
 
 STRENGTH = 1e-2
 SMALL = 0.1  # a scale that does not say much, beside those near 1
 
 
-def train_sparse(  # noqa: PLR0913
+def train_sparse(
     network: nn.Module,
     groups: Sequence[Group],
     loader: BatchLoader,
@@ -33,15 +33,14 @@ def train_sparse(  # noqa: PLR0913
     *,
     slimming_step: Callable[[nn.Module, float], None],
     strength: float = STRENGTH,
-    test: Iterable[tuple[Tensor, Tensor]] | None = None,
     resume: Path | None = None,
     progress: bool = True,
 ) -> list[dict[str, Any]]:
     """Train a network in place with the penalty `strength` on the scales of all channels that can go → the history.
 
     One dict an epoch, as `train` gives it, with `scales`: |γ| of every channel, by its group's name. `slimming_step`:
-    that of `while_training`, or a student's. `test`, `resume` (a file): as in `train`. Raises PlanError where no
-    channel that can go has a scale.
+    that of `while_training`, or a student's. `resume`: a file. Raises PlanError where no channel that can
+    go has a scale.
     """
     names = {slot.parameter for slots in scales_of(network, groups).values() for slot in slots}
 
@@ -57,7 +56,6 @@ def train_sparse(  # noqa: PLR0913
         epochs,
         before_step=lambda network: penalised(network, strength, names, slimming_step),
         after_epoch=after_epoch,
-        test=test,
         resume=resume,
         progress=progress,
         on_stop="raise",
@@ -119,13 +117,3 @@ def penalised(
     slimming_step(network, strength)
     for name, gradient in others.items():
         network.get_parameter(name).grad = gradient
-
-
-def as_lists(scores: Mapping[str, Tensor]) -> dict[str, list[float]]:
-    """Scores as plain data."""
-    return {name: [round(value, 5) for value in values.tolist()] for name, values in scores.items()}
-
-
-def widths_of(scores: Mapping[str, Tensor], plan: Mapping[str, Any]) -> str:
-    """The channels that a plan leaves, as a progress bar shows them."""
-    return "-".join(str(len(plan.get(name, values))) for name, values in scores.items())

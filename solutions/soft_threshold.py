@@ -22,8 +22,7 @@ from solutions.graph.tensors import without_parametrisations
 from solutions.iterative import digest_of
 from solutions.layer_sparsity import effective_sparsity, layer_sparsities
 from solutions.prunable import prunable_groups
-from solutions.scales import mean_over, scale_scores, scales_of
-from solutions.slimming import as_lists, widths_of
+from solutions.scales import as_lists, mean_over, scale_scores, scales_of, widths_of
 
 START, DECAY = -6.0, 8e-3  # of s, on weights
 SCALE_START, SCALE_DECAY = -4.0, 1e-2  # on scales

@@ -4,9 +4,9 @@
 
 A network is trained, trained on with penalties of several strengths, and cut by its scales at 50, 25, 14 and 5 % of the
 MACs, with no finetuning. Accuracy with the scales that go set to 0, where their constants are still read; without these
-channels, as public codes cut; and with the constants absorbed before. Then how exact absorption is inside a map and at
-its border, where a reader with padding reads zeros and no constant. Beside the results a table (Markdown) and a picture
-(PNG) are written: the scales while they part.
+channels, as the authors' code cuts; and with the constants absorbed before. Then how exact absorption is inside a map
+and at its border, where a reader with padding reads zeros and no constant. Beside the results a table (Markdown) and a
+picture (PNG) are written: the scales while they part.
 """
 
 import copy
@@ -26,7 +26,7 @@ from course_utils.records import Scales, SlimmingResult, SlimmingStudy, Study
 from course_utils.training import evaluate
 from minicifar import ImageSet, Loader, load
 from solutions.absorption import absorb, constants
-from solutions.budgets import at_the_floor, global_plan
+from solutions.budgets import global_plan
 from solutions.graph.groups import Group
 from solutions.plans import Plan
 from solutions.prunable import prunable_groups
@@ -57,14 +57,13 @@ def carry_out(
     before = scale_scores(network, groups)
     file = HALF_DONE / f"{about.network}-{strength:g}-seed{seed}.resume"
     options: dict[str, Any] = {"strength": strength, "slimming_step": slimming_step, "resume": file}
-    log = train_sparse(network, groups, loader, about.searching, test=test, progress=False, **options)
+    log = train_sparse(network, groups, loader, about.searching, progress=False, **options)
     rows = [{"epoch": 0, "scales": {name: values.tolist() for name, values in before.items()}}, *log]
     scales = [
         Scales(
             strength,
             seed,
             row["epoch"],
-            round(row.get("test_accuracy", 0.0), 5),
             tuple((name, tuple(round(value, 3) for value in values)) for name, values in row["scales"].items()),
         )
         for row in rows
@@ -94,8 +93,7 @@ def measured(
     errors = errors_of(silent, groups, plan, example)
     inside, border = (round(statistics.mean(column), 6) for column in zip(*errors, strict=True)) if errors else (0, 0)
     widths = tuple(len(plan.get(name, values)) for name, values in scores.items())
-    floor = len(at_the_floor(groups, plan))
-    return SlimmingResult(strength, budget, seed, widths, floor, zero, cut, absorbed, inside, border)
+    return SlimmingResult(strength, budget, seed, widths, zero, cut, absorbed, inside, border)
 
 
 def errors_of(silent: nn.Module, groups: Sequence[Group], plan: Plan, example: Tensor) -> list[tuple[float, float]]:

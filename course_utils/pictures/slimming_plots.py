@@ -6,6 +6,7 @@ from typing import Any
 
 import matplotlib
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from course_utils.pictures.budget_plots import mean_and_spread
@@ -23,13 +24,18 @@ def histogram(values: Sequence[float], top: float) -> tuple[np.ndarray, np.ndarr
     return np.histogram(np.clip(values, 0, top), edges)[0], edges
 
 
-def scales_picture(
-    history: Sequence[Mapping[str, Any]], threshold: float | None = None, images: ImageSet | None = None
-) -> Figure:
+def draw_histogram(axis: Axes, values: Sequence[float], top: float) -> None:
+    """A histogram without numbers on its axis: its form counts."""
+    counts, edges = histogram(values, top)
+    axis.bar(edges[:-1], counts, np.diff(edges), align="edge", color=COLOURS["slimming"])
+    axis.set_yticks([])
+    axis.grid(False)
+
+
+def scales_picture(history: Sequence[Mapping[str, Any]], images: ImageSet | None = None) -> Figure:
     """Histograms of all |γ| while the penalty pulls, the first epoch of `history` at the top and the last below.
 
     `history`: a dict an epoch with `epoch` and `scales`, as `train_sparse` gives it; at most six are drawn.
-    `threshold`: where the last one is cut.
     """
     chosen = [history[place] for place in np.unique(np.linspace(0, len(history) - 1, min(6, len(history))).astype(int))]
     all_scales = [[value for values in entry["scales"].values() for value in values] for entry in chosen]
@@ -37,14 +43,8 @@ def scales_picture(
     drawing, axes = subplots(len(chosen), 1, (6.4, 0.85 * len(chosen) + 0.6), sharex=True)
     axes = np.atleast_1d(axes)
     for axis, entry, values in zip(axes, chosen, all_scales, strict=True):
-        counts, edges = histogram(values, top)
-        axis.bar(edges[:-1], counts, np.diff(edges), align="edge", color=COLOURS["slimming"])
+        draw_histogram(axis, values, top)
         axis.set_ylabel(f"epoch {entry['epoch']}", rotation=0, ha="right", va="center")
-        axis.set_yticks([])
-        axis.grid(False)
-    if threshold is not None:
-        axes[-1].axvline(threshold, color=COLOURS["Taylor"], linewidth=1.5, label="threshold")
-        axes[-1].legend(fontsize=8)
     axes[-1].set_xlabel("scale |γ|, all channels of the network")
     say_source(drawing, images)
     return drawing
@@ -60,10 +60,7 @@ def scales_over_time(study: Study[SlimmingStudy], images: ImageSet | None = None
     for record in study.of(Scales):
         row, column = epochs.index(record.epoch), strengths.index(record.strength)
         axis = axes[row, column]
-        counts, edges = histogram([value for _, values in record.scales for value in values], top)
-        axis.bar(edges[:-1], counts, np.diff(edges), align="edge", color=COLOURS["slimming"])
-        axis.set_yticks([])
-        axis.grid(False)
+        draw_histogram(axis, [value for _, values in record.scales for value in values], top)
         if row == 0:
             axis.set_title(f"strength {record.strength:g}")
         if column == 0:
@@ -92,18 +89,16 @@ def slimming_table(study: Study[SlimmingStudy]) -> Table:
     return Table(header, rows, "Accuracies in percent, before any finetuning.")
 
 
-def thresholds_picture(
-    history: Sequence[Mapping[str, Any]], values: str = "sparsities", images: ImageSet | None = None
-) -> Figure:
+def thresholds_picture(history: Sequence[Mapping[str, Any]], images: ImageSet | None = None) -> Figure:
     """Learned thresholds over the epochs, a line a layer, and beside them the zeros that they make.
 
-    `history`: a dict an epoch with `epoch`, `thresholds` and `values` by layer. Layers from light (first) to dark.
+    `history`: a dict an epoch with `epoch`, `thresholds` and `sparsities` by layer. Layers from light (first) to dark.
     """
     drawing, axes = figure(2, width=4.4, height=3.3)
     layers = list(history[0]["thresholds"])
     shades = matplotlib.colormaps["viridis"](np.linspace(0.9, 0.1, len(layers)))
     epochs = [entry["epoch"] for entry in history]
-    for axis, name in zip(axes, ("thresholds", values), strict=True):
+    for axis, name in zip(axes, ("thresholds", "sparsities"), strict=True):
         for layer, shade in zip(layers, shades, strict=True):
             axis.plot(epochs, [entry[name][layer] for entry in history], color=shade, label=layer)
         axis.set_xlabel("epoch")

@@ -60,7 +60,7 @@ def test_feedback_and_autoprune_call_what_the_student_writes(loader: Loader) -> 
 
 
 def scales(strength: float, epoch: int, *layers: tuple[float, ...]) -> Scales:
-    return Scales(strength, 0, epoch, 0.8, tuple((f"features.{number}", layer) for number, layer in enumerate(layers)))
+    return Scales(strength, 0, epoch, tuple((f"features.{number}", layer) for number, layer in enumerate(layers)))
 
 
 def study() -> Study[SlimmingStudy]:

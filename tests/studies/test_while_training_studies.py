@@ -77,7 +77,7 @@ def test_tables_and_pictures_of_hand_made_results() -> None:
     assert len(sparsity_plots.sparsity_curves(study).axes) == 2
     slim: Any = Study(
         SlimmingStudy(images="these", network="n", epochs=1, searching=1),
-        [SlimmingResult(0.01, 0.5, 0, (3, 4), 0, 0.8, 0.25, 0.75, 0.0, 0.05)],
+        [SlimmingResult(0.01, 0.5, 0, (3, 4), 0.8, 0.25, 0.75, 0.0, 0.05)],
     )
     table = slimming_plots.slimming_table(slim)
     assert table.rows == [("0.01", "50%", "80.0", "25.0", "75.0", "0", "0.05", "3-4")]
@@ -90,7 +90,7 @@ def test_pictures_of_a_history() -> None:
          "sparsities": {"a": 0.5, "b": 0.6}, "sparsity": 0.55, "died": 5, "returned": epoch}
         for epoch in range(1, 9)
     ]  # fmt: skip
-    assert len(slimming_plots.scales_picture(history, 0.5, image).axes) == 6
+    assert len(slimming_plots.scales_picture(history, image).axes) == 6
     lines = slimming_plots.thresholds_picture(history, images=image).axes[0].get_lines()
     assert [list(line.get_ydata()) for line in lines][1] == [0.2] * 8
     bars = slimming_plots.comings_and_goings(history, image).axes[0].patches
