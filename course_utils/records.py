@@ -236,7 +236,7 @@ class BudgetResult:
 
     `before`: the accuracy just after surgery, where a method has such a moment; `widths`: of the channel groups that a
     search can narrow; `search_batches`: training batches until its search was there; `cost`: of the whole training, in
-    epochs of the unpruned network by MACs.
+    epochs of the unpruned network by MACs; `evaluations`: how many plans a search has tried without training.
     """
 
     method: str
@@ -249,6 +249,7 @@ class BudgetResult:
     widths: tuple[int, ...]
     search_batches: int
     cost: float
+    evaluations: int = 0
 
 
 @dataclass(frozen=True)

@@ -103,6 +103,7 @@ def train(  # noqa: PLR0913
     schedule: str = "one-cycle",
     loss: Loss | None = None,
     decays: Mapping[str, float] = {},
+    optimizer: str = "sgd",
     step: Step | None = None,
     before_step: Callable[[nn.Module], None] | None = None,
     after_step: Callable[[nn.Module], None] | None = None,
@@ -111,7 +112,7 @@ def train(  # noqa: PLR0913
     progress: bool = True,
     on_stop: OnStop = "return",
 ) -> list[dict[str, Any]]:
-    """Train `network` in place with a new SGD optimizer and return the history: one dict an epoch.
+    """Train `network` in place with a new optimizer and return the history: one dict an epoch.
 
     The dicts hold `epoch` (from 1), `loss` and `accuracy` (means over the epoch's training batches),
     `test_accuracy` if `test` is a loader, `lr` (of the epoch's last step), `seconds`.
@@ -119,7 +120,8 @@ def train(  # noqa: PLR0913
     `schedule`: "one-cycle" rises linearly to `lr` over the first quarter of all steps and falls linearly to 0;
     "constant" stays at `lr`. `loss(outputs, targets)` → a number stands in for the cross-entropy, where a network does
     not classify: then there are no accuracies in the history, and with `test` a `test_loss`. `decays`: the weight decay
-    of single parameters, by name, in place of `weight_decay` (which parameters of one axis do not have).
+    of single parameters, by name, in place of `weight_decay` (which parameters of one axis do not have). `optimizer`:
+    "sgd", with Nesterov momentum, or "adam", of which `momentum` is the first beta.
 
     `before_step(network)` is called when the gradients are there and nothing has moved: the place to add to them;
     `after_step(network)` after every optimizer step: the place to apply masks again. `step(network, images, labels,
@@ -139,6 +141,8 @@ def train(  # noqa: PLR0913
     settings |= {"label_smoothing": label_smoothing, "schedule": schedule, "loss": _name_of(loss)}
     if decays:
         settings["decays"] = dict(decays)
+    if optimizer != "sgd":
+        settings["optimizer"] = optimizer
     file = None if resume is None else Path(resume)
     state = _begun(network, loader, settings, file, decays)
     hooks = _Hooks(loss, step, before_step, after_step, after_epoch, test)
@@ -155,8 +159,10 @@ def _begun(
     """A training that begins, or goes on from a file. Raises ValueError for settings that there are not."""
     if settings["schedule"] not in ("one-cycle", "constant"):
         raise ValueError(f'schedule is "one-cycle" or "constant", not {settings["schedule"]!r}.')
+    if settings.get("optimizer", "adam") != "adam":
+        raise ValueError(f'optimizer is "sgd" or "adam", not {settings["optimizer"]!r}.')
     network.to(memory_format=_memory_format(network))
-    optimizer = _optimizer(network, settings["lr"], settings["momentum"], settings["weight_decay"], decays)
+    optimizer = _optimizer(network, settings, decays)
     device = _device(network)
     scaler = torch.amp.GradScaler(device.type, enabled=precision(device) == torch.float16)
     state = _State(network, optimizer, scaler, settings, getattr(loader, "epoch", 0))
@@ -335,22 +341,21 @@ def _tested(network: nn.Module, test: Iterable[tuple[Tensor, Tensor]] | None, lo
     return {"test_loss": mean_loss(network, test, loss)}
 
 
-def _optimizer(
-    network: nn.Module, lr: float, momentum: float, weight_decay: float, decays: Mapping[str, float] = {}
-) -> torch.optim.SGD:
-    """SGD with Nesterov momentum; weight decay acts on weights, not on biases and batch norms; `decays`: exceptions."""
+def _optimizer(network: nn.Module, settings: Mapping[str, Any], decays: Mapping[str, float]) -> torch.optim.Optimizer:
+    """SGD or Adam; weight decay acts on weights, not on biases and batch norms; `decays`: exceptions."""
     if unknown := set(decays) - {name for name, _ in network.named_parameters()}:
         raise ValueError(f"decays names {sorted(unknown)[0]!r}, and the network has no such parameter.")
     trained = {name: p for name, p in network.named_parameters() if p.requires_grad}
     plain = [p for name, p in trained.items() if name not in decays]
     groups = [
-        {"params": [p for p in plain if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in plain if p.ndim > 1], "weight_decay": settings["weight_decay"]},
         {"params": [p for p in plain if p.ndim <= 1], "weight_decay": 0.0},
     ]
     groups += [{"params": [p], "weight_decay": decays[name]} for name, p in trained.items() if name in decays]
-    return torch.optim.SGD(
-        [group for group in groups if group["params"]], lr=lr, momentum=momentum, nesterov=momentum > 0
-    )
+    groups, lr, momentum = [group for group in groups if group["params"]], settings["lr"], settings["momentum"]
+    if "optimizer" in settings:
+        return torch.optim.Adam(groups, lr=lr, betas=(momentum, 0.999))
+    return torch.optim.SGD(groups, lr=lr, momentum=momentum, nesterov=momentum > 0)
 
 
 def precision(device: torch.device) -> torch.dtype:

@@ -57,6 +57,34 @@ def macs_shares(network: nn.Module, groups: Sequence[Group], example: Any) -> Ca
     return lambda plan: macs_left(network, groups, plan, uses) / whole
 
 
+def macs_of_widths(network: nn.Module, groups: Sequence[Group], example: Any) -> Callable[[Mapping[str, int]], int]:
+    """A function that gives the MACs of one input from widths alone, {group's name: channels that stay}.
+
+    Groups without a width stay whole. Exact where each channel of a group owns as many positions of an axis as the
+    others, as in all usual networks; elsewhere the most that such widths may cost.
+    """
+    uses = uses_of(network, example)
+    shapes = {name: tensor.shape for name, tensor in tensors_of(network).items()}
+    axes: dict[tuple[str, int], list[tuple[str, int, int]]] = {}  # of a weight: (group, its channels, positions of one)
+    for group in groups:
+        for slot in group.slots:
+            _, counts = np.unique(slot.channel[slot.channel >= 0], return_counts=True)
+            if slot.parameter in uses and len(counts):
+                axes.setdefault((slot.parameter, slot.axis), []).append((group.name, len(counts), int(counts.min())))
+
+    def macs(widths: Mapping[str, int]) -> int:
+        total = 0
+        for name, count in uses.items():
+            for axis, size in enumerate(shapes[name]):
+                for group, channels, positions_each in axes.get((name, axis), ()):
+                    size -= positions_each * max(0, channels - widths.get(group, channels))
+                count *= size
+            total += count
+        return total
+
+    return macs
+
+
 def sizes_left(name: str, shape: Sequence[int], masks: Mapping[tuple[str, int], np.ndarray]) -> list[int]:
     """The sizes of a tensor's axes when only those positions stay that the masks say."""
     return [int(masks[name, axis].sum()) if (name, axis) in masks else size for axis, size in enumerate(shape)]

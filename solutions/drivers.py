@@ -1,5 +1,6 @@
 """What the methods share that prune while training: their settings, their folders, and how they end."""
 
+import itertools
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,11 +25,23 @@ FINETUNING: dict[str, Any] = {"lr": 0.1, "label_smoothing": 0.1}  # and afterwar
 
 def first_image(network: nn.Module, loader: BatchLoader) -> Tensor:
     """One of a loader's images, on the network's device; the loader's epoch and the random numbers stay as they are."""
-    epoch = loader.epoch
+    return first_batches(network, loader, 1)[0][:1]
+
+
+def first_batches(network: nn.Module, loader: BatchLoader, count: int) -> list[Tensor]:
+    """The images of the first batches, as `first_image`."""
     with torch.random.fork_rng(devices=[]):
-        images, _ = next(iter(loader))
-    loader.epoch = epoch
-    return images[:1].to(next(network.parameters()).device)
+        batches = [images for images, _ in itertools.islice(once(loader), count)]
+    device = next(network.parameters()).device
+    return [images.to(device) for images in batches]
+
+
+def once(loader: BatchLoader) -> Iterator[tuple[Tensor, Tensor]]:
+    """The batches of a loader's next epoch, whose number stays as it is."""
+    epoch = loader.epoch
+    for batch in loader:
+        loader.epoch = epoch
+        yield batch
 
 
 def searching_epochs(epochs: int, asked: int | None = None) -> int:

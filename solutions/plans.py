@@ -33,11 +33,18 @@ def channels_to_keep(group: Group, scores: Tensor, keep_ratio: float) -> list[in
         raise PlanError(f"keep_ratio must lie between 0 and 1, not {keep_ratio}.")
     if len(scores) != group.channels:
         raise PlanError(f"{group.name} has {group.channels} channels; there are {len(scores)} scores.")
-    left = max(1, group.channels - channels_removed(len(group.free), keep_ratio))
+    return highest(group, scores, max(1, group.channels - channels_removed(len(group.free), keep_ratio)))
+
+
+def highest(group: Group, scores: Tensor, count: int) -> list[int]:
+    """The `count` channels with the highest `scores`, those among them that `must_stay`, in increasing order.
+
+    Of equal scores the first; more where more must stay.
+    """
     order = sorted(range(group.channels), key=lambda channel: (-float(scores[channel]), channel))
     stay = must_stay(group, order)
     for channel in order:
-        if len(stay) < left:
+        if len(stay) < count:
             stay.add(channel)
     return sorted(stay)
 

@@ -29,9 +29,10 @@ from course_utils.training import evaluate
 from minicifar import Loader, MiniCIFAR
 from solutions.alpha_branch import AlphaNetwork, alpha_schedule, shrink
 from solutions.alpha_training import kept_widths, start_from_ranking, train_through
+from solutions.controls import narrow_control
 from solutions.l1 import prune_vgg
 from studies import cli
-from studies.runs import fully_trained, narrow_control, versions
+from studies.runs import fully_trained, versions
 
 KEEP_RATIO = 0.34375
 BASELINE_EPOCHS, EPOCHS = 25, 12

@@ -30,8 +30,9 @@ from course_utils.training import mean_loss
 from minicifar import MiniCIFAR
 from solutions.alpha_branch import AlphaNetwork, alpha_schedule, shrink
 from solutions.alpha_training import kept_widths, start_from_ranking, train_through
+from solutions.controls import narrow_control
 from studies import cli
-from studies.runs import fully_trained, narrow_control, versions
+from studies.runs import fully_trained, versions
 
 KEEP_RATIO = 0.34375
 OPTIONS: dict[str, Any] = {"loss": reconstruction_loss, "weight_decay": 0.0, "progress": False}

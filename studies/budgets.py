@@ -7,7 +7,9 @@
 AOFP (one search a seed, with a snapshot at each budget); the widths that it found, from new random weights; the same
 share of every layer by L1, at once and gradually (in as many epochs as AOFP's search), and from random weights; on
 networks of which AOFP reaches only some layers, the same share of these alone; network slimming, soft thresholds on the
-batch norms' scales, and filters masked with feedback. Every way has the same epochs in all:
+batch norms' scales, and filters masked with feedback; attention statistics; AMC, with random search and a greedy choice
+from sensitivity curves as its controls; pruning from scratch; LASSO and ThiNet at uniform widths; the widths of the
+first two from random weights. Every way has the same epochs in all:
 `epochs` before any pruning and `retraining` from there on, the search among them; networks from random weights have
 both. Each result is written as it comes, so that a study that was stopped goes on where it was. Beside the results a
 table (Markdown) and a picture (PNG) are written.
@@ -32,28 +34,38 @@ from course_utils.pictures.budget_plots import budget_curves, budget_table
 from course_utils.records import BudgetResult, BudgetStudy, Study
 from course_utils.training import evaluate
 from minicifar import BatchLoader, ImageSet, Loader, load
+from solutions.amc import best_of, environment, search
 from solutions.aofp import KERNELS
 from solutions.aofp_training import Widths, search_widths
-from solutions.budgets import uniform_plan
+from solutions.attention import SEARCHING_EPOCHS, learned_importance
+from solutions.budgets import global_plan, largest_within, macs_shares, uniform_plan
+from solutions.controls import greedy_widths, narrow_control
 from solutions.costs import count_macs
-from solutions.drivers import FINETUNING, SEARCHING, searching_epochs
+from solutions.ddpg import Agent
+from solutions.drivers import FINETUNING, SEARCHING, first_batches, searching_epochs, seeded
 from solutions.feedback import filters_with_feedback
 from solutions.followers import targets
 from solutions.graph.export import export_graph
 from solutions.graph.groups import Group
 from solutions.iterative import l1_ranking
-from solutions.plans import groups_left
+from solutions.lasso import lasso
+from solutions.learned_widths import attention_gate, clipped_action, mean_importance, reward
+from solutions.plans import groups_left, l1_plan
 from solutions.prunable import prunable_groups
+from solutions.pruning_from_scratch import SEARCHING_EPOCHS as GATE_EPOCHS
+from solutions.pruning_from_scratch import pruned_from_scratch
 from solutions.slimming import slim
 from solutions.soft_threshold import Thresholding, soften_scales
 from solutions.surgery import prune
+from solutions.thinet import thinet
 from solutions.while_training import absorbed_bias, slimming_step, soft_threshold, soft_threshold_gradient
 from studies import cli
 from studies.pages import Pages, markdown_table, write_page
-from studies.runs import fully_trained, narrow_control, trained, versions
+from studies.runs import fully_trained, trained, versions
 
 SIZE = (3, 32, 32)
 BUDGETS = [0.5, 0.25, 0.14, 0.05]
+VALIDATION = 400  # of the validation images, by which AMC and its controls judge
 HALF_DONE = Path("build/results/budgets")
 
 
@@ -85,6 +97,7 @@ class Narrowed(NamedTuple):
     before: float | None
     search_batches: int
     cost: float
+    evaluations: int = 0
 
 
 def finished(task: Task, narrow: nn.Module, budget: float, epochs: int, name: str) -> nn.Module:
@@ -176,6 +189,93 @@ def while_training(task: Task, budget: float, driver: Callable[..., tuple[nn.Mod
     return Narrowed(narrow, None, search * len(task.loader), cost)
 
 
+def attended(task: Task, budget: float) -> nn.Module:
+    """Cut by attention statistics. The gates of a seed are trained once, for all budgets."""
+    file = task.folder / "attention.resume"
+    task.folder.mkdir(parents=True, exist_ok=True)
+    with seeded(task.seed):
+        scores, _ = learned_importance(
+            task.network,
+            task.groups,
+            task.loader,
+            SEARCHING_EPOCHS,
+            attention_gate=attention_gate,
+            mean_importance=mean_importance,
+            resume=file,
+            progress=False,
+        )
+    plan = global_plan(task.network, task.groups, scores, budget, torch.zeros(1, *SIZE))
+    return prune(task.network, task.groups, plan)
+
+
+def attention(task: Task, budget: float) -> Narrowed:
+    """PCAS: gates on the frozen network for some of the epochs, then surgery and finetuning."""
+    narrow = attended(task, budget)
+    before = evaluate(narrow, task.test).accuracy
+    left = task.epochs - SEARCHING_EPOCHS
+    finished(task, narrow, budget, left, "attention")
+    cost = task.first_epochs + SEARCHING_EPOCHS + left * task.share(narrow)
+    return Narrowed(narrow, before, SEARCHING_EPOCHS * len(task.loader), cost)
+
+
+def plan_search(task: Task, budget: float, way: str) -> tuple[nn.Module, int]:
+    """AMC's environment searched by its agent, at random, or greedily → the narrow network, and plans evaluated."""
+    task.folder.mkdir(parents=True, exist_ok=True)
+    held = next(iter(Loader(load("minicifar", "val"), batch_size=VALIDATION)))
+    kernels: dict[str, Any] = {"clipped_action": clipped_action, "reward": reward}
+    env = environment(task.network, task.loader, held, budget, progress=False, **kernels)
+    if way == "greedy":
+        widths, evaluations = greedy_widths(env)
+    else:
+        agent = Agent(env.observation_space.shape[0], env.lower, task.seed) if way == "AMC" else None  # type: ignore[index]
+        file = task.folder / f"{way.replace(' ', '-')}-{budget:g}.search"
+        log = search(env, agent, seed=task.seed, resume=file, progress=False)
+        widths, evaluations = best_of(log)["widths"], len({tuple(one["widths"]) for one in log})
+    return prune(task.network, task.groups, env.plan(widths)), evaluations
+
+
+def plan_searched(task: Task, budget: float, way: str) -> Narrowed:
+    """The best plan of a search, finetuned."""
+    narrow, evaluations = plan_search(task, budget, way)
+    before = evaluate(narrow, task.test).accuracy
+    finished(task, narrow, budget, task.epochs, way.replace(" ", "-"))
+    return Narrowed(narrow, before, 0, task.first_epochs + task.epochs * task.share(narrow), evaluations)
+
+
+def from_random_weights(task: Task, budget: float, found: Callable[[Task, float], nn.Module]) -> Narrowed:
+    """Widths that a method found, from new random weights."""
+    twin = narrow_control(found(task, budget), task.seed)
+    epochs = task.first_epochs + task.epochs
+    finished(task, twin, budget, epochs, f"twin-of-{'-'.join(map(str, parameter_widths(twin)))}")
+    return Narrowed(twin, None, 0, epochs * task.share(twin))
+
+
+def parameter_widths(network: nn.Module) -> list[int]:
+    """The filters of every convolution."""
+    return [module.out_channels for module in network.modules() if isinstance(module, nn.Conv2d)]
+
+
+def gates_on_random_weights(task: Task, budget: float) -> Narrowed:
+    """Pruning from scratch: the epochs before any pruning are its training's, too."""
+    folder, epochs = task.folder / f"from-scratch-{budget:g}", task.first_epochs + task.epochs
+    options: dict[str, Any] = {"seed": task.seed, "resume": folder, "progress": False}
+    narrow, _ = pruned_from_scratch(task.network, task.loader, budget, epochs, **options)
+    shutil.rmtree(folder)
+    search = GATE_EPOCHS * len(task.loader)
+    return Narrowed(narrow, None, search, GATE_EPOCHS + (epochs - GATE_EPOCHS) * task.share(narrow))
+
+
+def next_layers_statistics(task: Task, budget: float, driver: Callable[..., tuple[nn.Module, Any]]) -> Narrowed:
+    """LASSO or ThiNet, at the largest keep ratio of all layers that meets the budget."""
+    share = macs_shares(task.network, task.groups, torch.zeros(1, *SIZE))
+    ratio = largest_within(budget, lambda ratio: share(l1_plan(task.network, task.groups, ratio)))
+    images = torch.cat(first_batches(task.network, task.loader, 7))[:400]
+    narrow, _ = driver(task.network, task.groups, images, ratio, locations=25, seed=task.seed, progress=False)
+    before = evaluate(narrow, task.test).accuracy
+    finished(task, narrow, budget, task.epochs, driver.__name__)
+    return Narrowed(narrow, before, 0, task.first_epochs + task.epochs * task.share(narrow))
+
+
 METHODS: dict[str, Callable[[Task, float], Narrowed]] = {
     "AOFP": aofp,
     "AOFP's widths, from scratch": found_widths,
@@ -190,6 +290,17 @@ METHODS: dict[str, Callable[[Task, float], Narrowed]] = {
         absorbed_bias=absorbed_bias,
     ),
     "feedback": partial(while_training, driver=filters_with_feedback),
+    "attention": attention,
+    "attention's widths, from scratch": partial(from_random_weights, found=attended),
+    "AMC": partial(plan_searched, way="AMC"),
+    "AMC's widths, from scratch": partial(
+        from_random_weights, found=lambda task, budget: plan_search(task, budget, "AMC")[0]
+    ),
+    "random search": partial(plan_searched, way="random search"),
+    "greedy": partial(plan_searched, way="greedy"),
+    "pruning from scratch": gates_on_random_weights,
+    "LASSO": partial(next_layers_statistics, driver=lasso),
+    "ThiNet": partial(next_layers_statistics, driver=thinet),
     "uniform inside, L1": partial(uniform, among=True),
     "uniform inside, from scratch": partial(uniform_from_scratch, among=True),
 }
@@ -224,7 +335,7 @@ def carry_out(
         if method in INSIDE and names == {group.name for group in groups if group.free}:
             continue
         loader.epoch = 0
-        narrow, before, batches, cost = METHODS[method](task, budget)
+        narrow, before, batches, cost, evaluations = METHODS[method](task, budget)
         result = BudgetResult(
             method,
             budget,
@@ -236,6 +347,7 @@ def carry_out(
             widths=tuple(len(narrow.get_parameter(f"{name}.weight")) for name in sorted_as(network, names)),
             search_batches=batches,
             cost=round(cost, 2),
+            evaluations=evaluations,
         )
         study.add(result)
         print(f"{method}, {budget:.0%}, seed {seed}: {result.accuracy:.1%}, {result.widths}", flush=True)

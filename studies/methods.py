@@ -14,13 +14,14 @@ from course_utils.training import evaluate
 from minicifar import BatchLoader
 from solutions.alpha_branch import AlphaNetwork, alpha_schedule, shrink
 from solutions.alpha_training import kept_widths, start_from_ranking, train_through
+from solutions.controls import narrow_control
 from solutions.graph.groups import Group
 from solutions.iterative import plan_step, prune_iteratively
 from solutions.masks import apply_masks, global_masks
 from solutions.scoring import CRITERIA, ranking
 from solutions.surgery import prune
 from solutions.thinet import thinet
-from studies.runs import fully_trained, narrow_control
+from studies.runs import fully_trained
 
 MASKS = "magnitude masks"
 NOT_PRUNED = "not pruned"

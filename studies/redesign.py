@@ -24,12 +24,13 @@ from course_utils.training import evaluate
 from minicifar import ImageSet, Loader, load
 from solutions.aofp import KERNELS
 from solutions.aofp_training import aofp
+from solutions.controls import narrow_control
 from solutions.costs import count_macs
 from solutions.drivers import FINETUNING
 from solutions.speedup import compare
 from studies import cli
 from studies.pages import Pages, markdown_table, write_page
-from studies.runs import fully_trained, narrow_control, network_path, versions
+from studies.runs import fully_trained, network_path, versions
 
 SIZE = (3, 32, 32)
 INNER = 1.25

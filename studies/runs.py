@@ -1,7 +1,6 @@
-"""What studies share: trained networks in files, the control from random weights, and runs that are cut into pieces."""
+"""What studies share: trained networks in files, and runs that are cut into pieces."""
 
 import contextlib
-import copy
 import itertools
 import platform
 import re
@@ -17,7 +16,6 @@ from course_utils import networks
 from course_utils.checkpoints import load_network, save_network
 from course_utils.training import train
 from minicifar import BatchLoader, ImageSet, Loader
-from solutions.schedules import narrow_twin
 
 
 def network_path(folder: Path, name: str, images: ImageSet) -> Path:
@@ -46,19 +44,6 @@ def fully_trained(network: nn.Module, loader: BatchLoader, epochs: int, **option
     """The network after all of `epochs`: a training that was stopped is no result, and raises `Stopped`."""
     train(network, loader, epochs, on_stop="raise", **options)
     return network
-
-
-def narrow_control(pruned: nn.Module, seed: int) -> nn.Module:
-    """A network with the shapes of `pruned` and random weights, drawn by the rule by which the course's networks are.
-
-    `narrow_twin` draws each layer by its own rule, and that is another one: after two epochs with the poster's settings
-    the two differed by up to eleven points, which would be counted for or against pruning. On any device the same.
-    """
-    twin = narrow_twin(copy.deepcopy(pruned).cpu(), seed)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        networks.draw_convolutions(twin)
-    return twin.to(next(pruned.parameters()).device)
 
 
 def scoring_batches(images: ImageSet, count: int, seed: int, device: str) -> list[tuple[Tensor, Tensor]]:

@@ -27,12 +27,13 @@ from course_utils.pictures.study_plots import when_to_prune as picture
 from course_utils.records import MomentResult, MomentStudy, Study
 from course_utils.training import evaluate
 from minicifar import ImageSet, Loader, MiniCIFAR
+from solutions.controls import narrow_control
 from solutions.graph.groups import Group
 from solutions.iterative import l1_ranking, plan_step, prune_iteratively
 from solutions.prunable import prunable_groups
 from solutions.surgery import prune
 from studies import cli
-from studies.runs import fully_trained, narrow_control, versions
+from studies.runs import fully_trained, versions
 
 EPOCHS = 20
 BEGINS = {"at the beginning": 0, "once it stabilises": 8, "near the end": 18}  # epochs before the first pruning

@@ -25,6 +25,11 @@ COLOURS = {
     "soft thresholds": "#882255",
     "feedback": "#332288",
     "AutoPrune": "#aa4499",
+    "attention": "#44aa99",
+    "AMC": "#cc3311",
+    "greedy": "#7f7fff",
+    "pruning from scratch": "#999933",
+    "LASSO": "#ee7733",
     "from scratch": "#999999",
     "random": "#b8a04a",
 }

@@ -11,7 +11,7 @@ import pytest
 from autograder.authoring.editions import exercises, lab_names
 from autograder.authoring.support import STUDENT_FILES, support_files
 
-PACKAGE_OF = {"PIL": "pillow", "IPython": "ipython"}
+PACKAGE_OF = {"PIL": "pillow", "IPython": "ipython", "sklearn": "scikit"}  # as far as the first letters
 OURS = {"minicifar", "course_utils", "solutions"}
 
 

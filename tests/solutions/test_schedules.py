@@ -16,13 +16,13 @@ from course_utils.networks import parameter_count, resnet20, vgg_mini
 from course_utils.pictures import study_plots
 from course_utils.records import MomentStudy, Study, open_study, read_study
 from course_utils.training import Diverged, Evaluation, Stopped
+from solutions.controls import narrow_control
 from solutions.graph.groups import Group
 from solutions.iterative import group_sensitivity, l1_ranking, lowest_everywhere, plan_step, prune_iteratively
 from solutions.prunable import prunable_groups
 from solutions.schedules import cubic_sparsity, narrow_twin, prune_and_reset, sensitivity_scan
 from solutions.surgery import prune
 from studies import when_to_prune
-from studies.runs import narrow_control
 from studies.when_to_prune import Series, carry_out, spread
 
 IMAGES = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))

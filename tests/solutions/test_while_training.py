@@ -9,6 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from helpers.small_networks import conv
+from helpers.stopped_runs import lively, stopped_in_the_second_epoch, without_times
 from torch import Tensor, nn
 from torchvision.models import mobilenet_v2
 
@@ -55,18 +56,6 @@ def loader(images: MiniCIFAR) -> Loader:
 
 def numbers(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
-
-def lively(network: nn.Module) -> nn.Module:
-    """Batch norms with statistics, scales and biases that are not those of a new one."""
-    chance = torch.Generator().manual_seed(3)
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            for tensor in (module.weight.data, module.running_var):
-                tensor.uniform_(0.5, 1.5, generator=chance)  # type: ignore[union-attr]
-            for tensor in (module.bias.data, module.running_mean):
-                tensor.normal_(generator=chance)  # type: ignore[union-attr]
-    return network
 
 
 def small_vgg() -> nn.Module:
@@ -429,7 +418,7 @@ def test_a_stopped_run_goes_on_to_the_same_bits(name: str, loader: Loader, tmp_p
     begun = copy.deepcopy(network.state_dict())
     whole, history = driver(network, loader, seed=5, progress=False)
     loader.epoch = 0
-    _stopped_after_one_epoch(driver, network, loader, tmp_path)
+    stopped_in_the_second_epoch(driver, network, loader, tmp_path)
     assert any(tmp_path.glob("*.resume"))
     loader.epoch = 0
     again, resumed = driver(network, loader, seed=5, progress=False, resume=tmp_path)
@@ -437,34 +426,6 @@ def test_a_stopped_run_goes_on_to_the_same_bits(name: str, loader: Loader, tmp_p
         assert torch.equal(tensor, again.state_dict()[key]), key
     assert without_times(resumed) == without_times(history)
     assert all(torch.equal(tensor, network.state_dict()[key]) for key, tensor in begun.items())
-
-
-class _Stop(Exception):
-    pass
-
-
-def _stopped_after_one_epoch(driver: Callable[..., Any], network: nn.Module, loader: Loader, folder: Path) -> None:
-    """The power goes in the middle of the second epoch."""
-    begin, count = Loader.__iter__, 0
-
-    def iterate(self: Loader) -> Any:
-        nonlocal count
-        for number, batch in enumerate(begin(self)):
-            if self.epoch == 2 and number == 2:
-                raise _Stop
-            yield batch
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Loader, "__iter__", iterate)
-        with pytest.raises(_Stop):
-            driver(network, loader, seed=5, progress=False, resume=folder)
-
-
-def without_times(value: Any) -> Any:
-    """A history without the seconds that its epochs took."""
-    if isinstance(value, dict):
-        return {key: without_times(item) for key, item in value.items() if key != "seconds"}
-    return [without_times(item) for item in value] if isinstance(value, list) else value
 
 
 @pytest.mark.parametrize("name", DRIVERS)
