@@ -4,6 +4,7 @@ PCAS (Yamamoto & Maeno 2018, arXiv 1806.05382), AMC (He et al. 2018, arXiv 1802.
 Zhang, Sun 2017, arXiv 1707.06168). The modules `attention`, `amc` and `lasso` prune whole networks with them.
 """
 
+import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -68,8 +69,8 @@ def reward(logits: Tensor, labels: Tensor, macs: int | None = None) -> float:
     """
     if macs is None:
         return -F.cross_entropy(logits, labels).item()
-    error = (logits.argmax(dim=1) != labels).double().mean()
-    return -float(error * torch.tensor(macs, dtype=torch.double).log())
+    error = (logits.argmax(dim=1) != labels).double().mean().item()
+    return -error * math.log(macs)
 
 
 def lasso_step(contributions: Tensor, target: Tensor, beta: Tensor, channel: int, strength: float) -> Tensor:

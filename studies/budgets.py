@@ -34,7 +34,7 @@ from course_utils.pictures.budget_plots import budget_curves, budget_table
 from course_utils.records import BudgetResult, BudgetStudy, Study
 from course_utils.training import evaluate
 from minicifar import BatchLoader, ImageSet, Loader, load
-from solutions.amc import best_of, environment, search
+from solutions.amc import EPISODES, best_of, environment, search
 from solutions.aofp import KERNELS
 from solutions.aofp_training import Widths, search_widths
 from solutions.attention import SEARCHING_EPOCHS, learned_importance
@@ -50,6 +50,7 @@ from solutions.graph.groups import Group
 from solutions.iterative import l1_ranking
 from solutions.lasso import lasso
 from solutions.learned_widths import attention_gate, clipped_action, mean_importance, reward
+from solutions.next_layer import next_layer
 from solutions.plans import groups_left, l1_plan
 from solutions.prunable import prunable_groups
 from solutions.pruning_from_scratch import SEARCHING_EPOCHS as GATE_EPOCHS
@@ -71,13 +72,17 @@ HALF_DONE = Path("build/results/budgets")
 
 @dataclass
 class Task:
-    """A trained network that is to be narrowed. `targets`: the names of the groups that AOFP can search."""
+    """A trained network that is to be narrowed.
+
+    `targets`: the names of the groups that AOFP can search; `held`: validation images and labels, by which AMC judges.
+    """
 
     network: nn.Module
     groups: Sequence[Group]
     targets: set[str]
     loader: BatchLoader
     test: Iterable[tuple[Tensor, Tensor]]
+    held: tuple[Tensor, Tensor]
     budgets: Sequence[float]
     first_epochs: int
     epochs: int
@@ -221,17 +226,21 @@ def attention(task: Task, budget: float) -> Narrowed:
 def plan_search(task: Task, budget: float, way: str) -> tuple[nn.Module, int]:
     """AMC's environment searched by its agent, at random, or greedily → the narrow network, and plans evaluated."""
     task.folder.mkdir(parents=True, exist_ok=True)
-    held = next(iter(Loader(load("minicifar", "val"), batch_size=VALIDATION)))
     kernels: dict[str, Any] = {"clipped_action": clipped_action, "reward": reward}
-    env = environment(task.network, task.loader, held, budget, progress=False, **kernels)
+    env = environment(task.network, task.loader, task.held, budget, progress=False, **kernels)
     if way == "greedy":
         widths, evaluations = greedy_widths(env)
     else:
         agent = Agent(env.observation_space.shape[0], env.lower, task.seed) if way == "AMC" else None  # type: ignore[index]
         file = task.folder / f"{way.replace(' ', '-')}-{budget:g}.search"
-        log = search(env, agent, seed=task.seed, resume=file, progress=False)
+        log = search(env, agent, EPISODES, seed=task.seed, resume=file, progress=False)
         widths, evaluations = best_of(log)["widths"], len({tuple(one["widths"]) for one in log})
     return prune(task.network, task.groups, env.plan(widths)), evaluations
+
+
+def found_by_amc(task: Task, budget: float) -> nn.Module:
+    """Cut by the best plan of AMC's agent."""
+    return plan_search(task, budget, "AMC")[0]
 
 
 def plan_searched(task: Task, budget: float, way: str) -> Narrowed:
@@ -246,19 +255,14 @@ def from_random_weights(task: Task, budget: float, found: Callable[[Task, float]
     """Widths that a method found, from new random weights."""
     twin = narrow_control(found(task, budget), task.seed)
     epochs = task.first_epochs + task.epochs
-    finished(task, twin, budget, epochs, f"twin-of-{'-'.join(map(str, parameter_widths(twin)))}")
+    finished(task, twin, budget, epochs, f"{found.__name__}-anew")
     return Narrowed(twin, None, 0, epochs * task.share(twin))
-
-
-def parameter_widths(network: nn.Module) -> list[int]:
-    """The filters of every convolution."""
-    return [module.out_channels for module in network.modules() if isinstance(module, nn.Conv2d)]
 
 
 def gates_on_random_weights(task: Task, budget: float) -> Narrowed:
     """Pruning from scratch: the epochs before any pruning are its training's, too."""
     folder, epochs = task.folder / f"from-scratch-{budget:g}", task.first_epochs + task.epochs
-    options: dict[str, Any] = {"seed": task.seed, "resume": folder, "progress": False}
+    options: dict[str, Any] = {"searching": GATE_EPOCHS, "seed": task.seed, "resume": folder, "progress": False}
     narrow, _ = pruned_from_scratch(task.network, task.loader, budget, epochs, **options)
     shutil.rmtree(folder)
     search = GATE_EPOCHS * len(task.loader)
@@ -266,9 +270,10 @@ def gates_on_random_weights(task: Task, budget: float) -> Narrowed:
 
 
 def next_layers_statistics(task: Task, budget: float, driver: Callable[..., tuple[nn.Module, Any]]) -> Narrowed:
-    """LASSO or ThiNet, at the largest keep ratio of all layers that meets the budget."""
+    """LASSO or ThiNet, at the largest keep ratio of all layers that they can judge with which the budget is met."""
     share = macs_shares(task.network, task.groups, torch.zeros(1, *SIZE))
-    ratio = largest_within(budget, lambda ratio: share(l1_plan(task.network, task.groups, ratio)))
+    judged = [group for group in task.groups if group.free and next_layer(task.network, group)]
+    ratio = largest_within(budget, lambda ratio: share(l1_plan(task.network, judged, ratio)))
     images = torch.cat(first_batches(task.network, task.loader, 7))[:400]
     narrow, _ = driver(task.network, task.groups, images, ratio, locations=25, seed=task.seed, progress=False)
     before = evaluate(narrow, task.test).accuracy
@@ -293,9 +298,7 @@ METHODS: dict[str, Callable[[Task, float], Narrowed]] = {
     "attention": attention,
     "attention's widths, from scratch": partial(from_random_weights, found=attended),
     "AMC": partial(plan_searched, way="AMC"),
-    "AMC's widths, from scratch": partial(
-        from_random_weights, found=lambda task, budget: plan_search(task, budget, "AMC")[0]
-    ),
+    "AMC's widths, from scratch": partial(from_random_weights, found=found_by_amc),
     "random search": partial(plan_searched, way="random search"),
     "greedy": partial(plan_searched, way="greedy"),
     "pruning from scratch": gates_on_random_weights,
@@ -329,8 +332,10 @@ def carry_out(
     found, _ = targets(network, groups, export_graph(network, example))
     names = {target.name for target in found}
     loader = Loader(images, batch_size=64, shuffle=True, augment=True, seed=seed)
+    held = next(iter(Loader(load("minicifar", "val"), batch_size=VALIDATION)))
     search = {"every": about.every, "threshold": about.threshold}
-    task = Task(network, groups, names, loader, test, budgets, about.epochs, about.retraining, seed, folder, search)
+    epochs = about.epochs, about.retraining
+    task = Task(network, groups, names, loader, test, held, budgets, *epochs, seed, folder, search)
     for method, budget in tqdm(planned, desc=f"{about.network}, seed {seed}"):
         if method in INSIDE and names == {group.name for group in groups if group.free}:
             continue

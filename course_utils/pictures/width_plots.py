@@ -15,16 +15,21 @@ from course_utils.records import BudgetStudy, Study
 from minicifar import ImageSet
 
 SMOOTHED = 25  # episodes
+SHUT = 1e-6  # gates that are nearer to 1 are drawn there
 
 
 def importance_picture(importance: Mapping[str, Sequence[float]], images: ImageSet | None = None) -> Figure:
-    """One curve a layer: the mean gates of its channels in falling order, over the share of the layer's channels."""
+    """One curve a layer: how far its channels' gates are closed, 1 - mean gate, over the share of the layer's channels.
+
+    The most important channels first; on a logarithmic scale, for most gates are nearly open.
+    """
     drawing, axis = figure(width=6.2)
     shades = matplotlib.colormaps["viridis"](np.linspace(0.9, 0.1, len(importance)))
     for (name, values), shade in zip(importance.items(), shades, strict=True):
         places = (np.arange(len(values)) + 0.5) / len(values)
-        axis.plot(places, sorted(values, reverse=True), color=shade, label=f"{name} ({len(values)})")
-    axis.set(xlabel="share of the layer's channels, most important first", ylabel="mean gate", ylim=(0, 1.02))
+        closed = np.clip(1 - np.sort(values)[::-1], SHUT, 1)
+        axis.plot(places, closed, color=shade, label=f"{name} ({len(values)})")
+    axis.set(xlabel="share of the layer's channels, most important first", ylabel="1 - mean gate", yscale="log")
     axis.legend(title="layer (channels)", fontsize=8)
     say_source(drawing, images)
     return drawing

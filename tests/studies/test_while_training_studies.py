@@ -100,9 +100,9 @@ def test_pictures_of_a_history() -> None:
 def test_the_studies_that_come_with_the_course_have_all_runs_of_their_seeds() -> None:
     zeros = study_plots.recorded_study("sparsity").of(SparsityResult)
     settings = {(method, setting) for method, settings in sparsity.SETTINGS.items() for setting in settings}
-    for seed in {0, *(result.seed for result in zeros)}:
+    for seed in (0, 1, 2):
         assert {(result.method, result.setting) for result in zeros if result.seed == seed} == settings
     slimmed = study_plots.recorded_study("slimming").of(SlimmingResult)
-    for seed in {result.seed for result in slimmed}:
+    for seed in (0, 1, 2):
         runs = [(result.strength, result.budget) for result in slimmed if result.seed == seed]
         assert runs == [(strength, budget) for strength in slimming.STRENGTHS for budget in slimming.BUDGETS]

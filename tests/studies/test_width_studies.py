@@ -34,7 +34,16 @@ IMAGES: Any = SimpleNamespace(
 )
 
 
-WHILE_TRAINING = ("slimming", "soft thresholds", "feedback")  # drivers that finetune themselves
+GATED = "pruning from scratch"
+ATTENTION, AMC = ([name, f"{name}'s widths, from scratch"] for name in ("attention", "AMC"))
+LEARNED_OR_SEARCHED = [*ATTENTION, *AMC, "random search", "greedy", GATED, "LASSO", "ThiNet"]
+TRAIN_THEMSELVES = ("slimming", "soft thresholds", "feedback", GATED)  # drivers that finetune themselves
+
+
+@pytest.fixture(autouse=True)
+def quick_searches(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("EPISODES", 5), ("SEARCHING_EPOCHS", 2), ("GATE_EPOCHS", 2), ("VALIDATION", 2)):
+        monkeypatch.setattr(budgets, name, value)
 
 
 def task_of(network: nn.Module, folder: Path) -> Task:
@@ -42,7 +51,8 @@ def task_of(network: nn.Module, folder: Path) -> Task:
     groups = prunable_groups(network, example, progress=False)
     found, _ = targets(network, groups, export_graph(network, example))
     names, search = {target.name for target in found}, {"every": 2, "threshold": 0.5}
-    return Task(network, groups, names, Noise(4), Noise(1), [0.7, 0.5], 1, 6, 0, folder, search)
+    held = next(iter(Noise(1)))
+    return Task(network, groups, names, Noise(4), Noise(1), held, [0.7, 0.5], 1, 6, 0, folder, search)
 
 
 @pytest.fixture(scope="module")
@@ -64,12 +74,13 @@ def test_every_way_meets_its_budget_in_the_same_epochs(
         return train(narrow, loader, epochs, **options)
 
     monkeypatch.setattr(budgets, "fully_trained", noting)
-    narrow, before, batches, cost = METHODS[method](task, 0.5)
+    narrow, before, batches, cost, evaluations = METHODS[method](task, 0.5)
     assert task.share(narrow) <= 0.5 < task.share(task.network) == 1
-    scratch, whole = "from scratch" in method, method in WHILE_TRAINING
-    searching = -(-batches // 4) if method == "AOFP" else 6 if whole else 0
+    scratch, whole = "from scratch" in method, method in TRAIN_THEMSELVES
+    searching = -(-batches // 4) if method in ("AOFP", "attention") else 7 if method == GATED else 6 if whole else 0
     assert (before is None) == (scratch or whole) and sum(trained) + searching == (7 if scratch else 6)
-    assert (batches > 0) == (whole or "AOFP" in method) and 0 < cost < 14
+    assert (batches > 0) == (whole or "AOFP" in method or method == "attention") and 0 < cost < 14
+    assert (evaluations > 0) == (method in ("AMC", "random search", "greedy"))
 
 
 def test_a_study_of_budgets_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,7 +178,7 @@ def test_the_studies_that_come_with_the_course_have_all_runs_of_their_seeds() ->
     study = study_plots.recorded_study("budgets")
     for method in (method for method in METHODS if "inside" not in method):
         runs = {(result.budget, result.seed) for result in study.of(BudgetResult) if result.method == method}
-        seeds = {0} if method in WHILE_TRAINING else {0, 1, 2}
+        seeds = {seed for _, seed in runs} if method in LEARNED_OR_SEARCHED else {0, 1, 2}
         assert runs == {(budget, seed) for budget in budgets.BUDGETS for seed in seeds}
     assert {record.seed for record in study_plots.recorded_study("aofp_agreement").of(Agreement)} == {0, 1, 2}
     residual = [(r.method, r.budget, r.seed) for r in study_plots.recorded_study("budgets_resnet20").of(BudgetResult)]
