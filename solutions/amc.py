@@ -14,7 +14,7 @@ from course_utils.training import Stopped
 from minicifar import BatchLoader
 from minicifar.files import atomic
 from solutions.ddpg import Agent
-from solutions.drivers import first_batches, narrowed, opened, seeded
+from solutions.drivers import first_batches, narrowed, once, opened, seeded
 from solutions.iterative import digest_of
 from solutions.prunable import prunable_groups
 from solutions.reconstruction import Reconstruction
@@ -27,7 +27,7 @@ EVERY = 25  # episodes between two files to resume from
 Episode = dict[str, Any]  # widths, macs, value
 
 
-def environment(
+def environment(  # noqa: PLR0913
     network: nn.Module,
     loader: BatchLoader,
     validation: tuple[Tensor, Tensor],
@@ -36,15 +36,25 @@ def environment(
     clipped_action: ClippedAction,
     reward: Reward,
     lower: float = LOWER,
+    pay: bool = False,
     progress: bool = True,
 ) -> WidthEnvironment:
-    """The environment of a search: plans are worth what `reward` says on `validation`, images and labels.
+    """The environment of a search under `budget`, a share of the MACs.
+
+    Plans are worth what `reward` says on `validation`: images (N, 3, H, W) and labels (N,), of all classes. With `pay`,
+    the reward gets the MACs too: for a search that chooses its own budget (give 1 for `budget` then).
 
     Next layers and statistics come from the first batches of `loader`, which gives training images.
     """
     batches = first_batches(network, loader, STATISTICS)
+    trained = torch.cat([labels for _, labels in once(loader)]).unique()
+    if missing := set(trained.tolist()) - set(validation[1].tolist()):
+        raise ValueError(
+            f"{len(missing)} of the {len(trained)} classes are not among the images that judge: plans would be chosen "
+            "by the others. Data sets are in order of their classes, so let the loader shuffle."
+        )
     groups = prunable_groups(network, batches[0][:1], progress=progress)
-    judge = Judge(Reconstruction(network, groups, batches), *validation, reward)
+    judge = Judge(Reconstruction(network, groups, batches), *validation, reward, pay)
     return WidthEnvironment(network, groups, judge, budget, batches[0][:1], clipped_action=clipped_action, lower=lower)
 
 
@@ -60,7 +70,7 @@ def search(
     """Episode after episode, by the agent, which learns; without one by random search, keep ratios drawn uniformly.
 
     One dict an episode: `widths`, `macs`, `value`. `resume`: a file; stopped, the same call goes on from there, to the
-    same bits. Raises Stopped, with the episodes until then.
+    same bits. Raises Stopped where it is interrupted, with the episodes until then.
     """
     log: list[Episode] = []
     chance = torch.Generator().manual_seed(seed)
@@ -140,7 +150,8 @@ def amc(  # noqa: PLR0913
     changed. `resume` names a folder: stopped, the same call goes on from there, to the same bits.
 
     The history: `searching`, one dict an episode with `widths`, `macs` and `value`; `evaluations`, how many different
-    plans there were; `plan`; `finetuning`. Raises PlanError for a budget that cannot be met.
+    plans there were; `plan`; `unabsorbed`; `finetuning`. Raises PlanError for a budget that cannot be met, ValueError
+    where `validation` lacks a class.
     """
     asked = {"network": digest_of(network), "budget": budget, "epochs": epochs, "episodes": episodes, "lower": lower}
     folder = opened(resume, {**asked, "at_random": at_random, "seed": seed})

@@ -37,11 +37,8 @@ def greedy_widths(env: WidthEnvironment, ratios: Sequence[float] = RATIOS) -> tu
     """
     levels = [[width - channels_removed(width, ratio) for ratio in sorted(ratios, reverse=True)] for width in env.whole]
     levels = [[max(low, width) for width in column] for low, column in zip(env.least, levels, strict=True)]
-    curves = [
-        [env.judge(widths, env.plan(widths)) for widths in (replaced(env.whole, layer, width) for width in column)]
-        for layer, column in enumerate(levels)
-    ]
-    start = env.judge(env.whole, env.plan(env.whole))
+    curves = [[env.value(replaced(env.whole, layer, width)) for width in column] for layer, column in enumerate(levels)]
+    start = env.value(env.whole)
     place, widths = [-1] * len(levels), list(env.whole)
     while env.macs(widths) > env.budget:
         candidates = []

@@ -60,7 +60,8 @@ class Agent:
     def remember(self, states: list[Tensor], actions: list[float], reward: float) -> None:
         """Store an episode, each step of it with the reward of its end, and learn from as many batches as it has steps.
 
-        `states`: before each action, and the last one. There is nothing to learn from until a batch is stored.
+        `states`: before each action, and the last one. The mean of the rewards is updated first. Nothing is learned
+        until `BATCH` steps are stored.
         """
         self.baseline = reward if self.baseline is None else BASELINE * self.baseline + (1 - BASELINE) * reward
         for place, action in enumerate(actions):

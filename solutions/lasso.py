@@ -42,7 +42,7 @@ def contribution_products(inputs: Tensor, weight: Tensor, target: Tensor, channe
 
 
 def lasso_channels(gram: Tensor, cross: Tensor, count: int) -> list[int]:
-    """The `count` channels that LASSO keeps, in increasing order.
+    """The `count` channels (1 and more) that LASSO keeps, in increasing order.
 
     Those with β_c ≠ 0 in min 1/(2N) · ||y - Σ_c β_c x_c||² + λ Σ|β_c|, with λ so small that there are `count` of them:
     read off the path of all solutions (least angle regression). `gram`: x_c · x_d (C, C), `cross`: x_c · y (C,),
@@ -79,10 +79,10 @@ def lasso(
 ) -> tuple[nn.Module, list[Group]]:
     """Channel pruning for one group after the other, from the front → the pruned network, and its groups.
 
-    Of C channels floor((1 - keep_ratio) · C + 1e-9) go; frozen ones stay. What the reader's outputs should be comes
-    from the *original* network, what it reads from the one that is *pruned* so far: so errors do not pile up. A sample
-    is an image at one of `locations` random places. Groups that no single layer reads (the stages of a residual
-    network) stay whole. `network` is left alone.
+    Of C channels floor((1 - keep_ratio) · C + 1e-9) go; frozen ones stay, and one at least. `images` (N, 3, H, W). What
+    the reader's outputs should be comes from the *original* network, what it reads from the one that is *pruned* so
+    far: so errors do not pile up. A sample is an image at one of `locations` random places. Groups that no single layer
+    reads (the stages of a residual network) stay whole. `network` is left alone.
     """
     left, pruned = list(groups), network
     names = [group.name for group in groups if group.free and next_layer(network, group)]

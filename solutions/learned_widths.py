@@ -18,8 +18,8 @@ def attention_gate(maps: Tensor, down: nn.Linear, up: nn.Linear) -> Tensor:
     """How far each channel of each image is let through → the gates (N, C), between 0 and 1.
 
     sigmoid(up(relu(down(z)))), z (N, C) the mean of every map over its positions. `maps` (N, C, H, W); `down` a linear
-    layer C → C / r, `up` one C / r → C, both with biases. The gates depend on the layers' parameters: gradients go
-    through. Nothing is changed. Yamamoto & Maeno 2018, section 3.1.
+    layer from C to C / 4 or any other width, `up` one back to C, both with biases. The gates depend on the layers'
+    parameters: gradients go through. Nothing is changed. Yamamoto & Maeno 2018, section 3.1.
     """
     return up(down(maps.mean(dim=(2, 3))).relu()).sigmoid()
 
@@ -49,7 +49,7 @@ def clipped_action(
     such widths, one for every layer, which grow with each of them; `budget`: the most that the whole network may have
     in the end. The answer is the largest number of channels that is not more than the action wants and with which, all
     later layers at their least, the budget is met; but never below `least[layer]`, also where the action wants fewer or
-    the budget is missed then. Nothing is changed. He et al. 2018, section 3.2 and algorithm 1.
+    the budget is missed then. Nothing is changed. He et al. 2018, algorithm 1.
     """
     before, after = list(widths[:layer]), list(least[layer + 1 :])
     low, high = least[layer], widths[layer] - channels_removed(widths[layer], action)
@@ -64,8 +64,8 @@ def reward(logits: Tensor, labels: Tensor, macs: int | None = None) -> float:
 
     Without `macs`: minus the mean cross-entropy, for a search under a budget. With `macs`, those of the pruned network:
     -error · ln(macs), error being the share of images that are wrong, for a search that chooses its own budget; `macs`
-    is at least 1. Nothing is changed. He et al. 2018, section 3.3; the loss stands in for their accuracy, which without
-    finetuning is at chance here.
+    is at least 1. Nothing is changed. He et al. 2018, section 3.3; the loss stands in for their accuracy: it tells
+    plans apart where few images change sides.
     """
     if macs is None:
         return -F.cross_entropy(logits, labels).item()
@@ -78,8 +78,8 @@ def lasso_step(contributions: Tensor, target: Tensor, beta: Tensor, channel: int
 
     Minimises 1/(2N) · ||y - Σ_c β_c x_c||² + strength · Σ|β_c| over β of `channel`. With r = y minus what all *other*
     channels give, and a = x·r / N, it is sign(a) · max(|a| - strength, 0) / (x·x / N); 0 for a channel that never
-    speaks (x·x = 0). `contributions` (N, C) holds x_c in its columns, `target` (N,) is y. Nothing is changed. He,
-    Zhang, Sun 2017, equation 1.
+    speaks (x·x = 0). `contributions` (N, C) holds x_c in its columns, `target` (N,) is y. Nothing is changed. The
+    problem is that of He, Zhang, Sun 2017, section 3.1; coordinate descent is the usual way to solve it.
     """
     column, changed = contributions[:, channel], beta.clone()
     changed[channel] = 0

@@ -1,6 +1,6 @@
 """What can be saved of a pruned network without training: next layers by least squares, batch norms' statistics anew.
 
-The least squares of channel pruning (He, Zhang, Sun 2017, arXiv 1707.06168, section 3.1.2), from Gram matrices that are
+The least squares of channel pruning (He, Zhang, Sun 2017, arXiv 1707.06168, section 3.1), from Gram matrices that are
 computed once for the original network, so that any plan costs only the solution of small systems of equations.
 """
 
@@ -60,8 +60,8 @@ def least_squares_weight(gram: Tensor, cross: Tensor, kept: Tensor, weight: Tens
 
     min over V of ||Y - X_kept Vᵀ||² + ridge · ||V - weight||², from gram = XᵀX (C, C) and cross = XᵀY (C, O), in their
     dtype; `weight` (O, K) is what is left of the layer's own, to which V is drawn where the samples say little: fewer
-    samples than columns, dead and doubled columns do no harm. ridge: `RIDGE` times the mean diagonal of XᵀX. He, Zhang,
-    Sun 2017, equation 3.
+    samples than columns, dead and doubled columns do no harm. ridge: `RIDGE` times the mean diagonal of XᵀX. `kept`:
+    the columns' numbers (K,). After He, Zhang, Sun 2017, section 3.1.
     """
     inner, weight = gram[kept][:, kept], weight.to(gram)
     missing = cross[kept] - inner @ weight.T
@@ -74,7 +74,8 @@ class Reconstruction:
 
     `batches`: some batches of training images. A layer that alone reads a group's channels, and reads nothing else,
     gets the weight with which its outputs come closest to those it had (its Gram matrix XᵀX of the original network is
-    computed here, once); all others keep the weights that are left.
+    computed here, once); all others keep the weights that are left. What the layers read is the original's, too: unlike
+    in `lasso`, later layers do not make up for the errors of earlier ones.
     """
 
     def __init__(self, network: nn.Module, groups: Sequence[Group], batches: Sequence[Tensor]) -> None:

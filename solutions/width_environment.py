@@ -21,6 +21,8 @@ from solutions.rounding import channels_removed
 from solutions.surgery import outputs
 
 LOWER = 0.05  # the least keep ratio of a layer
+# macs: what would be saved without the layer, its readers' share included (the largest 1); saved, left: shares of all
+# MACs, so far and what later layers can still give; last: the share kept in the layer before, as it was clipped.
 FEATURES = (
     "layer",
     "kind",
@@ -37,25 +39,30 @@ FEATURES = (
 )
 
 ClippedAction = Callable[..., int]
-Reward = Callable[[Tensor, Tensor], float]
+Reward = Callable[..., float]
+Value = Callable[[Sequence[int], Mapping[str, Sequence[int]], int], float]
 
 
 class Judge:
     """What plans are worth: `reward` of the network that `Reconstruction` makes of each, on validation images.
 
-    Each plan is evaluated once; `values` keeps what was found, by widths.
+    With `pay`, the reward gets the network's MACs, too. Each plan is evaluated once; `values` keeps what was found, by
+    widths.
     """
 
-    def __init__(self, rebuilt: Reconstruction, images: Tensor, labels: Tensor, reward: Reward) -> None:
-        self.rebuilt, self.images, self.labels, self.reward = rebuilt, images, labels, reward
+    def __init__(
+        self, rebuilt: Reconstruction, images: Tensor, labels: Tensor, reward: Reward, pay: bool = False
+    ) -> None:
+        self.rebuilt, self.images, self.labels, self.reward, self.pay = rebuilt, images, labels, reward, pay
         self.values: dict[tuple[int, ...], float] = {}
 
-    def __call__(self, widths: Sequence[int], plan: Mapping[str, Sequence[int]]) -> float:
+    def __call__(self, widths: Sequence[int], plan: Mapping[str, Sequence[int]], macs: int) -> float:
         """The plan's value; `widths` name it."""
         key = tuple(widths)
         if key not in self.values:
             with torch.inference_mode():
-                self.values[key] = float(self.reward(self.rebuilt(plan)(self.images), self.labels))
+                logits = self.rebuilt(plan)(self.images)
+                self.values[key] = float(self.reward(logits, self.labels, *([macs] if self.pay else [])))
         return self.values[key]
 
 
@@ -64,7 +71,7 @@ class WidthEnvironment(gymnasium.Env):
 
     An observation holds `FEATURES`, each scaled to 0 … 1. Every action is clipped (`clipped_action`) to the most with
     which `budget`, a share of the MACs, can still be met, so that every episode ends within it. Within a layer the
-    channels with the highest L1 norms stay. `judge(widths, plan)` → the reward of the last step; all others give 0.
+    channels with the highest L1 norms stay. `judge(widths, plan, macs)` → the last step's reward; all others give 0.
     `info` holds the widths so far, and at the end the `plan` and its `macs`. Raises PlanError for a budget below what
     all layers have at their least.
     """
@@ -73,7 +80,7 @@ class WidthEnvironment(gymnasium.Env):
         self,
         network: nn.Module,
         groups: Sequence[Group],
-        judge: Callable[[Sequence[int], Mapping[str, Sequence[int]]], float],
+        judge: Value,
         budget: float,
         example: Tensor,
         *,
@@ -120,7 +127,10 @@ class WidthEnvironment(gymnasium.Env):
         return self.observation(), {"widths": []}
 
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
-        """Decide one layer → the next one's observation, the reward, whether all are decided, False, and `info`."""
+        """Decide one layer → the next one's observation, the reward, whether all are decided, False, and `info`.
+
+        Raises ValueError where `clipped_action` gives fewer channels than the least, or more than there are.
+        """
         layer, wanted = len(self.widths), float(np.asarray(action).reshape(-1)[0])
         whole = [*self.widths, *self.whole[layer:]]
         kept = int(self.clipped_action(wanted, layer, whole, self.least, self.macs, self.budget))
@@ -136,7 +146,11 @@ class WidthEnvironment(gymnasium.Env):
         if not done:
             return self.observation(), 0.0, False, False, info
         info |= {"plan": self.plan(self.widths), "macs": self.macs(self.widths)}
-        return self.observation(), self.judge(self.widths, info["plan"]), True, False, info
+        return self.observation(), self.judge(self.widths, info["plan"], info["macs"]), True, False, info
+
+    def value(self, widths: Sequence[int]) -> float:
+        """What a plan of these widths is worth, without an episode."""
+        return self.judge(list(widths), self.plan(widths), self.macs(widths))
 
     def observation(self) -> np.ndarray:
         """What the agent sees before it decides the next layer; behind the last one that layer again."""

@@ -332,7 +332,7 @@ def carry_out(
     found, _ = targets(network, groups, export_graph(network, example))
     names = {target.name for target in found}
     loader = Loader(images, batch_size=64, shuffle=True, augment=True, seed=seed)
-    held = next(iter(Loader(load("minicifar", "val"), batch_size=VALIDATION)))
+    held = next(iter(Loader(load("minicifar", "val"), batch_size=VALIDATION, shuffle=True)))  # of all classes
     search = {"every": about.every, "threshold": about.threshold}
     epochs = about.epochs, about.retraining
     task = Task(network, groups, names, loader, test, held, budgets, *epochs, seed, folder, search)

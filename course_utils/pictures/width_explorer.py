@@ -61,7 +61,7 @@ def sentence(left: float, budget: float, reward: float, rival: Rival, best: Mapp
     shade = "#b3261e" if over else "inherit"
     text = f"<b style='color:{shade}'>{left:.1%} of the MACs</b>"
     text += f" (more than the {budget:.0%} that count)" if over else ""
-    text += f", reward without retraining <b>{reward:.3f}</b>. {escape(rival.name)}: {rival.value:.3f}."
+    text += f", reward without retraining <b>{reward:.3f}</b> ({escape(rival.name)}: {rival.value:.3f})."
     if best and best["value"] > rival.value:
         widths = "-".join(map(str, best["widths"]))
         text += f" <b>You have beaten it</b>: {widths} with {best['value']:.3f}."

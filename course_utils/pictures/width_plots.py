@@ -8,8 +8,8 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from course_utils.pictures.budget_plots import FROM_SCRATCH, by_method
-from course_utils.pictures.plots import colour, figure, percent, say_source, subplots
+from course_utils.pictures.budget_plots import FROM_SCRATCH, by_method, shade_of
+from course_utils.pictures.plots import COLOURS, colour, figure, percent, say_source, subplots
 from course_utils.pictures.tables import Table
 from course_utils.records import BudgetStudy, Study
 from minicifar import ImageSet
@@ -18,10 +18,15 @@ SMOOTHED = 25  # episodes
 SHUT = 1e-6  # gates that are nearer to 1 are drawn there
 
 
-def importance_picture(importance: Mapping[str, Sequence[float]], images: ImageSet | None = None) -> Figure:
+def importance_picture(
+    importance: Mapping[str, Sequence[float]],
+    plan: Mapping[str, Sequence[int]],
+    images: ImageSet | None = None,
+) -> Figure:
     """One curve a layer: how far its channels' gates are closed, 1 - mean gate, over the share of the layer's channels.
 
-    The most important channels first; on a logarithmic scale, for most gates are nearly open.
+    The most important channels first; on a logarithmic scale, for most gates are nearly open. Dashed: the cut, below
+    which all channels stay that `plan` keeps (those of a layer that must keep one are above it).
     """
     drawing, axis = figure(width=6.2)
     shades = matplotlib.colormaps["viridis"](np.linspace(0.9, 0.1, len(importance)))
@@ -30,36 +35,23 @@ def importance_picture(importance: Mapping[str, Sequence[float]], images: ImageS
         closed = np.clip(1 - np.sort(values)[::-1], SHUT, 1)
         axis.plot(places, closed, color=shade, label=f"{name} ({len(values)})")
     axis.set(xlabel="share of the layer's channels, most important first", ylabel="1 - mean gate", yscale="log")
+    gone = [value for name, stay in plan.items() for value in np.delete(importance[name], stay)]
+    if gone:
+        axis.axhline(max(SHUT, 1 - max(gone)), color=COLOURS["Taylor"], linestyle="--", linewidth=1, label="the cut")
     axis.legend(title="layer (channels)", fontsize=8)
     say_source(drawing, images)
     return drawing
 
 
-def gates_by_class(
-    gates: Mapping[str, np.ndarray], labels: Sequence[int], classes: Sequence[str], images: ImageSet | None = None
+def learning_curves(
+    logs: Mapping[str, Sequence[Mapping[str, Any]]],
+    controls: Mapping[str, float] = {},
+    images: ImageSet | None = None,
 ) -> Figure:
-    """What gates say of images of each class: a panel a layer, classes in rows, channels in columns, mean gates.
-
-    `gates`: (N, C) by layer; the channels are in the order of how much the classes differ, the most first.
-    """
-    drawing, axes = subplots(len(gates), 1, (7.4, 0.35 * len(classes) * len(gates) + 0.7), squeeze=False)
-    wanted, shown = np.asarray(labels), axes[0, 0].imshow(np.zeros((1, 1)), vmin=0, vmax=1)
-    for axis, (name, values) in zip(axes[:, 0], gates.items(), strict=True):
-        means = np.stack([values[wanted == label].mean(axis=0) for label in range(len(classes))])
-        order = np.argsort(-np.ptp(means, axis=0), kind="stable")
-        shown = axis.imshow(means[:, order], aspect="auto", cmap="viridis", vmin=0, vmax=1, interpolation="nearest")
-        axis.set_yticks(range(len(classes)), classes, fontsize=8)
-        axis.set(xticks=[], ylabel=name)
-        axis.grid(visible=False)
-    drawing.colorbar(shown, ax=axes[:, 0].tolist(), label="mean gate", shrink=0.8)
-    say_source(drawing, images)
-    return drawing
-
-
-def learning_curves(logs: Mapping[str, Sequence[Mapping[str, Any]]], images: ImageSet | None = None) -> Figure:
     """Searches side by side: on the left every episode's value, and its mean over 25; on the right the best so far.
 
-    `logs`: a label → one dict an episode, with `value`; values are rewards, higher is better.
+    `logs`: a label → one dict an episode, with `value`; values are rewards, higher is better. `controls`: a label → the
+    reward of a plan that nobody searched, a dashed line.
     """
     drawing, (left, right) = figure(2, width=4.6, height=3.5)
     every = np.concatenate([[one["value"] for one in log] for log in logs.values()])
@@ -71,6 +63,9 @@ def learning_curves(logs: Mapping[str, Sequence[Mapping[str, Any]]], images: Ima
         means = np.convolve(values, np.ones(steps) / steps, mode="valid")
         left.plot(np.arange(len(means)) + steps - 1, means, color=shade, lw=2, label=label)
         right.step(range(len(values)), np.maximum.accumulate(values), where="post", color=shade, label=label)
+    for label, value in controls.items():
+        for axis in (left, right):
+            axis.axhline(value, color=shade_of(label), linestyle="--", linewidth=1, label=label)
     room = 0.05 * (high - low)
     left.set(xlabel="episode", ylabel="reward", title="each plan, and the mean of 25", ylim=(low - room, high + room))
     right.set(xlabel="episode", ylabel="reward", title="the best plan so far")
@@ -96,19 +91,20 @@ def width_map(
 ) -> Figure:
     """Who keeps which layers? A panel a budget: methods in rows, layers in columns, the share of channels that stay.
 
-    `whole`: the channels of every layer, in the order of the results' widths.
+    `whole`: the channels of every layer, in the order of the results' widths. Methods without a result at one of the
+    budgets are left out.
     """
     tables = [width_shares(study, budget, list(whole.values())) for budget in budgets]
-    rows = max(map(len, tables))
-    drawing, axes = subplots(1, len(budgets), (0.9 + 3.3 * len(budgets), 0.32 * rows + 1.1), squeeze=False)
+    methods = [method for method in tables[0] if all(method in table for table in tables)]
+    drawing, axes = subplots(1, len(budgets), (0.9 + 3.3 * len(budgets), 0.32 * len(methods) + 1.1), squeeze=False)
     for axis, budget, table in zip(axes[0], budgets, tables, strict=True):
-        shares = np.array(list(table.values()))
+        shares = np.array([table[method] for method in methods])
         axis.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
         for (row, column), share in np.ndenumerate(shares):
             shade = "white" if share > 0.6 else "black"
             axis.text(column, row, f"{100 * share:.0f}", ha="center", va="center", fontsize=7.5, color=shade)
         axis.set_xticks(range(len(whole)), [name.replace("features.", "f") for name in whole], fontsize=8)
-        axis.set_yticks(range(len(table)), list(table) if axis is axes[0, 0] else [""] * len(table), fontsize=8)
+        axis.set_yticks(range(len(methods)), methods if axis is axes[0, 0] else [""] * len(methods), fontsize=8)
         axis.set_title(f"{percent(budget)} of the MACs", fontsize=10)
         axis.grid(visible=False)
     drawing.supxlabel("per cent of each layer's channels that stay", fontsize=9)
@@ -116,11 +112,11 @@ def width_map(
     return drawing
 
 
-def winners(study: Study[BudgetStudy], methods: Sequence[str]) -> Table:
+def winners(study: Study[BudgetStudy], methods: Sequence[str], budgets: Sequence[float]) -> Table:
     """For each budget the methods from best to worst, with the mean accuracy of the seeds in per cent."""
     rows: list[tuple[str, ...]] = []
     results = by_method(study)
-    for budget in sorted({budget for method in methods for budget in results.get(method, {})}, reverse=True):
+    for budget in budgets:
         means = {
             method: statistics.mean(result.accuracy for result in results[method][budget])
             for method in methods

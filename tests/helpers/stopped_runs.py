@@ -1,5 +1,6 @@
 """Runs that are stopped in the middle, for drivers that must go on to the same bits."""
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -49,3 +50,20 @@ def without_times(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: without_times(item) for key, item in value.items() if key != "seconds"}
     return [without_times(item) for item in value] if isinstance(value, list) else value
+
+
+def goes_on_to_the_same_bits(
+    driver: Callable[..., tuple[nn.Module, Any]], network: nn.Module, loader: Loader, folder: Path
+) -> None:
+    """A run that was stopped ends as one that was not, and the network that was given is as it was."""
+    begun = copy.deepcopy(network.state_dict())
+    whole, history = driver(network, loader, seed=5, progress=False)
+    loader.epoch = 0
+    stopped_in_the_second_epoch(driver, network, loader, folder)
+    assert any(folder.glob("*.resume"))
+    loader.epoch = 0
+    again, resumed = driver(network, loader, seed=5, progress=False, resume=folder)
+    for key, tensor in whole.state_dict().items():
+        assert torch.equal(tensor, again.state_dict()[key]), key
+    assert without_times(resumed) == without_times(history)
+    assert all(torch.equal(tensor, network.state_dict()[key]) for key, tensor in begun.items())

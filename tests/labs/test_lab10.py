@@ -1,10 +1,8 @@
 """Lab 10: its trainings call what the student writes, and its explorer shows what it is given."""
 
-from collections.abc import Callable
-from typing import Any
-
 import ipywidgets as widgets
 import pytest
+from helpers.counting import counted
 
 from course_utils.networks import vgg_mini
 from course_utils.pictures.slimming_explorer import plan_above, sentence, slimming_explorer
@@ -23,35 +21,21 @@ def loader() -> Loader:
     return Loader(images, batch_size=20, shuffle=True, augment=True)
 
 
-def counted(names: tuple[str, ...]) -> tuple[dict[str, int], dict[str, Callable[..., Any]]]:
-    """How often each function was called, and the functions that count."""
-    calls = dict.fromkeys(names, 0)
-
-    def counting(name: str) -> Callable[..., Any]:
-        def call(*arguments: Any) -> Any:
-            calls[name] += 1
-            return getattr(while_training, name)(*arguments)
-
-        return call
-
-    return calls, {name: counting(name) for name in names}
-
-
 def test_slimming_calls_what_the_student_writes(loader: Loader) -> None:
-    calls, mine = counted(("slimming_step", "absorbed_bias"))
+    calls, mine = counted(while_training, ("slimming_step", "absorbed_bias"))
     slim(vgg_mini(widths=(6, 8)), loader, 0.5, 3, strength=0.1, progress=False, **mine)
     assert calls["slimming_step"] == 2 * len(loader) and calls["absorbed_bias"] >= 1
 
 
 def test_soft_thresholds_call_what_the_student_writes(loader: Loader) -> None:
-    calls, mine = counted(("soft_threshold", "soft_threshold_gradient"))
+    calls, mine = counted(while_training, ("soft_threshold", "soft_threshold_gradient"))
     thresholding = Thresholding(*mine.values())
     train_softened(vgg_mini(widths=(6, 8)), loader, 1, thresholding=thresholding, progress=False)
     assert calls["soft_threshold_gradient"] == 3 * len(loader) and calls["soft_threshold"] >= 3 * len(loader)
 
 
 def test_feedback_and_autoprune_call_what_the_student_writes(loader: Loader) -> None:
-    calls, mine = counted(("dense_update", "auxiliary_step"))
+    calls, mine = counted(while_training, ("dense_update", "auxiliary_step"))
     network = vgg_mini(widths=(6, 8))
     train_with_feedback(network, loader, 0.5, 2, dense_update=mine["dense_update"], progress=False)
     assert calls["dense_update"] == 2 * len(loader)

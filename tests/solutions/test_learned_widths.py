@@ -11,7 +11,7 @@ import pytest
 import torch
 from gymnasium.utils.env_checker import check_env
 from helpers.small_networks import NETWORKS, Net, conv
-from helpers.stopped_runs import lively, stopped_in_the_second_epoch, without_times
+from helpers.stopped_runs import goes_on_to_the_same_bits, lively, without_times
 from hypothesis import given, settings
 from hypothesis import strategies as some
 from sklearn.linear_model import Lasso
@@ -37,6 +37,7 @@ from solutions.surgery import prune
 from solutions.width_environment import FEATURES, WidthEnvironment
 
 SIZE = (3, 32, 32)
+SEARCHING = {"clipped_action": clipped_action, "reward": reward}
 
 
 @pytest.fixture(scope="module")
@@ -385,7 +386,7 @@ def test_macs_of_widths_are_those_of_the_plan(make: Callable[[], nn.Module]) -> 
 def environment_of(network: nn.Module, budget: float, lower: float = 0.05, **options: Any) -> WidthEnvironment:
     example = torch.zeros(1, *SIZE)
     groups = prunable_groups(network, example, progress=False)
-    judged = options.pop("judge", lambda widths, plan: -float(sum(widths)))
+    judged = options.pop("judge", lambda widths, *_: -float(sum(widths)))
     return WidthEnvironment(network, groups, judged, budget, example, clipped_action=clipped_action, lower=lower)
 
 
@@ -469,9 +470,28 @@ def test_a_plan_is_evaluated_once(loader: Loader) -> None:
     assert len(calls) == 2
 
 
+def test_images_of_some_classes_only_must_not_judge(images: MiniCIFAR, loader: Loader) -> None:
+    held = next(iter(Loader(images, batch_size=20)))  # in order of their classes
+    with pytest.raises(ValueError, match="3 of the 4 classes are not among"):
+        environment(small_vgg(), loader, held, 0.5, progress=False, **SEARCHING)
+
+
+def test_a_search_without_a_budget_pays_for_its_macs(loader: Loader) -> None:
+    seen = []
+
+    def noting(logits: Tensor, labels: Tensor, macs: int) -> float:
+        seen.append(macs)
+        return reward(logits, labels, macs)
+
+    options: dict[str, Any] = {"clipped_action": clipped_action, "reward": noting, "pay": True, "progress": False}
+    env = environment(small_vgg(), loader, next(iter(loader)), 1.0, **options)
+    (one,) = search(env, None, 1, progress=False)
+    assert seen == [one["macs"]] and env.value(env.whole) < 0 and seen[1] == env.macs(env.whole)
+
+
 def test_the_agent_learns_which_of_two_layers_matters() -> None:
     """Only the first layer's channels bring anything: after some hundred episodes its ratio is larger."""
-    env = environment_of(vgg_mini(widths=(10, 10)), 1.0, judge=lambda widths, plan: widths[0] / 10 - widths[1] / 10)
+    env = environment_of(vgg_mini(widths=(10, 10)), 1.0, judge=lambda widths, *_: widths[0] / 10 - widths[1] / 10)
     agent = Agent(env.observation_space.shape[0], env.lower, seed=0)
     log = search(env, agent, 250, progress=False)
     late = np.array([one["widths"] for one in log[-25:]]).mean(axis=0)
@@ -504,7 +524,7 @@ def test_a_stopped_search_goes_on_to_the_same_episodes(with_agent: bool, tmp_pat
             self.values: dict[Any, float] = {}
             self.left = stop_after
 
-        def __call__(self, widths: Any, plan: Any) -> float:
+        def __call__(self, widths: Any, *_: Any) -> float:
             self.left -= 1
             if self.left < 0:
                 raise KeyboardInterrupt
@@ -517,7 +537,7 @@ def test_a_stopped_search_goes_on_to_the_same_episodes(with_agent: bool, tmp_pat
 
 
 def test_greedy_takes_from_the_layer_that_minds_least_and_meets_the_budget() -> None:
-    env = environment_of(small_vgg(), 0.5, judge=lambda widths, plan: -10.0 * (widths[0] < 6) - 0.01 * (8 - widths[1]))
+    env = environment_of(small_vgg(), 0.5, judge=lambda widths, *_: -10.0 * (widths[0] < 6) - 0.01 * (8 - widths[1]))
     widths, evaluations = greedy_widths(env)
     assert widths[0] == 6 and env.macs(widths) <= env.budget
     assert evaluations <= 10 * len(env.whole)
@@ -543,11 +563,9 @@ def test_open_gates_change_nothing_and_closed_ones_silence_their_channels(make: 
 
 # --- the drivers
 
-SEARCHING = {"clipped_action": clipped_action, "reward": reward}
-
 
 def searched(network: nn.Module, loader: Loader, **options: Any) -> Any:
-    held = next(iter(Loader(loader.dataset, batch_size=40)))
+    held = next(iter(Loader(loader.dataset, batch_size=40, shuffle=True)))
     return amc(network, loader, held, 0.4, 2, episodes=6, **SEARCHING, **options)
 
 
@@ -563,18 +581,7 @@ DRIVERS: dict[str, Callable[..., tuple[nn.Module, dict[str, Any]]]] = {
 
 @pytest.mark.parametrize("name", DRIVERS)
 def test_a_stopped_run_goes_on_to_the_same_bits(name: str, loader: Loader, tmp_path: Path) -> None:
-    network, driver = small_vgg(), DRIVERS[name]
-    begun = copy.deepcopy(network.state_dict())
-    whole, history = driver(network, loader, seed=5, progress=False)
-    loader.epoch = 0
-    stopped_in_the_second_epoch(driver, network, loader, tmp_path)
-    assert any(tmp_path.glob("*.resume"))
-    loader.epoch = 0
-    again, resumed = driver(network, loader, seed=5, progress=False, resume=tmp_path)
-    for key, tensor in whole.state_dict().items():
-        assert torch.equal(tensor, again.state_dict()[key]), key
-    assert without_times(resumed) == without_times(history)
-    assert all(torch.equal(tensor, network.state_dict()[key]) for key, tensor in begun.items())
+    goes_on_to_the_same_bits(DRIVERS[name], small_vgg(), loader, tmp_path)
 
 
 @pytest.mark.parametrize("name", DRIVERS)

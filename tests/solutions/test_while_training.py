@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from helpers.small_networks import conv
-from helpers.stopped_runs import lively, stopped_in_the_second_epoch, without_times
+from helpers.stopped_runs import goes_on_to_the_same_bits, lively
 from torch import Tensor, nn
 from torchvision.models import mobilenet_v2
 
@@ -414,18 +414,7 @@ DRIVERS: dict[str, Callable[..., tuple[nn.Module, dict[str, Any]]]] = {
 
 @pytest.mark.parametrize("name", DRIVERS)
 def test_a_stopped_run_goes_on_to_the_same_bits(name: str, loader: Loader, tmp_path: Path) -> None:
-    network, driver = small_vgg(), DRIVERS[name]
-    begun = copy.deepcopy(network.state_dict())
-    whole, history = driver(network, loader, seed=5, progress=False)
-    loader.epoch = 0
-    stopped_in_the_second_epoch(driver, network, loader, tmp_path)
-    assert any(tmp_path.glob("*.resume"))
-    loader.epoch = 0
-    again, resumed = driver(network, loader, seed=5, progress=False, resume=tmp_path)
-    for key, tensor in whole.state_dict().items():
-        assert torch.equal(tensor, again.state_dict()[key]), key
-    assert without_times(resumed) == without_times(history)
-    assert all(torch.equal(tensor, network.state_dict()[key]) for key, tensor in begun.items())
+    goes_on_to_the_same_bits(DRIVERS[name], small_vgg(), loader, tmp_path)
 
 
 @pytest.mark.parametrize("name", DRIVERS)
