@@ -1,5 +1,6 @@
 """Pictures and tables of methods under budgets of MACs: accuracy over what is left, and the widths that were found."""
 
+import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -69,7 +70,7 @@ def budget_curves(study: Study[BudgetStudy], images: ImageSet | None = None) -> 
     uniform networks, at the smallest budget, the mean of the seeds.
     """
     methods = by_method(study)
-    drawing, (left, right) = figure(2, width=4.9, height=3.9)
+    drawing, (left, right) = figure(2, width=4.9, height=3.6 + 0.2 * math.ceil(len(methods) / 4))
     for method, budgets in methods.items():
         budget_line(left, method, budgets)
     left.set(xscale="log", xlabel="MACs left", ylabel="test accuracy")
@@ -77,7 +78,7 @@ def budget_curves(study: Study[BudgetStudy], images: ImageSet | None = None) -> 
     left.xaxis.set_minor_locator(NullLocator())
     left.xaxis.set_major_formatter(percent)
     left.yaxis.set_major_formatter(percent)
-    left.legend(fontsize=8, loc="best")
+    drawing.legend(fontsize=8, loc="outside lower center", ncols=4)
     smallest = min(result.budget for result in study.of(BudgetResult))
     widths = {
         method: np.mean([result.widths for result in budgets[smallest]], axis=0)
@@ -113,7 +114,6 @@ def width_bars(axis: Axes, widths: Mapping[str, Sequence[float]]) -> None:
         axis.bar(places, numbers, 0.8 / len(widths), color=shade_of(label), label=label, alpha=alpha)
     axis.set_xticks(range(max(map(len, widths.values()), default=0)), minor=False)
     axis.set_xticklabels([str(number + 1) for number in axis.get_xticks()])
-    axis.legend(fontsize=8)
 
 
 def redesign_table(study: Study[RedesignStudy]) -> Table:
