@@ -318,6 +318,7 @@ def prune_vgg(network, keep_ratio):
         first="""
 import os, socket, time
 kept, total = [], 0
+done, tell = os.pipe()
 for _ in range(5):
     if os.fork():
         continue
@@ -332,7 +333,11 @@ for _ in range(5):
                     total += end.send(bytes(60_000))
             except BlockingIOError:
                 pass
+    os.write(tell, b"x")
     time.sleep(60)
+full = b""
+while len(full) < 5:  # however slow the machine is
+    full += os.read(done, 5)
 time.sleep(2.5)
 print("BREACH: 2 GB are held")
 """,
