@@ -243,7 +243,7 @@ from solutions.learned_widths import clipped_action
 # training. Two things help a network that has just been cut: the next layer's weights are fitted anew by least squares,
 # so that its outputs come close to those it had (from matrices of the original network, computed once); and its batch
 # norms get new statistics from a few batches. Together they take a tenth of a second. Even so a plan at a quarter of
-# the MACs has anything from 50 to 83 % of the images right, and at a twentieth many are hardly better than chance. The
+# the MACs has anything from 52 to 83 % of the images right, and at a twentieth many are hardly better than chance. The
 # *loss* says more than the accuracy there (it moves with every image, not only where an answer flips), so ours is minus
 # the loss.
 #

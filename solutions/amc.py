@@ -54,7 +54,8 @@ def environment(  # noqa: PLR0913
             "by the others. Data sets are in order of their classes, so let the loader shuffle."
         )
     groups = prunable_groups(network, batches[0][:1], progress=progress)
-    judge = Judge(Reconstruction(network, groups, batches), *validation, reward, pay)
+    images, labels = (part.to(batches[0].device) for part in validation)
+    judge = Judge(Reconstruction(network, groups, batches), images, labels, reward, pay)
     return WidthEnvironment(network, groups, judge, budget, batches[0][:1], clipped_action=clipped_action, lower=lower)
 
 
@@ -93,7 +94,7 @@ def search(
     try:
         while len(log) < episodes:
             log.append(episode(env, agent, chance))
-            best = max(log, key=lambda one: one["value"])
+            best = best_of(log)
             bar.update()
             bar.set_postfix_str(f"best value {best['value']:.3f}, {'-'.join(map(str, best['widths']))}")
             if len(log) % EVERY == 0:

@@ -57,7 +57,7 @@ def lasso_channels(gram: Tensor, cross: Tensor, count: int) -> list[int]:
     stay: list[int] = []
     for beta in path.T:
         there = np.flatnonzero(beta)
-        if len(there) > count:
+        if len(there) > count or len(stay) == count:
             break
         stay = there.tolist()
     if len(stay) < count:
@@ -107,10 +107,10 @@ def lasso_layer(
     name = next_layer(network, group)
     was: Any = original.get_submodule(name)
     layer: Any = network.get_submodule(name)
-    target = sampled_inputs(original, name, images, locations, seed) @ was.weight.detach().flatten(1).T
+    target = sampled_inputs(original, name, images, locations, seed) @ was.weight.detach().flatten(1).cpu().T
     inputs = sampled_inputs(network, name, images, locations, seed)
     count = max(1, group.channels - min(channels_removed(group.channels, keep_ratio), len(group.free)))
-    products = contribution_products(inputs, layer.weight.detach().flatten(1), target, group.channels)
+    products = contribution_products(inputs, layer.weight.detach().flatten(1).cpu(), target, group.channels)
     stay = set(lasso_channels(*products, count))
     kept = kept_without(group, [channel for channel in group.free if channel not in stay])
     pruned = prune(network, groups, {group.name: kept})
@@ -135,8 +135,8 @@ def sampled_inputs(network: nn.Module, name: str, images: Tensor, locations: int
     rows = []
     for batch in images.split(100):
         with watched(network, [name]) as seen, evaluating(network), torch.inference_mode():
-            network(batch)
-            inputs = inputs_of(layer, seen[0][1])
+            network(batch.to(next(network.parameters()).device))
+            inputs = inputs_of(layer, seen[0][1]).cpu()
         places = len(inputs) // len(batch)
         if places > locations:
             inputs = inputs.view(len(batch), places, -1)

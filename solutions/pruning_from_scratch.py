@@ -51,12 +51,12 @@ def add_gates(network: nn.Module, groups: Sequence[Group]) -> dict[str, nn.Param
     """
     network.requires_grad_(False)
     channels = {group.name: group.channels for group in groups}
-    gates = {}
+    gates, device = {}, next(network.parameters()).device
     for name, slots in scales_of(network, groups).items():
-        gates[name] = nn.Parameter(torch.full((channels[name],), START))
+        gates[name] = nn.Parameter(torch.full((channels[name],), START, device=device))
         for slot in slots:
             layer = network.get_submodule(slot.parameter.removesuffix(".weight"))
-            gate = ChannelGate(gates[name], torch.from_numpy(slot.channel))
+            gate = ChannelGate(gates[name], torch.from_numpy(slot.channel).to(device))
             parametrize.register_parametrization(layer, "weight", gate)
     return gates
 
@@ -75,7 +75,7 @@ def pruned_from_scratch(
     """Pruning from scratch in `epochs` epochs → the narrow network, and its history.
 
     Only the shape of `network` counts: the search begins with random weights, which stay as they are. For `searching`
-    of the epochs the gates learn, by the cross-entropy + gamma · (mean of all |gates| - r)² (the paper's equation 3),
+    of the epochs the gates learn, by the cross-entropy + gamma · (mean of all |gates| - r)²,
     held between 0 and 1; then the channels of the smallest gates in the whole network go, as many as `budget`, a share
     of the MACs, asks. The rest of the epochs trains these widths from new random weights. `seed`: of all random
     weights. `resume` names a folder: stopped, the same call goes on from there, to the same bits.

@@ -88,7 +88,7 @@ class Reconstruction:
                 network(images)
                 for name, maps in seen:
                     inputs = inputs_of(network.get_submodule(name), maps)
-                    self.grams[name] = self.grams.get(name, 0) + (inputs.T @ inputs).double()
+                    self.grams[name] = self.grams.get(name, 0) + (inputs.T @ inputs).double().cpu()
                 seen.clear()
 
     def __call__(self, plan: Plan) -> nn.Module:
@@ -97,7 +97,7 @@ class Reconstruction:
         for name, group in self.readers.items():
             if len(plan.get(group, ())) and (f"{name}.weight", 1) in masks:
                 layer: Any = self.network.get_submodule(name)
-                weight, gram = layer.weight.detach().flatten(1), self.grams[name]
+                weight, gram = layer.weight.detach().flatten(1).cpu(), self.grams[name]
                 columns = torch.from_numpy(masks[f"{name}.weight", 1])
                 columns = columns.repeat_interleave(weight.shape[1] // len(columns))
                 rows = torch.from_numpy(masks.get((f"{name}.weight", 0), np.ones(len(weight), dtype=bool)))
